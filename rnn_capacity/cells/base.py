@@ -1,0 +1,41 @@
+"""What a recurrent cell is: three pure functions for one example and one trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from rnn_capacity.types import Array, Carry, Hparams, Params
+
+Nonlinearity = Callable[[Array], Array]
+
+
+class Cell(NamedTuple):
+    """A recurrent cell. Anyone's, written this way, can be measured without registration.
+
+    The functions see one example and one trial; batches, trials and devices are added outside with `vmap`, `lax.map`
+    and `shard_map`. Every array that `init` returns is trained and counted as parameters. Every name that `init` reads
+    from `hparams` becomes a dimension of the search, by its family (`search/space.py`), so scales and forget biases are
+    tuned and never literal.
+    """
+
+    name: str
+    init: Callable[[Array, int, int, Hparams], Params]  # (key, num_inputs, num_units, hparams) -> params
+    initial_carry: Callable[[Params], Carry]  # (params) -> carry: the learned initial state
+    apply: Callable[[Params, Carry, Array, Nonlinearity], tuple[Carry, Array]]
+    # (params, carry, x (num_inputs,), nonlinearity) -> (carry, y (num_units,))
+
+
+def sigmoid(z: Array) -> Array:
+    """The logistic function by tanh, which XLA vectorises where it does not vectorise the exponential's division."""
+    return 0.5 * jnp.tanh(0.5 * z) + 0.5
+
+
+def relu(z: Array) -> Array:
+    """max(z, 0) as one product: `jax.nn.relu` is a call of its own, which keeps XLA from fusing it with its surroundings."""
+    return z * (z > 0)
+
+
+NONLINEARITIES: dict[str, Nonlinearity] = {"tanh": jnp.tanh, "relu": relu}

@@ -1,0 +1,183 @@
+"""From a cell to a network: layers stacked in depth, unrolled in time, read out at the top."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+
+from rnn_capacity.cells import initializers
+from rnn_capacity.cells.base import NONLINEARITIES, Cell
+from rnn_capacity.hoist import hoist
+from rnn_capacity.types import Array, Carry, Hparams, Params, Spec, check_positive_int
+
+FULL_UNROLL = 15  # up to this many steps the time loop is unrolled; beyond, compiling and running it costs more
+
+
+def init(key: Array, spec: Spec, hparams: Hparams) -> Params:
+    """The weights of all layers and of the readout. Layers share the hparams, not the draws."""
+    return _init(spec.cell, spec.depth, spec.num_inputs, spec.num_units, spec.num_outputs, key, hparams)
+
+
+def _init(cell, depth, num_inputs, num_units, num_outputs, key, hparams):
+    *layer_keys, key_w, key_b = jax.random.split(key, depth + 2)
+    sizes = [num_inputs] + [num_units] * (depth - 1)
+    return {
+        "layers": [cell.init(k, size, num_units, hparams) for k, size in zip(layer_keys, sizes, strict=True)],
+        "readout": {
+            "W": initializers.rectangular(key_w, num_units, num_outputs, hparams, family="readout_scale"),
+            "b": initializers.bias(key_b, num_outputs, hparams, ("readout",)),
+        },
+    }
+
+
+def apply(params: Params, spec: Spec, x_tib: Array) -> Array:
+    """The outputs at the last step, (num_outputs, batch), for inputs at the first step or steps.
+
+    x_tib may be shorter than the unroll: then the input is silent afterwards, or, where the spec says that it comes at
+    every step, held.
+    """
+    nonlinearity = NONLINEARITIES[spec.nonlinearity]
+    for layer in params["layers"]:
+        x_tib = unroll(spec.cell, layer, x_tib, spec.unroll, nonlinearity, hold=spec.input_steps == "every")
+    readout = params["readout"]
+    return readout["W"] @ x_tib[-1] + readout["b"][:, None]
+
+
+def unroll(cell: Cell, params: Params, x_tib: Array, num_steps: int, nonlinearity, *, hold: bool = False) -> Array:
+    """The outputs y_thb of one layer at all steps: the only loop over time.
+
+    Inputs beyond the end of x_tib are zero, or with `hold` the last one again.
+    """
+    apply = functools.partial(_apply, cell, nonlinearity)
+    carry = cell.initial_carry(params)
+    stages = hoist(apply, params, carry, x_tib[0, :, 0])
+
+    narrow = stages.prepare(params)
+    weights, axes = _widen(narrow, x_tib.shape[-1])
+    project = jax.vmap(stages.project, in_axes=(axes, -1), out_axes=-1)
+    step = jax.vmap(stages.step, in_axes=(axes, -1, -1), out_axes=-1)
+    to_batch = functools.partial(_to_batch, batch=x_tib.shape[-1])
+    carry = jax.tree.map(to_batch, carry)
+
+    num_given = min(len(x_tib), num_steps)
+    num_after = num_steps - num_given
+    if num_steps <= FULL_UNROLL:
+        drives = [project(weights, x_ib) for x_ib in x_tib[:num_given]]
+        drives += [drives[-1] if hold else _silent(stages, narrow, x_tib, to_batch)] * num_after
+        y_thb = []
+        for drive in drives:
+            carry, y_hb = step(weights, drive, carry)
+            y_thb.append(y_hb)
+        return jnp.stack(y_thb)
+
+    drive_t = jax.vmap(project, in_axes=(None, 0))(weights, x_tib[:num_given])
+    carry, y_thb = jax.lax.scan(lambda carry, drive: step(weights, drive, carry), carry, drive_t)
+    if not num_after:
+        return y_thb
+    after = [d[-1] for d in drive_t] if hold else _silent(stages, narrow, x_tib, to_batch)
+    _, y_after_thb = jax.lax.scan(lambda carry, _: step(weights, tuple(after), carry), carry, length=num_after)
+    return jnp.concatenate([y_thb, y_after_thb])
+
+
+def _apply(cell: Cell, nonlinearity, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
+    return cell.apply(params, carry, x, nonlinearity)
+
+
+def _silent(stages, weights, x_tib, to_batch):
+    """What a step without input adds: the same for all examples, so computed once and spread."""
+    return tuple(map(to_batch, stages.project(weights, jnp.zeros_like(x_tib[0, :, 0]))))
+
+
+def _to_batch(a, batch):
+    return jnp.broadcast_to(a[..., None], (*a.shape, batch))
+
+
+def _widen(weights, batch):
+    """Vectors get the example axis, matrices stay shared.
+
+    `vmap` moves the mapped axis to the front wherever a mapped and a shared operand meet, which for a bias would
+    transpose every activation; a matrix product takes a shared operand as it is.
+    """
+    shared = [w.ndim >= 2 for w in weights]
+    wide = tuple(w if s else _to_batch(w, batch) for w, s in zip(weights, shared, strict=True))
+    return wide, tuple(None if s else -1 for s in shared)
+
+
+class _ReadNames(dict):
+    """Hparams that answer any name with 1 and remember which were asked for."""
+
+    def __missing__(self, name):
+        self[name] = 1.0
+        return 1.0
+
+
+@functools.lru_cache(maxsize=None)
+def _shapes(cell: Cell, num_inputs: int, num_units: int, depth: int, num_outputs: int):
+    names = _ReadNames()
+    make = functools.partial(_init, cell, depth, num_inputs, num_units, num_outputs, hparams=names)
+    return jax.eval_shape(make, jax.random.key(0)), tuple(names)
+
+
+def hparam_names(cell: Cell, num_inputs: int = 1, num_units: int = 2) -> tuple[str, ...]:
+    """The names of the hparams that the network's initialisation reads: what there is to tune in a cell."""
+    return _shapes(cell, num_inputs, num_units, 1, 1)[1]
+
+
+def num_params(cell: Cell, *, num_inputs: int, num_units: int, depth: int = 1, num_outputs: int = 1) -> int:
+    """How many numbers are trained: all layers, the learned initial carry, the readout."""
+    shapes, _ = _shapes(cell, num_inputs, num_units, depth, num_outputs)
+    return sum(math.prod(a.shape) for a in jax.tree.leaves(shapes))
+
+
+def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1, num_outputs: int = 1) -> int:
+    """The largest number of units a layer for which the whole network has at most `budget` parameters.
+
+    Raises:
+        ValueError: the budget fits no unit; says what the smallest network has.
+    """
+    check_positive_int("num_params", budget)
+    check_positive_int("depth", depth)
+    count = functools.partial(num_params, cell, num_inputs=num_inputs, depth=depth, num_outputs=num_outputs)
+    if (smallest := count(num_units=1)) > budget:
+        raise ValueError(
+            f"num_params: {budget} given; a {cell.name} of depth {depth} with {num_inputs} inputs has at least "
+            f"{smallest} (one unit a layer), so give {smallest} or more"
+        )
+    high = 2
+    while count(num_units=high) <= budget:
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(num_units=middle) <= budget else (low, middle)
+    return low
+
+
+def check_cell(cell: Cell, spec: Spec) -> None:
+    """Traces one step of a cell, so that a wrong shape is told by name before anything is compiled.
+
+    Raises:
+        ValueError: the carry changes its shape from step to step, or the output is not (num_units,).
+    """
+    for num_inputs in {spec.num_inputs, spec.num_units if spec.depth > 1 else spec.num_inputs}:
+        hparams = _ReadNames()
+        key = jax.random.key(0)
+        params = jax.eval_shape(lambda k, n=num_inputs: cell.init(k, n, spec.num_units, hparams), key)
+        carry = jax.eval_shape(cell.initial_carry, params)
+        x = jax.ShapeDtypeStruct((num_inputs,), jnp.float32)
+        step = functools.partial(_apply, cell, NONLINEARITIES[spec.nonlinearity])
+        after, y = jax.eval_shape(step, params, carry, x)
+        if _signature(after) != _signature(carry):
+            raise ValueError(
+                f"cell: {cell.name!r} changes its carry from {_signature(carry)} to {_signature(after)} in a step; "
+                "apply must return a carry of the structure, shapes and dtypes of initial_carry"
+            )
+        if y.shape != (spec.num_units,):
+            raise ValueError(f"cell: {cell.name!r} gives an output of shape {y.shape}; it must be ({spec.num_units},)")
+
+
+def _signature(tree) -> str:
+    return str(jax.tree.map(lambda a: f"{a.dtype}{list(a.shape)}", tree))

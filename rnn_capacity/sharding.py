@@ -1,0 +1,86 @@
+"""The trial axis over devices: no trial needs another, so this is the axis that scales."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from rnn_capacity.types import check_positive_int
+
+AXIS = "trial"
+# How many trials a device is given at a time. On a CPU they run one after the other (a trial then stays in the cache);
+# on an accelerator side by side, and more of them fill it.
+TRIALS_PER_DEVICE = {"cpu": 1, "gpu": 256, "tpu": 256}
+
+
+def use_all_cores() -> None:
+    """Makes a device of every CPU core, since XLA runs a small program on one core only.
+
+    Does nothing where JAX has started already (its devices are then what they are) or where XLA_FLAGS says how many.
+    """
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    try:
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    except (RuntimeError, AttributeError):  # JAX is up; or the system does not tell (macOS)
+        pass
+
+
+def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:
+    """None: all of this process; a number: the first so many; or the devices themselves.
+
+    Raises:
+        ValueError: more devices than there are, or none.
+    """
+    if devices is not None and not isinstance(devices, int):
+        if not (devices := list(devices)):
+            raise ValueError("devices: an empty list given; it must name at least one device")
+        return devices
+    present = jax.local_devices()
+    if devices is None:
+        return present
+    check_positive_int("devices", devices)
+    if devices > len(present):
+        raise ValueError(f"devices: {devices} given; there are {len(present)} ({present[0].platform})")
+    return present[:devices]
+
+
+def default_trials_per_device(devices: Sequence[jax.Device]) -> int:
+    return TRIALS_PER_DEVICE.get(devices[0].platform, 256)
+
+
+def map_trials(fn: Callable[..., Any], devices: Sequence[jax.Device]) -> Callable[..., Any]:
+    """`fn(shared, *trial)` for K trials at once, jitted: `mapped(shared, *trials)`, each leaf of trials [K, ...].
+
+    `shared` goes to every trial as it is. K must be a multiple of the number of devices. Within a device trials run in
+    turn on a CPU and side by side elsewhere.
+    """
+    mesh = Mesh(np.array(devices), (AXIS,))
+
+    def on_device(shared, *trials):
+        if devices[0].platform == "cpu":
+            return jax.lax.map(lambda trial: fn(shared, *trial), trials)
+        return jax.vmap(lambda *trial: fn(shared, *trial))(*trials)
+
+    def mapped(shared, *trials):
+        split = PartitionSpec(AXIS)
+        in_specs = (PartitionSpec(), *(split for _ in trials))
+        return jax.shard_map(on_device, mesh=mesh, in_specs=in_specs, out_specs=split, check_vma=False)(shared, *trials)
+
+    return jax.jit(mapped)
+
+
+def pad_trials(tree: Any, multiple: int) -> Any:
+    """Repeats the last trial until the trial axis is a multiple; callers drop what comes out beyond their own."""
+
+    def pad(a):
+        a = np.asarray(a) if not isinstance(a, jax.Array) else a
+        missing = -len(a) % multiple
+        return jax.numpy.concatenate([a, jax.numpy.repeat(a[-1:], missing, axis=0)]) if missing else a
+
+    return jax.tree.map(pad, tree)

@@ -1,0 +1,109 @@
+"""Memorization: b random binary vectors, each with a random binary label, to be stored (Collins et al. 2017, 3.1).
+
+An input is a vector of n_in bits, given as -1 and +1; it is shown at the first step only or at every step (a choice of
+the spec), and the label is read after T steps. Training, validation and evaluation set are one: what is asked is how
+many of the labels the network can hold. The paper's vectors are 0 and 1; the signed ones differ by a shift and a scale
+of the first layer's input.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rnn_capacity.information import mutual_information
+from rnn_capacity.tasks.base import Batch, Task
+from rnn_capacity.types import Array, Hparams, Spec
+
+FEISTEL_ROUNDS = 8
+
+
+def check_mappings(num_mappings: int, num_inputs: int) -> None:
+    """Refuses more mappings than there are distinct inputs: labels that contradict each other cannot be stored.
+
+    Raises:
+        ValueError: num_mappings > 2^num_inputs.
+    """
+    if num_mappings > 2**num_inputs:
+        raise ValueError(
+            f"num_mappings: {num_mappings} given; with num_inputs = {num_inputs} there are only {2**num_inputs} distinct "
+            f"inputs, so give at most that many or num_inputs of at least {(num_mappings - 1).bit_length()}"
+        )
+
+
+def distinct_bits(key: Array, num_vectors: int, num_bits: int) -> Array:
+    """Random binary vectors that are all different: bool (num_bits, num_vectors).
+
+    Vector j is the image of j under a random bijection of the numbers below 2^m, m = min(num_bits, 64): a balanced
+    Feistel network, which for any round functions whatever is one to one (Luby and Rackoff 1988). So drawing without
+    replacement needs no memory of what was drawn, and the first vectors are the same however many are made. Bits
+    beyond the 64th are drawn independently.
+    """
+    low_size = min(num_bits, 64) // 2
+    high_size = min(num_bits, 64) - low_size
+    key_rounds, key_rest = jax.random.split(key)
+    index = jnp.arange(num_vectors, dtype=jnp.uint32)
+    # Halves trade places each round, so each keeps its own size and mask.
+    halves = [(index & _mask(low_size), low_size), (_shift_right(index, low_size), high_size)]
+    for round_key in jax.random.split(key_rounds, FEISTEL_ROUNDS):
+        (source, source_size), (target, target_size) = halves
+        noise = jax.vmap(lambda s, k=round_key: jax.random.bits(jax.random.fold_in(k, s)))(source)
+        halves = [((target ^ noise) & _mask(target_size), target_size), (source, source_size)]
+    bits = [(half >> jnp.uint32(i)) & 1 for half, size in halves for i in range(size)]
+    if num_bits > 64:
+        rest = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key_rest, i), (num_bits - 64,)))(index)
+        bits += list(rest.T & 1)
+    return jnp.stack(bits).astype(bool)
+
+
+def _mask(size: int) -> Array:
+    return jnp.uint32(2**size - 1)
+
+
+def _shift_right(index: Array, size: int) -> Array:
+    return index >> jnp.uint32(size) if size < 32 else jnp.zeros_like(index)
+
+
+def data(key: Array, spec: Spec, hparams: Hparams) -> Batch:
+    """All mappings: inputs (1, n_in, max_mappings), labels, and the mask of the first b that are real."""
+    key_inputs, key_labels = jax.random.split(key)
+    x_ib = distinct_bits(key_inputs, spec.max_mappings, spec.num_inputs)
+    index = jnp.arange(spec.max_mappings)
+    # A key for each label, so that padding to another maximum changes none of them.
+    labels_b = jax.vmap(lambda i: jax.random.bernoulli(jax.random.fold_in(key_labels, i)))(index)
+    return Batch(
+        x_tib=jnp.where(x_ib, 1.0, -1.0)[None],
+        targets_b=labels_b.astype(float),
+        weights_b=(index < hparams["num_mappings"]).astype(float),
+    )
+
+
+def sample(data: Batch, step: Array, spec: Spec) -> Batch:
+    """All mappings, or the next `batch_size` of them in turn: they are in random order already."""
+    if spec.batch_size is None or spec.batch_size >= spec.max_mappings:
+        return data
+    num_mappings = data.weights_b.sum().astype(int)
+    index = (step * spec.batch_size + jnp.arange(spec.batch_size)) % num_mappings
+    return jax.tree.map(lambda a: jnp.take(a, index, axis=-1), data)
+
+
+def everything(data: Batch) -> Batch:
+    return data
+
+
+def loss(outputs_ob: Array, batch: Batch) -> Array:
+    """Mean cross-entropy, nats."""
+    errors_b = optax.sigmoid_binary_cross_entropy(outputs_ob[0], batch.targets_b)
+    return jnp.sum(batch.weights_b * errors_b) / jnp.sum(batch.weights_b)
+
+
+def score(outputs_ob: Array, batch: Batch) -> dict[str, Array]:
+    """Bits stored, and the fraction of labels right that they follow from."""
+    right_b = (outputs_ob[0] > 0) == (batch.targets_b > 0.5)
+    num_mappings = jnp.sum(batch.weights_b)
+    accuracy = jnp.sum(batch.weights_b * right_b) / num_mappings
+    return {"bits": mutual_information(num_mappings, accuracy), "accuracy": accuracy}
+
+
+memorization = Task("memorization", data, sample, everything, loss, score)
