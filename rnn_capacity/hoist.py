@@ -51,9 +51,7 @@ def hoist(apply: Callable, params: Any, carry: Any, x: Any) -> Stages:
 
     def function(at, invars, outvars):
         debug_info = jaxpr.debug_info.with_unknown_names()
-        part = jaxpr.replace(
-            constvars=(), invars=invars, outvars=outvars, eqns=equations[at], debug_info=debug_info
-        )
+        part = jaxpr.replace(constvars=(), invars=invars, outvars=outvars, eqns=equations[at], debug_info=debug_info)
         flat = jaxpr_as_fun(ClosedJaxpr(part, ()))
         return lambda *arguments: tuple(flat(*jax.tree.leaves(arguments)))
 

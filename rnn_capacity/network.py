@@ -114,7 +114,7 @@ class _ReadNames(dict):
         return 1.0
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _shapes(cell: Cell, num_inputs: int, num_units: int, depth: int, num_outputs: int):
     names = _ReadNames()
     make = functools.partial(_init, cell, depth, num_inputs, num_units, num_outputs, hparams=names)

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 
 from rnn_capacity import network, sharding
+from rnn_capacity.tasks.base import Batch
 from rnn_capacity.types import Array, Hparams, Keys, Outcome, Params, Spec
 
 CHUNK_SECONDS = 1.0  # how often a batch in training shows its progress
@@ -31,7 +32,7 @@ HPARAM_NAMES = (
 
 
 class TrialState(NamedTuple):
-    """What the next step of a trial needs. Its data are made again from the key instead of kept."""
+    """What the next step of a trial needs, beside its data."""
 
     step: Array
     params: Params
@@ -71,14 +72,35 @@ def init_trial(spec: Spec, hparams: Hparams, key: Keys) -> TrialState:
     return TrialState(jnp.int32(0), params, state, jnp.bool_(True))
 
 
+def loss_and_gradient(spec: Spec, params: Params, batch: Batch) -> tuple[Array, Params]:
+    """The mean loss of a batch and its gradient, summed over blocks of examples.
+
+    A block's activations stay in a CPU's cache, which halves the time of the gated cells; blocks that hold nothing but
+    padding are left out.
+    """
+
+    def total(params, block):
+        return jnp.sum(block.weights_b * spec.task.loss(network.apply(params, spec, block.x_tib), block))
+
+    num_examples, size = batch.weights_b.shape[-1], spec.block_size
+    if size is None or num_examples <= size or num_examples % size:
+        sums = jax.value_and_grad(total)(params, batch)
+    else:
+
+        def add_block(i, sums):
+            block = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, i * size, size, axis=-1), batch)
+            return jax.tree.map(jnp.add, sums, jax.value_and_grad(total)(params, block))
+
+        num_real = jnp.max(jnp.where(batch.weights_b > 0, jnp.arange(1, num_examples + 1), 0))
+        nothing = jax.tree.map(jnp.zeros_like, (jnp.float32(0), params))
+        sums = jax.lax.fori_loop(0, -(-num_real // size), add_block, nothing)
+    return jax.tree.map(lambda a: a / jnp.sum(batch.weights_b), sums)
+
+
 def train_step(spec: Spec, hparams: Hparams, data: Any, state: TrialState) -> TrialState:
     """One gradient step; where it is not finite the trial keeps what it had and is infeasible from then on."""
     batch = spec.task.sample(data, state.step, spec)
-
-    def loss(params):
-        return spec.task.loss(network.apply(params, spec, batch.x_tib), batch)
-
-    value, gradient = jax.value_and_grad(loss)(state.params)
+    value, gradient = loss_and_gradient(spec, state.params, batch)
     updates, optimizer_state = optimizer(spec, hparams).update(gradient, state.optimizer_state, state.params)
     feasible = state.feasible & jnp.isfinite(value) & jnp.isfinite(optax.global_norm(gradient))
     keep = lambda new, old: jnp.where(feasible, new, old)
@@ -90,53 +112,58 @@ def train_step(spec: Spec, hparams: Hparams, data: Any, state: TrialState) -> Tr
     )
 
 
-def train_chunk(spec: Spec, until: Array, hparams: Hparams, key: Keys, state: TrialState) -> TrialState:
+def train_chunk(spec: Spec, until: Array, hparams: Hparams, data: Any, state: TrialState) -> TrialState:
     """The trial's next steps, up to step `until`, on the device."""
-    data = spec.task.data(key.task, spec, hparams)
-    step = functools.partial(train_step, spec, hparams, data)
-    run = lambda state: jax.lax.fori_loop(state.step, until, lambda _, state: step(state), state)
+    run = lambda state: jax.lax.fori_loop(state.step, until, lambda _, s: train_step(spec, hparams, data, s), state)
     return jax.lax.cond(state.feasible, run, lambda state: state._replace(step=jnp.int32(until)), state)
 
 
-def evaluate(spec: Spec, hparams: Hparams, key: Keys, params: Params) -> tuple[Array, Mapping[str, Array]]:
+def evaluate(spec: Spec, data: Any, params: Params) -> tuple[Array, Mapping[str, Array]]:
     """The loss and the task's score on everything there is to score."""
-    batch = spec.task.everything(spec.task.data(key.task, spec, hparams))
+    batch = spec.task.everything(data)
     outputs_ob = network.apply(params, spec, batch.x_tib)
-    return spec.task.loss(outputs_ob, batch), spec.task.score(outputs_ob, batch)
-
-
-def finish_trial(spec: Spec, hparams: Hparams, key: Keys, state: TrialState) -> Outcome:
-    """Scores a trial, as it is and as it was before training."""
-    loss, score = evaluate(spec, hparams, key, state.params)
-    _, untrained_score = evaluate(spec, hparams, key, init_trial(spec, hparams, key).params)
-    return Outcome(loss, score, untrained_score, state.feasible & jnp.isfinite(loss))
+    losses_b = spec.task.loss(outputs_ob, batch)
+    return jnp.sum(batch.weights_b * losses_b) / jnp.sum(batch.weights_b), spec.task.score(outputs_ob, batch)
 
 
 def train_trial(spec: Spec, hparams: Hparams, key: Keys) -> Outcome:
     """A trial from beginning to end: the pure function that all else runs many of."""
-    state = train_chunk(spec, jnp.int32(spec.train_steps), hparams, key, init_trial(spec, hparams, key))
-    return finish_trial(spec, hparams, key, state)
+    data, state = begin(spec, hparams, key)
+    untrained = evaluate(spec, data, state.params)
+    state = train_chunk(spec, jnp.int32(spec.train_steps), hparams, data, state)
+    return outcome(untrained, evaluate(spec, data, state.params), state)
+
+
+def begin(spec: Spec, hparams: Hparams, key: Keys) -> tuple[Any, TrialState]:
+    """A trial's data, and its state before the first step."""
+    return spec.task.data(key.task, spec, hparams), init_trial(spec, hparams, key)
+
+
+def outcome(untrained, trained, state: TrialState) -> Outcome:
+    """Put together from what `evaluate` gave before and after training."""
+    loss, score = trained
+    return Outcome(loss, score, untrained[1], state.feasible & jnp.isfinite(loss))
 
 
 class _Programs(NamedTuple):
-    init: Callable
+    begin: Callable
     chunk: Callable
-    finish: Callable
+    evaluate: Callable
 
 
 @functools.lru_cache(maxsize=64)
 def _programs(spec: Spec, devices: tuple[jax.Device, ...]) -> _Programs:
-    def with_precision(fn):
+    def with_precision(fn, **kwargs):
         def call(shared, *trial):
             with jax.default_matmul_precision(spec.precision):
                 return fn(shared, *trial)
 
-        return sharding.map_trials(call, devices)
+        return sharding.map_trials(call, devices, **kwargs)
 
     return _Programs(
-        init=with_precision(lambda _, hparams, key: init_trial(spec, hparams, key)),
+        begin=with_precision(lambda _, hparams, key: begin(spec, hparams, key), runs_once=True),
         chunk=with_precision(functools.partial(train_chunk, spec)),
-        finish=with_precision(lambda _, hparams, key, state: finish_trial(spec, hparams, key, state)),
+        evaluate=with_precision(lambda _, data, params: evaluate(spec, data, params)),
     )
 
 
@@ -159,16 +186,17 @@ def train_trials(
     num_trials = len(keys.task)
     hparams, keys = sharding.pad_trials((dict(hparams), keys), len(devices))
     programs = _programs(spec, tuple(devices))
-    state = programs.init(0, hparams, keys)
+    data, state = programs.begin(0, hparams, keys)
+    untrained = programs.evaluate(0, data, state.params)
     done, chunk = 0, min(FIRST_CHUNK, spec.train_steps)
     while done < spec.train_steps:
         start = time.perf_counter()
         until = min(done + chunk, spec.train_steps)
-        state = jax.block_until_ready(programs.chunk(np.int32(until), hparams, keys, state))
+        state = jax.block_until_ready(programs.chunk(np.int32(until), hparams, data, state))
         if done:  # the first chunk's time is mostly compilation
             seconds = time.perf_counter() - start
             chunk = math.ceil(min(max(CHUNK_SECONDS / seconds, 0.25), 8.0) * (until - done))
         done = until
         on_chunk(done / spec.train_steps)
-    outcome = programs.finish(0, hparams, keys, state)
-    return jax.tree.map(lambda a: np.asarray(a)[:num_trials], outcome)
+    outcomes = outcome(untrained, programs.evaluate(0, data, state.params), state)
+    return jax.tree.map(lambda a: np.asarray(a)[:num_trials], outcomes)

@@ -67,13 +67,15 @@ class Spec:
     optimizer: str = "rmsprop"
     schedule: str = "cosine"  # of the learning rate, over the run
     batch_size: int | None = None  # None: the whole data set at every step
+    block_size: int | None = None  # examples worked on at a time, so that they stay in the cache; None: all
     precision: str = "highest"  # of matrix products; accelerators round float32 unless told otherwise
 
     def __post_init__(self):
         for field in ("num_units", "num_inputs", "train_steps", "max_mappings", "depth", "num_outputs", "unroll"):
             check_positive_int(field, getattr(self, field))
-        if self.batch_size is not None:
-            check_positive_int("batch_size", self.batch_size)
+        for field in ("batch_size", "block_size"):
+            if getattr(self, field) is not None:
+                check_positive_int(field, getattr(self, field))
         check_choice("input_steps", self.input_steps, INPUT_STEPS)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("schedule", self.schedule, SCHEDULES)

@@ -22,43 +22,36 @@ def recurrent(key: Array, num_units: int, hparams: Hparams, gates: Sequence[str]
 
     Identity (never scaled), scale x orthogonal, or scale x normal / sqrt(num_units).
     """
-
-    def one(key, gate):
-        scale = hparams[_name("recurrent_scale", gate)]
-        choices = [
-            jnp.eye(num_units),
-            scale * jax.random.orthogonal(key, num_units),
-            scale * jax.random.normal(key, (num_units, num_units)) / num_units**0.5,
-        ]
-        return jnp.stack(choices)[jnp.asarray(hparams["recurrent_init"], int)]
-
-    return _for_each(one, key, gates)
+    key_orthogonal, key_normal = jax.random.split(key)
+    shape = (len(gates), num_units, num_units)
+    scale = _scales("recurrent_scale", gates, hparams)[:, None, None]
+    choices = [
+        jnp.broadcast_to(jnp.eye(num_units), shape),
+        scale * jax.random.orthogonal(key_orthogonal, num_units, shape[:1]),
+        scale * jax.random.normal(key_normal, shape) / num_units**0.5,
+    ]
+    return _chosen(choices, hparams["recurrent_init"]).reshape(-1, num_units)
 
 
 def rectangular(
-    key: Array, num_inputs: int, num_units: int, hparams: Hparams, gates: Sequence[str] = ("",), family: str = "input_scale"
+    key: Array, num_inputs: int, num_units: int, hparams: Hparams, gates: Sequence[str] = ("",), family="input_scale"
 ) -> Array:
-    """Input matrices of all gates, (gates x num_units, num_inputs): scale x normal / sqrt(num_inputs)."""
-
-    def one(key, gate):
-        return hparams[_name(family, gate)] * jax.random.normal(key, (num_units, num_inputs)) / num_inputs**0.5
-
-    return _for_each(one, key, gates)
+    """Matrices of all gates, (gates x num_units, num_inputs): scale x normal / sqrt(num_inputs)."""
+    scale = _scales(family, gates, hparams)[:, None, None]
+    normal = jax.random.normal(key, (len(gates), num_units, num_inputs))
+    return (scale * normal / num_inputs**0.5).reshape(-1, num_inputs)
 
 
 def bias(key: Array, num_units: int, hparams: Hparams, gates: Sequence[str] = ("",)) -> Array:
     """Biases of all gates, (gates x num_units,): scale x 1, or scale x standard normal."""
-
-    def one(key, gate):
-        choices = jnp.stack([jnp.ones(num_units), jax.random.normal(key, (num_units,))])
-        return hparams[_name("bias_scale", gate)] * choices[jnp.asarray(hparams["bias_init"], int)]
-
-    return _for_each(one, key, gates)
+    shape = (len(gates), num_units)
+    scale = _scales("bias_scale", gates, hparams)[:, None]
+    return (scale * _chosen([jnp.ones(shape), jax.random.normal(key, shape)], hparams["bias_init"])).reshape(-1)
 
 
-def _name(family: str, gate: str) -> str:
-    return f"{family}_{gate}" if gate else family
+def _scales(family: str, gates: Sequence[str], hparams: Hparams) -> Array:
+    return jnp.stack([jnp.asarray(hparams[f"{family}_{gate}" if gate else family], float) for gate in gates])
 
 
-def _for_each(one, key, gates):
-    return jnp.concatenate([one(k, gate) for k, gate in zip(jax.random.split(key, len(gates)), gates, strict=True)])
+def _chosen(choices: Sequence[Array], index: Array) -> Array:
+    return jnp.stack(choices)[jnp.asarray(index, int)]

@@ -1,6 +1,6 @@
 """The IRNN (Le, Jaitly, Hinton 2015), as in Collins et al. 2017: an RNN of ReLUs that starts as the identity.
 
-    h' = s(W_h h + W_x x + b),   W_h = I and b = 0 at the start, s = ReLU
+h' = s(W_h h + W_x x + b),   W_h = I and b = 0 at the start, s = ReLU
 """
 
 import jax.numpy as jnp

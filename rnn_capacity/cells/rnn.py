@@ -1,6 +1,6 @@
 """The vanilla RNN (Elman 1990), as in Collins et al. 2017, section 2.
 
-    h' = s(W_h h + W_x x + b)
+h' = s(W_h h + W_x x + b)
 """
 
 import jax

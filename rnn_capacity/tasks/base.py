@@ -13,7 +13,7 @@ class Batch(NamedTuple):
 
     x_tib: Array  # inputs of the first step or steps
     targets_b: Array
-    weights_b: Array  # 1 for an example, 0 for padding
+    weights_b: Array  # 1 for an example, 0 for padding, which comes last
 
 
 class Task(NamedTuple):
@@ -23,5 +23,5 @@ class Task(NamedTuple):
     data: Callable[[Array, Spec, Hparams], Any]  # (key, spec, hparams) -> what stays fixed during a trial
     sample: Callable[[Any, Array, Spec], Batch]  # (data, step, spec) -> the batch of a training step
     everything: Callable[[Any], Batch]  # (data) -> what the final score is taken on
-    loss: Callable[[Array, Batch], Array]  # (outputs_ob, batch) -> mean over the examples, nats
+    loss: Callable[[Array, Batch], Array]  # (outputs_ob, batch) -> loss_b, of each example
     score: Callable[[Array, Batch], Mapping[str, Array]]  # (outputs_ob, batch) -> named measures

@@ -17,6 +17,7 @@ from rnn_capacity.tasks.base import Batch, Task
 from rnn_capacity.types import Array, Hparams, Spec
 
 FEISTEL_ROUNDS = 8
+PERMUTED_BITS = 32  # of an input; enough that any number of mappings is told apart by them
 
 
 def check_mappings(num_mappings: int, num_inputs: int) -> None:
@@ -35,47 +36,38 @@ def check_mappings(num_mappings: int, num_inputs: int) -> None:
 def distinct_bits(key: Array, num_vectors: int, num_bits: int) -> Array:
     """Random binary vectors that are all different: bool (num_bits, num_vectors).
 
-    Vector j is the image of j under a random bijection of the numbers below 2^m, m = min(num_bits, 64): a balanced
-    Feistel network, which for any round functions whatever is one to one (Luby and Rackoff 1988). So drawing without
-    replacement needs no memory of what was drawn, and the first vectors are the same however many are made. Bits
-    beyond the 64th are drawn independently.
+    Vector j is the image of j under a random bijection of the numbers below 2^m, m = min(num_bits, 32): a balanced
+    Feistel network, which for any round functions whatever is one to one (Luby and Rackoff 1988); here they are random
+    tables. So drawing without replacement needs no memory of what was drawn, and the first vectors are the same however
+    many are made. Bits beyond the 32nd are drawn independently.
     """
-    low_size = min(num_bits, 64) // 2
-    high_size = min(num_bits, 64) - low_size
-    key_rounds, key_rest = jax.random.split(key)
+    low_size = min(num_bits, PERMUTED_BITS) // 2
+    high_size = min(num_bits, PERMUTED_BITS) - low_size
+    key_tables, key_rest = jax.random.split(key)
+    tables = jax.random.bits(key_tables, (FEISTEL_ROUNDS, 2**high_size), jnp.uint16)
     index = jnp.arange(num_vectors, dtype=jnp.uint32)
-    # Halves trade places each round, so each keeps its own size and mask.
-    halves = [(index & _mask(low_size), low_size), (_shift_right(index, low_size), high_size)]
-    for round_key in jax.random.split(key_rounds, FEISTEL_ROUNDS):
-        (source, source_size), (target, target_size) = halves
-        noise = jax.vmap(lambda s, k=round_key: jax.random.bits(jax.random.fold_in(k, s)))(source)
-        halves = [((target ^ noise) & _mask(target_size), target_size), (source, source_size)]
-    bits = [(half >> jnp.uint32(i)) & 1 for half, size in halves for i in range(size)]
-    if num_bits > 64:
-        rest = jax.vmap(lambda i: jax.random.bits(jax.random.fold_in(key_rest, i), (num_bits - 64,)))(index)
-        bits += list(rest.T & 1)
+    # The halves trade places each round; each keeps its own size.
+    source, source_size = index & (2**low_size - 1), low_size
+    target, target_size = index >> low_size, high_size
+    for table in tables:
+        changed = target ^ (table[source] & (2**target_size - 1))
+        source, source_size, target, target_size = changed, target_size, source, source_size
+    bits = [(half >> i) & 1 for half, size in ((source, source_size), (target, target_size)) for i in range(size)]
+    for word in range(PERMUTED_BITS, num_bits, 32):
+        more = jax.random.bits(jax.random.fold_in(key_rest, word), (num_vectors,))
+        bits += [(more >> i) & 1 for i in range(min(32, num_bits - word))]
     return jnp.stack(bits).astype(bool)
-
-
-def _mask(size: int) -> Array:
-    return jnp.uint32(2**size - 1)
-
-
-def _shift_right(index: Array, size: int) -> Array:
-    return index >> jnp.uint32(size) if size < 32 else jnp.zeros_like(index)
 
 
 def data(key: Array, spec: Spec, hparams: Hparams) -> Batch:
     """All mappings: inputs (1, n_in, max_mappings), labels, and the mask of the first b that are real."""
     key_inputs, key_labels = jax.random.split(key)
     x_ib = distinct_bits(key_inputs, spec.max_mappings, spec.num_inputs)
-    index = jnp.arange(spec.max_mappings)
-    # A key for each label, so that padding to another maximum changes none of them.
-    labels_b = jax.vmap(lambda i: jax.random.bernoulli(jax.random.fold_in(key_labels, i)))(index)
+    labels_b = jax.random.bits(key_labels, (spec.max_mappings,), jnp.uint32) & 1
     return Batch(
         x_tib=jnp.where(x_ib, 1.0, -1.0)[None],
         targets_b=labels_b.astype(float),
-        weights_b=(index < hparams["num_mappings"]).astype(float),
+        weights_b=(jnp.arange(spec.max_mappings) < hparams["num_mappings"]).astype(float),
     )
 
 
@@ -93,9 +85,8 @@ def everything(data: Batch) -> Batch:
 
 
 def loss(outputs_ob: Array, batch: Batch) -> Array:
-    """Mean cross-entropy, nats."""
-    errors_b = optax.sigmoid_binary_cross_entropy(outputs_ob[0], batch.targets_b)
-    return jnp.sum(batch.weights_b * errors_b) / jnp.sum(batch.weights_b)
+    """Cross-entropy of each example, nats."""
+    return optax.sigmoid_binary_cross_entropy(outputs_ob[0], batch.targets_b)
 
 
 def score(outputs_ob: Array, batch: Batch) -> dict[str, Array]:

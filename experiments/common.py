@@ -1,0 +1,32 @@
+"""The defaults of every config, and what stands behind a colon: `experiments/gru.py:quick`."""
+
+from ml_collections import ConfigDict, config_dict
+
+from rnn_capacity.sweep import FIELDS
+
+# Minutes on a laptop's CPU: the settings of `measure_capacity`.
+QUICK = {}
+
+# The paper's protocol: its search space, its sizes, and hundreds of long trials a point. Days on a CPU.
+FULL = {
+    "space": "paper",
+    "num_params": (100, 1_000, 10_000, 100_000),
+    "depths": (1, 2, 4),
+    "num_trials": 1024,
+    "num_repeats": 16,
+    "train_steps": 50_000,
+}
+
+
+def get_config(arg: str = "", **fields) -> ConfigDict:
+    """A config of all fields (documented in `rnn_capacity/sweep.py`), at the scale that `arg` names.
+
+    Raises:
+        ValueError: an argument other than none or "quick".
+    """
+    if arg not in ("", "quick"):
+        raise ValueError(f"config argument: {arg!r} given; it must be 'quick' or nothing")
+    values = {field: default for field, (default, _) in FIELDS.items()}
+    values |= (QUICK if arg == "quick" else FULL) | fields
+    config = ConfigDict({k: config_dict.placeholder(object) if v is None else v for k, v in values.items()})
+    return config.lock()

@@ -1,0 +1,7 @@
+"""Capacity of the LSTM: `python launch/sweep.py --config=experiments/lstm.py[:quick]`."""
+
+from experiments import common
+
+
+def get_config(arg: str = ""):
+    return common.get_config(arg, cell="lstm", workdir="results/lstm")

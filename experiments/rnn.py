@@ -1,0 +1,7 @@
+"""Capacity of the RNN: `python launch/sweep.py --config=experiments/rnn.py[:quick]`."""
+
+from experiments import common
+
+
+def get_config(arg: str = ""):
+    return common.get_config(arg, cell="rnn", workdir="results/rnn")

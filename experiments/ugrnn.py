@@ -1,0 +1,7 @@
+"""Capacity of the UGRNN: `python launch/sweep.py --config=experiments/ugrnn.py[:quick]`."""
+
+from experiments import common
+
+
+def get_config(arg: str = ""):
+    return common.get_config(arg, cell="ugrnn", workdir="results/ugrnn")

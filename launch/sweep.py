@@ -1,0 +1,37 @@
+"""Runs a config: python launch/sweep.py --config=experiments/gru.py[:quick] [--config.field=value ...] [--workdir=DIR].
+
+Stop it any way; the same command goes on where it was.
+"""
+
+import pathlib
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # where experiments/ is
+
+from rnn_capacity import sharding, sweep
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "what to run: a file of experiments/, with :quick for minutes"
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "where results are kept, in place of config.workdir")
+flags.mark_flag_as_required("config")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+    sharding.use_all_cores()
+    config = _CONFIG.value.to_dict()
+    if _WORKDIR.value is not None:
+        config["workdir"] = _WORKDIR.value
+    try:
+        sweep.run(config)
+    except ValueError as error:  # bad input is told in a line
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    app.run(main)

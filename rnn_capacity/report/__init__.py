@@ -1,0 +1,1 @@
+"""Turns what was measured into tables and figures."""

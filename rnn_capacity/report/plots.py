@@ -1,0 +1,96 @@
+"""Figures, in matplotlib: readable in print and by colour-blind eyes."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnn_capacity import published
+
+if TYPE_CHECKING:
+    from rnn_capacity.measure import CapacityResult
+
+# Okabe and Ito's palette, and a marker each, so that colour is never all that tells cells apart.
+STYLES = {
+    "rnn": ("#0072B2", "o"),
+    "irnn": ("#E69F00", "s"),
+    "ugrnn": ("#009E73", "^"),
+    "gru": ("#D55E00", "D"),
+    "lstm": ("#CC79A7", "v"),
+    "+rnn": ("#56B4E9", "P"),
+}
+OWN_STYLE = ("#000000", "*")
+LINES = {1: "-", 2: "--", 4: "-.", 8: ":"}  # by depth
+
+
+def capacity(results: Sequence[Mapping[str, Any]]) -> Figure:
+    """Bits per parameter against size, a line for each cell and depth, over the paper's band (its Figure 1)."""
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    ax = figure.subplots()
+    low, high = published.CAPACITY_RANGE
+    ax.axhspan(low, high, color="0.92", zorder=0)
+    ax.text(0.01, high - 0.08, "the paper: 3 to 6", transform=ax.get_yaxis_transform(), va="top", color="0.35")
+
+    groups: dict[tuple[str, int], list] = {}
+    for result in results:
+        groups.setdefault((result["cell"], result["depth"]), []).append(result)
+    for (cell, depth), group in groups.items():
+        group = sorted(group, key=lambda r: r["num_params"])
+        color, marker = STYLES.get(cell, OWN_STYLE)
+        size = [r["num_params"] for r in group]
+        label = cell if depth == 1 else f"{cell}, depth {depth}"
+        best = [r["bits_per_param"] for r in group]
+        ax.plot(size, best, LINES.get(depth, "-"), marker=marker, color=color, label=label, markersize=7)
+        for result in group:
+            ax.vlines(result["num_params"], *result["interval"], color=color, linewidth=3, alpha=0.35)
+    if groups:
+        chance = max(r["chance_bits_per_param"] for r in results)
+        ax.axhline(chance, color="0.5", linewidth=1, linestyle=":")
+        ax.text(0.99, chance + 0.05, "chance", transform=ax.get_yaxis_transform(), ha="right", color="0.35")
+        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.set_xscale("log")
+    ax.set_ylim(0, high + 0.2)
+    ax.set_xlabel("parameters")
+    ax.set_ylabel("bits per parameter")
+    ax.set_title(
+        "Best of the trials; bars: its hparams again, 95 % interval of the mean", fontsize="medium", loc="left"
+    )
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def trials(result: CapacityResult, ax: Axes | None = None) -> Axes:
+    """Bits stored against bits shown, a point a trial: the best lie just under the line (the paper's Figure App.1)."""
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.subplots(figsize=(5, 4), layout="constrained")[1]
+    color, marker = STYLES.get(result.cell, OWN_STYLE)
+    feasible = result.trials[result.trials["feasible"]]
+    shown = feasible["num_mappings"] / result.num_params
+    if len(feasible):
+        ax.plot([0, shown.max()], [0, shown.max()], color="0.6", linewidth=1)
+    ax.scatter(shown, feasible["bits_per_param"].astype(float), color=color, marker=marker, alpha=0.7)
+    ax.scatter(result.num_mappings / result.num_params, result.bits_per_param, color=color, marker=marker, s=120)
+    ax.set_xlabel("mappings shown, per parameter")
+    ax.set_ylabel("bits stored, per parameter")
+    title = (
+        f"{result.cell}, depth {result.depth}, {result.num_params} parameters: {result.bits_per_param:.2f} bits each"
+    )
+    ax.set_title(title, fontsize="medium", loc="left")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> list[pathlib.Path]:
+    """capacity.png and capacity.svg."""
+    figure = capacity(results)
+    paths = [pathlib.Path(folder) / f"capacity.{kind}" for kind in ("png", "svg")]
+    for path in paths:
+        figure.savefig(path, dpi=150)
+    return paths

@@ -1,0 +1,49 @@
+"""Samplers that look at no result: random, and quasi-random, which fills the space more evenly.
+
+Both propose by the trial's number alone, so a study that was stopped goes on with the very proposals it would have had,
+however its trials are batched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optuna
+from scipy.stats import qmc
+
+from rnn_capacity.search.space import Space, distributions, from_unit
+
+
+class PointSampler(optuna.samplers.BaseSampler):
+    """An Optuna sampler of a fixed sequence of points in the unit cube, mapped to a Space."""
+
+    def __init__(self, space: Space, point: Callable[[int, int], np.ndarray]):
+        """point: (trial number, dimensions) -> coordinates in [0, 1)."""
+        self._space = space
+        self._point = point
+
+    def infer_relative_search_space(self, study, trial) -> dict[str, Any]:
+        return distributions(self._space)
+
+    def sample_relative(self, study, trial, search_space) -> dict[str, Any]:
+        return from_unit(self._space, self._point(trial.number, len(search_space))) if search_space else {}
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        raise ValueError(f"{param_name}: not a dimension of this study's search space, {', '.join(self._space)}")
+
+
+def random_sampler(space: Space, seed: int) -> PointSampler:
+    """Independent uniform draws."""
+    return PointSampler(space, lambda number, size: np.random.default_rng((seed, number)).random(size))
+
+
+def quasi_random_sampler(space: Space, seed: int) -> PointSampler:
+    """A scrambled Sobol sequence (Owen 1998)."""
+
+    def point(number, size):
+        sequence = qmc.Sobol(size, rng=np.random.default_rng(seed))
+        return sequence.fast_forward(number).random(1)[0] if number else sequence.random(1)[0]
+
+    return PointSampler(space, point)

@@ -1,0 +1,258 @@
+"""Search spaces as plain data: what is tuned, in what range, and what holds only for which cell.
+
+A dimension is named by its family, with a gate behind it where a cell has several (`recurrent_scale_f` is of the family
+`recurrent_scale`). Which scales and biases a cell has is what its `init` reads, so a user's cell needs no entry here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+
+from rnn_capacity import network
+from rnn_capacity.cells.base import NONLINEARITIES, Cell
+from rnn_capacity.cells.initializers import BIAS_INITS, RECURRENT_INITS
+from rnn_capacity.types import INPUT_STEPS, OPTIMIZERS, SCHEDULES, check_choice
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Numbers from low to high, uniform on a linear or a logarithmic scale."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of some names."""
+
+    options: tuple[str, ...]
+
+
+Dimension = Range | Choice | float | str  # a plain value is fixed
+Space = Mapping[str, Dimension]
+
+# What a trial's Spec takes from the search; trials are grouped by it. The rest are traced hparams.
+SPEC_DIMENSIONS = {
+    "nonlinearity": tuple(NONLINEARITIES),
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "input_steps": INPUT_STEPS,
+}
+# Traced too, as the index of the name.
+INDEXED = {"recurrent_init": RECURRENT_INITS, "bias_init": BIAS_INITS}
+CHOICES = SPEC_DIMENSIONS | INDEXED
+
+# Where a family makes sense at all: (lowest, highest, whether the lowest itself is allowed).
+LIMITS = {
+    "learning_rate": (0, math.inf, False),
+    "learning_rate_decay": (0, 1, False),
+    "gradient_clip": (0, math.inf, False),
+    "l2": (0, math.inf, True),
+    "squared_gradient_decay": (0, 1, True),
+    "mappings_per_param": (0, math.inf, False),
+    "momentum_logit": (-math.inf, math.inf, False),
+}
+UNLIMITED = (-math.inf, math.inf, False)
+
+# Collins et al. 2017, appendix A. b is searched as mappings per parameter; the readout's scale is a rectangular
+# matrix's. RMSProp's average is the TensorFlow default of the time.
+PAPER: Space = {
+    "nonlinearity": Choice(("tanh", "relu")),
+    "optimizer": Choice(OPTIMIZERS),
+    "schedule": "exponential",
+    "input_steps": Choice(INPUT_STEPS),
+    "recurrent_init": Choice(RECURRENT_INITS),
+    "bias_init": Choice(BIAS_INITS),
+    "recurrent_scale": Range(0.01, 2.0, log=True),
+    "input_scale": Range(0.001, 2.0, log=True),
+    "readout_scale": Range(0.001, 2.0, log=True),
+    "bias_scale": Range(-2.0, 2.0),
+    "forget_bias": Range(0.0, 6.0),
+    "learning_rate": Range(1e-4, 1e-1, log=True),
+    "learning_rate_decay": Range(1e-3, 1.0, log=True),
+    "momentum_logit": Range(1.0, 7.0),
+    "squared_gradient_decay": 0.9,
+    "gradient_clip": Range(1.0, 100.0, log=True),
+    "l2": Range(1e-8, 1e-3, log=True),
+    "mappings_per_param": Range(0.1, 10.0, log=True),
+}
+
+# The part of it where minutes on a laptop find good networks, with a cosine in place of the exponential decay
+# (BUILD.md, "Training", says what was measured).
+QUICK: Space = {
+    "nonlinearity": "tanh",
+    "optimizer": "rmsprop",
+    "schedule": "cosine",
+    "input_steps": "first",
+    "recurrent_init": "normal",
+    "bias_init": "normal",
+    "recurrent_scale": Range(0.4, 0.8),
+    "input_scale": Range(0.1, 1.0, log=True),
+    "readout_scale": Range(1.0, 2.5),
+    "bias_scale": 0.15,
+    "forget_bias": Range(0.0, 1.5),
+    "learning_rate": Range(0.01, 0.05, log=True),
+    "learning_rate_decay": 1.0,
+    "momentum_logit": 2.2,
+    "squared_gradient_decay": 0.97,
+    "gradient_clip": 1.0,
+    "l2": 0.0,
+    "mappings_per_param": Range(2.5, 4.5),
+}
+
+SPACES: Mapping[str, Space] = {"quick": QUICK, "paper": PAPER}
+
+# What holds only for one cell, in every space.
+CELL_LIMITS: Mapping[str, Space] = {
+    "rnn": {"recurrent_init": Choice(("orthogonal", "normal"))},
+    "irnn": {"nonlinearity": "relu"},
+    "+rnn": {"nonlinearity": "tanh"},
+}
+
+# Where the bits peak differs by cell: b a little above what is stored.
+QUICK_CELLS: Mapping[str, Space] = {}
+
+
+def space_for(cell: Cell, space: str = "quick", overrides: Mapping[str, Any] | None = None) -> dict[str, Dimension]:
+    """All dimensions of a cell's search: those of training and those that its `init` reads.
+
+    Args:
+        space: "quick" or "paper".
+        overrides: a dimension or a family -> a value that fixes it, (low, high) that narrows it, or a list of names.
+
+    Raises:
+        ValueError: an unknown space, an override that names nothing, one that is out of range or upside down; an hparam
+            of the cell whose family is not known.
+    """
+    table = dict(SPACES[check_choice("space", space, tuple(SPACES))])
+    limits = CELL_LIMITS.get(cell.name, {})
+    cell_table = QUICK_CELLS.get(cell.name, {}) if space == "quick" else {}
+    overrides = {name: value for name, value in (overrides or {}).items() if value is not None}
+
+    read = network.hparam_names(cell)
+    of_training = [name for name in table if name not in INDEXED and not _is_of_init(name)]
+    names = list(dict.fromkeys([*of_training, *read]))
+    chosen = {}
+    for name in names:
+        family = family_of(name, table)
+        if family is None:
+            raise ValueError(
+                f"cell: {cell.name!r} reads hparams[{name!r}], which is of no known family; name it after one of "
+                f"{', '.join(sorted(table))}, with an underscore and a gate behind it if there are several"
+            )
+        dimension = cell_table.get(name, cell_table.get(family, table[family]))
+        if family in limits:
+            dimension = _narrowed(dimension, limits[family])
+        key = next((key for key in (name, family) if key in overrides), None)
+        chosen[name] = dimension if key is None else _parsed(key, overrides[key], dimension)
+    known = set(chosen) | {family_of(name, table) for name in chosen}
+    for key in overrides:
+        if key not in known:
+            raise ValueError(f"hparams: {key!r} is no hparam of {cell.name!r}; there are {', '.join(sorted(known))}")
+    return chosen
+
+
+def family_of(name: str, table: Space) -> str | None:
+    """The longest entry of the table that is the name, or the name without its gate."""
+    fitting = [family for family in table if name == family or name.startswith(family + "_")]
+    return max(fitting, key=len, default=None)
+
+
+INIT_FAMILIES = ("recurrent_scale", "input_scale", "readout_scale", "bias_scale", "forget_bias")
+
+
+def _is_of_init(name):
+    return name in INIT_FAMILIES
+
+
+def _narrowed(dimension: Dimension, limit: Dimension) -> Dimension:
+    """A cell's own limit wins over the table, but does not widen what the table has fixed within it."""
+    if isinstance(limit, Choice):
+        options = dimension.options if isinstance(dimension, Choice) else (dimension,)
+        kept = tuple(o for o in options if o in limit.options)
+        return Choice(kept) if len(kept) > 1 else kept[0] if kept else limit
+    return limit
+
+
+def _parsed(key: str, value: Any, dimension: Dimension) -> Dimension:
+    """An override from a config or a call, checked."""
+    if isinstance(value, Range | Choice):
+        value = (value.low, value.high) if isinstance(value, Range) else value.options
+    if (choices := CHOICES.get(key)) is not None:
+        options = (value,) if isinstance(value, str) else tuple(value)
+        for option in options:
+            check_choice(f"hparams.{key}", option, choices)
+        return options[0] if len(options) == 1 else Choice(options)
+    low, high = value if isinstance(value, tuple | list) and len(value) == 2 else (value, value)
+    for bound in (low, high):
+        _check_number(key, bound)
+    if low > high:
+        raise ValueError(f"hparams.{key}: ({low}, {high}) given; the lower end must not be above the upper")
+    if low == high:
+        return float(low)
+    log = isinstance(dimension, Range) and dimension.log
+    if log and low <= 0:
+        raise ValueError(
+            f"hparams.{key}: ({low}, {high}) given; its scale is logarithmic, so both ends must be above 0"
+        )
+    return Range(float(low), float(high), log)
+
+
+def _check_number(key: str, value: Any) -> None:
+    low, high, closed = LIMITS.get(key, UNLIMITED)
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not (low <= value <= high) or (value == low and not closed):
+        bounds = "a finite number"
+        if low > -math.inf:
+            bounds = f"a number {'of at least' if closed else 'above'} {low}"
+        bounds += f" and at most {high}" if high < math.inf else ""
+        raise ValueError(f"hparams.{key}: {value!r} given; it must be {bounds}")
+
+
+def distributions(space: Space) -> dict[str, optuna.distributions.BaseDistribution]:
+    """What is tuned, in Optuna's terms; fixed dimensions are left out."""
+    found = {}
+    for name, dimension in space.items():
+        if isinstance(dimension, Range):
+            found[name] = optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+        elif isinstance(dimension, Choice):
+            found[name] = optuna.distributions.CategoricalDistribution(dimension.options)
+    return found
+
+
+def from_unit(space: Space, point: np.ndarray) -> dict[str, float | str]:
+    """A point of the unit cube, a coordinate for each tuned dimension, in the space's own scales."""
+    tuned = {name: d for name, d in space.items() if isinstance(d, Range | Choice)}
+    values = {}
+    for (name, d), u in zip(tuned.items(), point, strict=True):
+        if isinstance(d, Choice):
+            values[name] = d.options[min(int(u * len(d.options)), len(d.options) - 1)]
+        elif d.log:
+            values[name] = float(np.clip(math.exp(math.log(d.low) + u * math.log(d.high / d.low)), d.low, d.high))
+        else:
+            values[name] = float(d.low + u * (d.high - d.low))
+    return values
+
+
+def largest(dimension: Dimension) -> float:
+    """The upper end of a numeric dimension."""
+    return dimension.high if isinstance(dimension, Range) else float(dimension)
+
+
+def split(values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, float]]:
+    """A trial's values apart: the fields of its Spec, and its traced hparams with names turned into indices."""
+    fields = {name: value for name, value in values.items() if name in SPEC_DIMENSIONS}
+    hparams = {
+        name: float(INDEXED[name].index(value)) if name in INDEXED else float(value)
+        for name, value in values.items()
+        if name not in SPEC_DIMENSIONS
+    }
+    return fields, hparams

@@ -1,0 +1,33 @@
+"""Package metadata; settings of the tools are in pyproject.toml."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+setup(
+    name="rnn_capacity",
+    version="0.1.0",
+    description="How many bits a recurrent cell can store in each parameter, measured in minutes",
+    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["rnn_capacity", "rnn_capacity.*"]),
+    install_requires=[
+        "absl-py>=2.1",
+        "jax>=0.10",
+        "matplotlib>=3.9",
+        "ml_collections>=1.0",
+        "numpy>=2.0",
+        "optax>=0.2.4",
+        "optuna>=4.2",
+        "pandas>=2.2",
+        "rich>=13.7",
+        "scipy>=1.13",
+    ],
+    extras_require={
+        "test": ["flax>=0.12", "pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.12"],
+        "cuda": ["jax[cuda12]>=0.10"],
+        "tpu": ["jax[tpu]>=0.10"],
+    },
+)
