@@ -2,7 +2,8 @@
 
 from ml_collections import ConfigDict, config_dict
 
-from rnn_capacity.sweep import FIELDS
+from rnn_capacity.search.space import PAPER
+from rnn_capacity.sweep import defaults
 
 # Minutes on a laptop's CPU: the settings of `measure_capacity`.
 QUICK = {}
@@ -26,7 +27,13 @@ def get_config(arg: str = "", **fields) -> ConfigDict:
     """
     if arg not in ("", "quick"):
         raise ValueError(f"config argument: {arg!r} given; it must be 'quick' or nothing")
-    values = {field: default for field, (default, _) in FIELDS.items()}
-    values |= (QUICK if arg == "quick" else FULL) | fields
-    config = ConfigDict({k: config_dict.placeholder(object) if v is None else v for k, v in values.items()})
-    return config.lock()
+    values = defaults() | (QUICK if arg == "quick" else FULL) | fields
+    values["hparams"] = dict.fromkeys(PAPER) | values["hparams"]  # all there, so that flags can set them
+    return _with_placeholders(values).lock()
+
+
+def _with_placeholders(value):
+    """A config in which what is None takes a value of any type from the command line."""
+    if isinstance(value, dict):
+        return ConfigDict({k: _with_placeholders(v) for k, v in value.items()})
+    return config_dict.placeholder(object) if value is None else value

@@ -6,12 +6,13 @@ Stop it any way; the same command goes on where it was.
 import pathlib
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # where experiments/ is
 
 from rnn_capacity import sharding, sweep
+from rnn_capacity.search.space import PAPER
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "what to run: a file of experiments/, with :quick for minutes"
@@ -23,6 +24,7 @@ flags.mark_flag_as_required("config")
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+    logging.set_verbosity(logging.WARNING)
     sharding.use_all_cores()
     config = _CONFIG.value.to_dict()
     if _WORKDIR.value is not None:
@@ -33,5 +35,19 @@ def main(argv):
         sys.exit(f"error: {error}")
 
 
+def parse(argv):
+    """As absl does, but what is wrong with a config or a flag is told in a line."""
+    try:
+        return flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, ValueError) as error:
+        for name in (arg.removeprefix("--config.").split("=")[0] for arg in argv if arg.startswith("--config.")):
+            field, _, hparam = name.partition(".")
+            if field not in sweep.FIELDS:
+                sys.exit(f"error: config.{field}: no such field; there are {', '.join(sweep.FIELDS)}")
+            if field == "hparams" and hparam not in PAPER:
+                sys.exit(f"error: config.hparams.{hparam}: no such hparam; there are {', '.join(PAPER)}")
+        sys.exit(f"error: {str(error).strip().splitlines()[-1]}")
+
+
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse)

@@ -135,111 +135,141 @@ def measure_capacity(
     Raises:
         ValueError: bad input, by name, before anything is compiled.
     """
-    cell = find_cell(cell)
-    for field, value in {
-        "num_params": num_params,
-        "depth": depth,
-        "unroll": unroll,
-        "num_trials": num_trials,
-        "train_steps": train_steps,
-    }.items():
-        check_positive_int(field, value)
+    plan = plan_capacity(
+        cell,
+        num_params=num_params,
+        depth=depth,
+        unroll=unroll,
+        num_inputs=num_inputs,
+        train_steps=train_steps,
+        batch_size=batch_size,
+        space=space,
+        hparams=hparams,
+        sampler=sampler,
+        seed=seed,
+        precision=precision,
+    )
+    check_positive_int("num_trials", num_trials)
     if num_repeats != 0:
         check_positive_int("num_repeats", num_repeats)
-    check_choice("sampler", sampler, tuple(SAMPLERS))
-    if num_inputs is None:
-        num_inputs = max(MIN_INPUTS, (PAPER_MAPPINGS * num_params).bit_length())
-    num_units = network.units_for_budget(
-        num_params, cell, num_inputs=check_positive_int("num_inputs", num_inputs), depth=depth
-    )
+    if trials_per_device is not None:
+        check_positive_int("trials_per_device", trials_per_device)
+    storage = store.open_storage(storage)
+
     sharding.use_all_cores()
     devices = sharding.choose_devices(devices)
-    trials_per_device = trials_per_device or sharding.default_trials_per_device(devices)
-    check_positive_int("trials_per_device", trials_per_device)
-    plan = _Plan(
-        cell=cell,
-        num_units=num_units,
-        num_params=network.num_params(cell, num_inputs=num_inputs, num_units=num_units, depth=depth),
-        space=spaces.space_for(cell, space, hparams),
-        static=dict(
-            depth=depth,
-            num_inputs=num_inputs,
-            unroll=unroll,
-            train_steps=train_steps,
-            batch_size=batch_size,
-            precision=precision,
-        ),
-        seed=seed,
-        block_size=sharding.default_block_size(devices),
-    )
-    plan.check()
-
-    name = f"capacity {cell.name} depth={depth} params={num_params} T={unroll}"
-    storage = store.open_storage(storage)
-    searched = store.open_study(storage, name, plan.describe(sampler), SAMPLERS[sampler](plan.space, seed))
     run = functools.partial(
         study.run,
         describe=plan.outcome,
         devices=devices,
-        trials_per_device=trials_per_device,
+        trials_per_device=trials_per_device or sharding.default_trials_per_device(devices),
         reporter=reporter(progress) if isinstance(progress, bool) else progress,
         unit="bits/param",
     )
-    what = f"{cell.name}, depth {depth}, {plan.num_params} params, {num_units} units"
+    searched = store.open_study(storage, plan.name, plan.describe(), SAMPLERS[sampler](plan.space, seed))
+    what = f"{plan.cell.name}, depth {depth}, {plan.num_params} params, {plan.num_units} units"
     trials = run(searched, plan.space, plan.search_trial, num_trials=num_trials, what=what)
 
     best = max((t for t in trials if t.value is not None), key=lambda t: t.value, default=None)
     repeats = []
     if best is not None and num_repeats:
         again = plan.again(best.params)
-        repeated = store.open_study(
-            storage, f"{name} best again", again.describe("fixed"), SAMPLERS["random"](again.space, seed)
-        )
+        name = f"{plan.name} trial {best.number} again"
+        repeated = store.open_study(storage, name, again.describe(), SAMPLERS[sampler](again.space, seed))
         repeats = run(repeated, again.space, again.fresh_trial, num_trials=num_repeats, what=f"{what}, best again")
     result = plan.result(trials, best, repeats)
     store.save_result(searched, result.to_dict())
     return result
 
 
-@dataclasses.dataclass(frozen=True)
-class _Plan:
-    """How a capacity study turns a proposal into a trial, and what it gave into what is kept."""
+def plan_capacity(
+    cell: str | Cell,
+    *,
+    num_params: int,
+    depth: int,
+    unroll: int,
+    num_inputs: int | None,
+    train_steps: int,
+    batch_size: int | None,
+    space: str,
+    hparams: Mapping[str, Any] | None,
+    sampler: str,
+    seed: int,
+    precision: str,
+) -> CapacityPlan:
+    """The arguments of `measure_capacity` that define a study, all checked; nothing is compiled.
 
+    Raises:
+        ValueError: bad input, by name.
+    """
+    cell = find_cell(cell)
+    check_positive_int("unroll", unroll)
+    check_positive_int("train_steps", train_steps)
+    check_choice("sampler", sampler, tuple(SAMPLERS))
+    check_positive_int("num_params", num_params)
+    if num_inputs is None:
+        num_inputs = max(MIN_INPUTS, (PAPER_MAPPINGS * num_params).bit_length())
+    check_positive_int("num_inputs", num_inputs)
+    num_units = network.units_for_budget(num_params, cell, num_inputs=num_inputs, depth=depth)
+    plan = CapacityPlan(
+        name=f"capacity {cell.name} depth={depth} params={num_params} T={unroll}",
+        cell=cell,
+        num_units=num_units,
+        num_params=network.num_params(cell, num_inputs=num_inputs, num_units=num_units, depth=depth),
+        space=spaces.space_for(cell, space, hparams),
+        static={
+            "depth": depth,
+            "num_inputs": num_inputs,
+            "unroll": unroll,
+            "train_steps": train_steps,
+            "batch_size": batch_size,
+            "precision": precision,
+        },
+        sampler=sampler,
+        seed=seed,
+    )
+    check_mappings(plan.max_mappings, num_inputs)
+    first = {name: d.options[0] if isinstance(d, spaces.Choice) else d for name, d in plan.space.items()}
+    network.check_cell(cell, plan.spec({name: first[name] for name in spaces.SPEC_DIMENSIONS}))
+    return plan
+
+
+@dataclasses.dataclass(frozen=True)
+class CapacityPlan:
+    """How a capacity study turns a proposal into a trial, and what a trial gave into what is kept of it."""
+
+    name: str
     cell: Cell
     num_units: int
     num_params: int
     space: spaces.Space
     static: Mapping[str, Any]
+    sampler: str
     seed: int
-    block_size: int | None
 
-    def check(self) -> None:
-        """Everything that could be refused later is refused now."""
-        check_mappings(self.mappings(spaces.largest(self.space["mappings_per_param"])), self.static["num_inputs"])
-        center = {name: d.options[0] if isinstance(d, spaces.Choice) else d for name, d in self.space.items()}
-        fields = {name: center[name] for name in spaces.SPEC_DIMENSIONS}
-        network.check_cell(self.cell, self.spec(fields))
-
-    def describe(self, sampler: str) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """What must be the same for trials to belong to one study."""
         shown = {name: repr(d) for name, d in self.space.items()}
         sizes = {"cell": self.cell.name, "num_units": self.num_units, "num_params": self.num_params}
-        return sizes | dict(self.static) | {"seed": self.seed, "sampler": sampler, "space": shown}
+        return sizes | dict(self.static) | {"seed": self.seed, "sampler": self.sampler, "space": shown}
 
-    def again(self, best: Mapping[str, Any]) -> _Plan:
+    def again(self, best: Mapping[str, Any]) -> CapacityPlan:
         """The same with every hparam fixed."""
         return dataclasses.replace(self, space={**self.space, **best})
 
     def mappings(self, per_param: float) -> int:
         return max(1, round(per_param * self.num_params))
 
+    @property
+    def max_mappings(self) -> int:
+        return self.mappings(spaces.largest(self.space["mappings_per_param"]))
+
     def spec(self, fields: Mapping[str, str]) -> Spec:
         return Spec(
             cell=self.cell,
             task=TASKS["memorization"],
             num_units=self.num_units,
-            max_mappings=padded_size(self.mappings(spaces.largest(self.space["mappings_per_param"]))),
-            block_size=self.block_size,
+            max_mappings=padded_size(self.max_mappings),
             **fields,
             **self.static,
         )

@@ -163,9 +163,8 @@ def check_cell(cell: Cell, spec: Spec) -> None:
         ValueError: the carry changes its shape from step to step, or the output is not (num_units,).
     """
     for num_inputs in {spec.num_inputs, spec.num_units if spec.depth > 1 else spec.num_inputs}:
-        hparams = _ReadNames()
-        key = jax.random.key(0)
-        params = jax.eval_shape(lambda k, n=num_inputs: cell.init(k, n, spec.num_units, hparams), key)
+        shapes, _ = _shapes(cell, num_inputs, spec.num_units, 1, spec.num_outputs)
+        (params,) = shapes["layers"]
         carry = jax.eval_shape(cell.initial_carry, params)
         x = jax.ShapeDtypeStruct((num_inputs,), jnp.float32)
         step = functools.partial(_apply, cell, NONLINEARITIES[spec.nonlinearity])

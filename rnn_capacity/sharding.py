@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,10 +27,9 @@ def use_all_cores() -> None:
     """
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return
-    try:
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    except (RuntimeError, AttributeError):  # JAX is up; or the system does not tell (macOS)
-        pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with contextlib.suppress(RuntimeError):  # JAX is up
+        jax.config.update("jax_num_cpu_devices", cores)
 
 
 def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:
@@ -49,6 +49,11 @@ def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Devic
     if devices > len(present):
         raise ValueError(f"devices: {devices} given; there are {len(present)} ({present[0].platform})")
     return present[:devices]
+
+
+def describe(devices: Sequence[jax.Device]) -> str:
+    """What a person is told of them."""
+    return f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform}), JAX {jax.__version__}"
 
 
 def default_trials_per_device(devices: Sequence[jax.Device]) -> int:

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 DATABASE = "study.db"
 PLAN, RESULT, OUTCOME = "plan", "result", "outcome"  # the names of what we attach to studies and trials
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # the study's own progress says more
 PACKAGES = ("rnn_capacity", "jax", "jaxlib", "flax", "optax", "optuna", "numpy")
 
 
@@ -78,8 +79,8 @@ def open_study(
     elif known != plan:
         differing = next(key for key in [*plan, *known] if plan.get(key) != known.get(key))
         raise ValueError(
-            f"{differing}: {plan.get(differing)!r} given; the study {name!r} was made with {known.get(differing)!r}, so "
-            "keep that or choose another workdir"
+            f"{differing}: {plan.get(differing)!r} given; the study {name!r} was made with {known.get(differing)!r}, "
+            "so keep that, or choose another workdir"
         )
     return study
 

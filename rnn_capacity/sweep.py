@@ -2,70 +2,84 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 
-from rnn_capacity import store
-from rnn_capacity.measure import CapacityResult, measure_capacity
+from rnn_capacity import sharding, store
+from rnn_capacity.measure import measure_capacity, plan_capacity
+from rnn_capacity.progress import reporter
 from rnn_capacity.report import plots, tables
 from rnn_capacity.tasks import TASKS
 from rnn_capacity.types import check_choice
 
-# What a config may say: every field, its default, and what it is for. `experiments/` starts from these.
-FIELDS: Mapping[str, tuple[Any, str]] = {
-    "cell": (("gru",), "a name of CELLS, or several"),
-    "task": ("memorization", "a name of TASKS"),
-    "depths": ((1,), "layers"),
-    "num_params": ((1000,), "budgets of parameters"),
-    "unroll": ((5,), "T, steps in time"),
-    "num_inputs": (None, "bits of an input; None: enough for ten mappings a parameter, at least 20"),
-    "num_trials": (24, "networks trained in the search, for each point of the grid"),
-    "num_repeats": (4, "times the best hparams are trained again on fresh data and weights"),
-    "train_steps": (10_000, "gradient steps a trial"),
-    "batch_size": (None, "mappings a step; None: all of them"),
-    "space": ("quick", "search space: quick, or paper (the whole of its appendix A)"),
-    "hparams": ({}, "hparams fixed (a value) or narrowed (low, high)"),
-    "sampler": ("quasi-random", "quasi-random or random"),
-    "seed": (0, "of the data, the initial weights and the search"),
-    "precision": ("highest", "of matrix products: default, high, highest (full float32)"),
-    "devices": (None, "how many to use; None: all. On a CPU every core is one"),
-    "trials_per_device": (None, "trials a device is given at a time; None: what suits the backend"),
-    "workdir": ("results", "folder of the study, the tables and the figure"),
-    "per_cell": ({}, "cell -> fields that differ for it"),
+# What a config may say. Where `measure_capacity` takes a field of that name, its default is the field's.
+FIELDS: Mapping[str, str] = {
+    "cell": "a name of CELLS, or several",
+    "task": "a name of TASKS",
+    "depths": "layers, or several",
+    "num_params": "budget of parameters, or several",
+    "unroll": "T, steps in time, or several",
+    "num_inputs": "bits of an input; None: enough for ten mappings a parameter, at least 20",
+    "num_trials": "networks trained in the search, for each point of the grid",
+    "num_repeats": "times the best hparams are trained again on fresh data and weights",
+    "train_steps": "gradient steps a trial",
+    "batch_size": "mappings a step; None: all of them",
+    "space": "search space: quick, or paper (the whole of its appendix A)",
+    "hparams": "hparams fixed to a value or narrowed to (low, high), by name or family",
+    "sampler": "quasi-random or random",
+    "seed": "of the data, the initial weights and the search",
+    "precision": "of matrix products: default, high, highest (full float32)",
+    "devices": "how many to use; None: all. On a CPU every core is one",
+    "trials_per_device": "trials a device is given at a time; None: what suits the backend",
+    "workdir": "folder of the study, the tables and the figure",
+    "per_cell": "cell -> fields that differ for it",
 }
-GRID = ("depths", "num_params", "unroll")
-NOT_OF_A_MEASUREMENT = ("cell", "task", "workdir", "per_cell", *GRID)
+GRID = {"cell": "cell", "depths": "depth", "num_params": "num_params", "unroll": "unroll"}
+NOT_OF_A_MEASUREMENT = ("task", "workdir", "per_cell")
+
+
+def defaults() -> dict[str, Any]:
+    """Every field at its default; a sequence where the grid runs over it."""
+    of_call = inspect.signature(measure_capacity).parameters
+    values = {field: of_call[GRID.get(field, field)].default for field in FIELDS if field not in NOT_OF_A_MEASUREMENT}
+    values |= {field: (values[field],) for field in GRID}
+    return values | {"hparams": {}, "task": "memorization", "workdir": "results", "per_cell": {}}
 
 
 def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The grid's points as the arguments of `measure_capacity`, all checked as far as a config can be.
+    """The grid's points as arguments of `measure_capacity`, every one checked before any is run.
 
     Raises:
-        ValueError: a field that is not known, a grid without points, a task that is not there.
+        ValueError: a field that is not known, a grid without points, or what `measure_capacity` refuses.
     """
     for where in (config, *config.get("per_cell", {}).values()):
         for field in where:
             check_choice("config field", field, tuple(FIELDS))
-    defaults = {field: default for field, (default, _) in FIELDS.items()}
-    config = defaults | dict(config)
+    config = defaults() | dict(config)
     check_choice("task", config["task"], tuple(TASKS))
     found = []
     for cell in _several(config["cell"]):
-        of_cell = config | dict(config["per_cell"].get(cell, {}))
-        arguments = {k: v for k, v in of_cell.items() if k not in NOT_OF_A_MEASUREMENT}
-        arguments["hparams"] = dict(of_cell["hparams"])
-        for depth, size, unroll in itertools.product(*(_several(of_cell[field]) for field in GRID)):
-            found.append(arguments | {"cell": cell, "depth": depth, "num_params": size, "unroll": unroll})
+        of_cell = config | dict(config["per_cell"].get(cell, {})) | {"cell": cell}
+        fixed = {k: v for k, v in of_cell.items() if k not in NOT_OF_A_MEASUREMENT and k not in GRID}
+        for point in itertools.product(*(_several(of_cell[field]) for field in GRID)):
+            found.append(fixed | dict(zip(GRID.values(), point, strict=True)))
     if not found:
-        raise ValueError("config: a grid without points; cell, depths, num_params and unroll must each have a value")
+        raise ValueError(f"config: a grid without points; {', '.join(GRID)} must each have a value")
+    of_plan = inspect.signature(plan_capacity).parameters
+    for point in found:
+        plan_capacity(**{k: v for k, v in point.items() if k in of_plan})
     return found
 
 
 def _several(value: Any) -> tuple:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(","))
+    return tuple(part for v in value for part in _several(v)) if isinstance(value, tuple | list) else (value,)
 
 
 def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[str, Any]]:
@@ -75,22 +89,20 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
     """
     console = console or Console()
     grid = points(config)
-    workdir = store.check_workdir(config.get("workdir", FIELDS["workdir"][0]))
+    workdir = store.check_workdir(config.get("workdir", defaults()["workdir"]))
     storage = store.open_storage(workdir)
-    console.print(tables.line(list(tables.COLUMNS)), style="bold", soft_wrap=True)
-    for result in _measure(grid, storage, console):
-        console.print(tables.line(tables.cells(result.to_dict())), soft_wrap=True, highlight=False)
-        written = write(storage, workdir)
-    console.print(tables.table(r for r in store.results(storage)))
-    console.print("written: " + ", ".join(str(path) for path in [workdir / store.DATABASE, *written]), soft_wrap=True)
-    return store.results(storage)
-
-
-def _measure(grid, storage, console) -> Iterator[CapacityResult]:
-    from rnn_capacity.progress import reporter
-
+    show = functools.partial(console.print, soft_wrap=True, highlight=False)
+    show(f"{len(grid)} studies on {sharding.describe(sharding.choose_devices(config.get('devices')))}, into {workdir}")
+    show(tables.header(), style="bold")
     for point in grid:
-        yield measure_capacity(storage=storage, progress=reporter(True, console), **point)
+        result = measure_capacity(storage=storage, progress=reporter(True, console), **point)
+        show(tables.line(result.to_dict()))
+        write(storage, workdir)
+    results = store.results(storage)
+    if len(grid) > 1 or len(results) > 1:
+        show(f"\nAll of {workdir}:\n{tables.text(results)}", style="bold")
+    show(f"\n{tables.CAPTION}\n\nWritten: {', '.join(map(str, [workdir / store.DATABASE, *write(storage, workdir)]))}")
+    return results
 
 
 def write(storage, workdir) -> list:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import time
@@ -183,6 +184,8 @@ def train_trials(
         on_chunk: called after every chunk with the fraction of the steps that is done.
     """
     network.check_cell(spec.cell, spec)
+    if spec.block_size is None:
+        spec = dataclasses.replace(spec, block_size=sharding.default_block_size(devices))
     num_trials = len(keys.task)
     hparams, keys = sharding.pad_trials((dict(hparams), keys), len(devices))
     programs = _programs(spec, tuple(devices))

@@ -67,7 +67,7 @@ class Spec:
     optimizer: str = "rmsprop"
     schedule: str = "cosine"  # of the learning rate, over the run
     batch_size: int | None = None  # None: the whole data set at every step
-    block_size: int | None = None  # examples worked on at a time, so that they stay in the cache; None: all
+    block_size: int | None = None  # examples worked on at a time; None: what suits the backend
     precision: str = "highest"  # of matrix products; accelerators round float32 unless told otherwise
 
     def __post_init__(self):

@@ -1,7 +1,7 @@
 """The initialisations of the paper's appendix A, each read from hparams so that it can be tuned without recompiling.
 
-A name is a family and, behind an underscore, the gate it belongs to: `recurrent_scale_f`, `input_scale_f`, `bias_scale_f`.
-Which kind of matrix or bias is used is traced as well: an index into RECURRENT_INITS or BIAS_INITS.
+A name is a family and, behind an underscore, the gate it belongs to: `recurrent_scale_f`, `bias_scale_f`. Which kind of
+matrix or bias is used is traced as well: an index into RECURRENT_INITS or BIAS_INITS.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 
 from rnn_capacity import published
 
@@ -41,9 +40,9 @@ def _interval(result: Mapping[str, Any]) -> str:
     return "-" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
-def cells(result: Mapping[str, Any]) -> list[str]:
+def cells(result: Mapping[str, Any]) -> dict[str, str]:
     """A result as the strings of its row."""
-    return [show(result) for show in COLUMNS.values()]
+    return {name: show(result) for name, show in COLUMNS.items()}
 
 
 def frame(results: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -51,23 +50,25 @@ def frame(results: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([cells(r) for r in results], columns=list(COLUMNS))
 
 
-def table(results: Iterable[Mapping[str, Any]]) -> Table:
-    """The table for a terminal."""
-    shown = Table(caption=CAPTION, caption_justify="left", show_edge=False)
-    for name in COLUMNS:
-        shown.add_column(name, justify="left" if name == "cell" else "right", overflow="fold")
-    for result in results:
-        shown.add_row(*cells(result))
-    return shown
-
-
 WIDTHS = {"cell": 5, "again, 95 %": 12, "paper": 9}
 
 
-def line(values: Sequence[str]) -> str:
+def _row(values: Mapping[str, str]) -> str:
+    return "  ".join(f"{value:>{max(WIDTHS.get(name, 0), len(name))}}" for name, value in values.items())
+
+
+def header() -> str:
+    return _row({name: name for name in COLUMNS})
+
+
+def line(result: Mapping[str, Any]) -> str:
     """A row of fixed width, to be printed as soon as it is known."""
-    padded = (f"{v:>{WIDTHS.get(name, len(name))}}" for name, v in zip(COLUMNS, values, strict=True))
-    return "  ".join(padded)
+    return _row(cells(result))
+
+
+def text(results: Iterable[Mapping[str, Any]]) -> str:
+    """The table for a terminal."""
+    return "\n".join([header(), *map(line, results)])
 
 
 def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> list[pathlib.Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,11 +110,22 @@ QUICK: Space = {
 
 SPACES: Mapping[str, Space] = {"quick": QUICK, "paper": PAPER}
 
+# What a cell's init reads, alone or with a gate behind it; the rest of a table is of training.
+INIT_FAMILIES = (
+    "recurrent_init",
+    "recurrent_scale",
+    "input_scale",
+    "readout_scale",
+    "bias_init",
+    "bias_scale",
+    "forget_bias",
+)
+
 # What holds only for one cell, in every space.
-CELL_LIMITS: Mapping[str, Space] = {
-    "rnn": {"recurrent_init": Choice(("orthogonal", "normal"))},
-    "irnn": {"nonlinearity": "relu"},
-    "+rnn": {"nonlinearity": "tanh"},
+CELL_LIMITS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "rnn": {"recurrent_init": ("orthogonal", "normal")},
+    "irnn": {"nonlinearity": ("relu",)},
+    "+rnn": {"nonlinearity": ("tanh",)},
 }
 
 # Where the bits peak differs by cell: b a little above what is stored.
@@ -122,88 +133,85 @@ QUICK_CELLS: Mapping[str, Space] = {}
 
 
 def space_for(cell: Cell, space: str = "quick", overrides: Mapping[str, Any] | None = None) -> dict[str, Dimension]:
-    """All dimensions of a cell's search: those of training and those that its `init` reads.
+    """All dimensions of a cell's search: those of training, and those that its `init` reads.
 
     Args:
         space: "quick" or "paper".
         overrides: a dimension or a family -> a value that fixes it, (low, high) that narrows it, or a list of names.
 
     Raises:
-        ValueError: an unknown space, an override that names nothing, one that is out of range or upside down; an hparam
-            of the cell whose family is not known.
+        ValueError: an unknown space; an override that names nothing, is out of range or upside down; an hparam of the
+            cell whose family is not known.
     """
-    table = dict(SPACES[check_choice("space", space, tuple(SPACES))])
+    table = SPACES[check_choice("space", space, tuple(SPACES))]
+    table = {**table, **(QUICK_CELLS.get(cell.name, {}) if space == "quick" else {})}
     limits = CELL_LIMITS.get(cell.name, {})
-    cell_table = QUICK_CELLS.get(cell.name, {}) if space == "quick" else {}
     overrides = {name: value for name, value in (overrides or {}).items() if value is not None}
 
-    read = network.hparam_names(cell)
-    of_training = [name for name in table if name not in INDEXED and not _is_of_init(name)]
-    names = list(dict.fromkeys([*of_training, *read]))
-    chosen = {}
-    for name in names:
-        family = family_of(name, table)
+    names = [name for name in table if name not in INIT_FAMILIES]
+    names += [name for name in network.hparam_names(cell) if name not in names]
+    families = {name: _family(name) for name in names}
+    for name, family in families.items():
         if family is None:
             raise ValueError(
                 f"cell: {cell.name!r} reads hparams[{name!r}], which is of no known family; name it after one of "
-                f"{', '.join(sorted(table))}, with an underscore and a gate behind it if there are several"
+                f"{', '.join(INIT_FAMILIES)}, with an underscore and a gate behind it if there are several"
             )
-        dimension = cell_table.get(name, cell_table.get(family, table[family]))
-        if family in limits:
-            dimension = _narrowed(dimension, limits[family])
-        key = next((key for key in (name, family) if key in overrides), None)
-        chosen[name] = dimension if key is None else _parsed(key, overrides[key], dimension)
-    known = set(chosen) | {family_of(name, table) for name in chosen}
-    for key in overrides:
-        if key not in known:
-            raise ValueError(f"hparams: {key!r} is no hparam of {cell.name!r}; there are {', '.join(sorted(known))}")
+    known = sorted({*names, *families.values()})
+    for name in overrides:
+        if name not in known:
+            raise ValueError(f"hparams: {name!r} is no hparam of {cell.name!r}; there are {', '.join(known)}")
+
+    chosen = {}
+    for name, family in families.items():
+        given = name if name in overrides else family
+        if given in overrides:
+            chosen[name] = _parse(given, overrides[given], table[family], limits.get(family))
+        elif family in limits:
+            kept = tuple(o for o in _options(table[family]) if o in limits[family])
+            chosen[name] = _choice(kept or limits[family])
+        else:
+            chosen[name] = table[family]
     return chosen
 
 
-def family_of(name: str, table: Space) -> str | None:
-    """The longest entry of the table that is the name, or the name without its gate."""
-    fitting = [family for family in table if name == family or name.startswith(family + "_")]
-    return max(fitting, key=len, default=None)
+def _family(name: str) -> str | None:
+    """The name without its gate, if it has one; None where that is no family."""
+    if name in PAPER:
+        return name
+    return next((family for family in INIT_FAMILIES if name.startswith(family + "_")), None)
 
 
-INIT_FAMILIES = ("recurrent_scale", "input_scale", "readout_scale", "bias_scale", "forget_bias")
-
-
-def _is_of_init(name):
-    return name in INIT_FAMILIES
-
-
-def _narrowed(dimension: Dimension, limit: Dimension) -> Dimension:
-    """A cell's own limit wins over the table, but does not widen what the table has fixed within it."""
-    if isinstance(limit, Choice):
-        options = dimension.options if isinstance(dimension, Choice) else (dimension,)
-        kept = tuple(o for o in options if o in limit.options)
-        return Choice(kept) if len(kept) > 1 else kept[0] if kept else limit
-    return limit
-
-
-def _parsed(key: str, value: Any, dimension: Dimension) -> Dimension:
+def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] | None) -> Dimension:
     """An override from a config or a call, checked."""
-    if isinstance(value, Range | Choice):
-        value = (value.low, value.high) if isinstance(value, Range) else value.options
-    if (choices := CHOICES.get(key)) is not None:
-        options = (value,) if isinstance(value, str) else tuple(value)
+    if name in CHOICES:
+        options = (value,) if isinstance(value, str) else tuple(_options(value))
         for option in options:
-            check_choice(f"hparams.{key}", option, choices)
-        return options[0] if len(options) == 1 else Choice(options)
+            check_choice(f"hparams.{name}", option, limit or CHOICES[name])
+        return _choice(options)
+    if isinstance(value, Range):
+        value = (value.low, value.high)
     low, high = value if isinstance(value, tuple | list) and len(value) == 2 else (value, value)
     for bound in (low, high):
-        _check_number(key, bound)
+        _check_number(name, bound)
     if low > high:
-        raise ValueError(f"hparams.{key}: ({low}, {high}) given; the lower end must not be above the upper")
+        raise ValueError(f"hparams.{name}: ({low}, {high}) given; the lower end must not be above the upper")
     if low == high:
         return float(low)
     log = isinstance(dimension, Range) and dimension.log
     if log and low <= 0:
-        raise ValueError(
-            f"hparams.{key}: ({low}, {high}) given; its scale is logarithmic, so both ends must be above 0"
-        )
+        raise ValueError(f"hparams.{name}: ({low}, {high}) given; its scale is logarithmic, so both must be above 0")
     return Range(float(low), float(high), log)
+
+
+def _options(dimension: Dimension | Sequence[str]) -> Sequence[str]:
+    if isinstance(dimension, Choice):
+        return dimension.options
+    return (dimension,) if isinstance(dimension, str) else dimension
+
+
+def _choice(options: Sequence[str]) -> Dimension:
+    return options[0] if len(options) == 1 else Choice(tuple(options))
 
 
 def _check_number(key: str, value: Any) -> None:

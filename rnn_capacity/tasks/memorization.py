@@ -28,8 +28,8 @@ def check_mappings(num_mappings: int, num_inputs: int) -> None:
     """
     if num_mappings > 2**num_inputs:
         raise ValueError(
-            f"num_mappings: {num_mappings} given; with num_inputs = {num_inputs} there are only {2**num_inputs} distinct "
-            f"inputs, so give at most that many or num_inputs of at least {(num_mappings - 1).bit_length()}"
+            f"num_mappings: {num_mappings} given; with num_inputs = {num_inputs} there are only {2**num_inputs} "
+            f"distinct inputs, so give at most that many, or num_inputs of at least {(num_mappings - 1).bit_length()}"
         )
 
 
