@@ -160,7 +160,7 @@ def check_cell(cell: Cell, spec: Spec) -> None:
     """Traces one step of a cell, so that a wrong shape is told by name before anything is compiled.
 
     Raises:
-        ValueError: the carry changes its shape from step to step, or the output is not (num_units,).
+        ValueError: a step fails, the carry changes its shape, or the output is not (num_units,).
     """
     for num_inputs in {spec.num_inputs, spec.num_units if spec.depth > 1 else spec.num_inputs}:
         shapes, _ = _shapes(cell, num_inputs, spec.num_units, 1, spec.num_outputs)
@@ -168,7 +168,11 @@ def check_cell(cell: Cell, spec: Spec) -> None:
         carry = jax.eval_shape(cell.initial_carry, params)
         x = jax.ShapeDtypeStruct((num_inputs,), jnp.float32)
         step = functools.partial(_apply, cell, NONLINEARITIES[spec.nonlinearity])
-        after, y = jax.eval_shape(step, params, carry, x)
+        try:
+            after, y = jax.eval_shape(step, params, carry, x)
+        except (TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"cell: {cell.name!r} cannot take a step with {num_inputs} inputs: {reason}") from error
         if _signature(after) != _signature(carry):
             raise ValueError(
                 f"cell: {cell.name!r} changes its carry from {_signature(carry)} to {_signature(after)} in a step; "

@@ -103,7 +103,7 @@ def train_step(spec: Spec, hparams: Hparams, data: Any, state: TrialState) -> Tr
     batch = spec.task.sample(data, state.step, spec)
     value, gradient = loss_and_gradient(spec, state.params, batch)
     updates, optimizer_state = optimizer(spec, hparams).update(gradient, state.optimizer_state, state.params)
-    feasible = state.feasible & jnp.isfinite(value) & jnp.isfinite(optax.global_norm(gradient))
+    feasible = state.feasible & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
     keep = lambda new, old: jnp.where(feasible, new, old)
     return TrialState(
         step=state.step + 1,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from rnn_capacity import published
 
@@ -36,24 +37,29 @@ def capacity(results: Sequence[Mapping[str, Any]]) -> Figure:
     ax.axhspan(low, high, color="0.92", zorder=0)
     ax.text(0.01, high - 0.08, "the paper: 3 to 6", transform=ax.get_yaxis_transform(), va="top", color="0.35")
 
-    groups: dict[tuple[str, int], list] = {}
-    for result in results:
-        groups.setdefault((result["cell"], result["depth"]), []).append(result)
-    for (cell, depth), group in groups.items():
-        group = sorted(group, key=lambda r: r["num_params"])
+    several_unrolls = len({r["unroll"] for r in results}) > 1
+    groups: dict[tuple, list] = {}
+    for result in sorted(results, key=lambda r: r["num_params"]):
+        groups.setdefault((result["cell"], result["depth"], result["unroll"]), []).append(result)
+    for (cell, depth, unroll), group in groups.items():
         color, marker = STYLES.get(cell, OWN_STYLE)
-        size = [r["num_params"] for r in group]
-        label = cell if depth == 1 else f"{cell}, depth {depth}"
+        label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), *[f"T = {unroll}"] * several_unrolls])
+        sizes = [r["num_params"] for r in group]
         best = [r["bits_per_param"] for r in group]
-        ax.plot(size, best, LINES.get(depth, "-"), marker=marker, color=color, label=label, markersize=7)
+        ax.plot(sizes, best, LINES.get(depth, "-"), marker=marker, color=color, label=label, markersize=7)
         for result in group:
             ax.vlines(result["num_params"], *result["interval"], color=color, linewidth=3, alpha=0.35)
+    ax.set_xscale("log")
     if groups:
         chance = max(r["chance_bits_per_param"] for r in results)
         ax.axhline(chance, color="0.5", linewidth=1, linestyle=":")
         ax.text(0.99, chance + 0.05, "chance", transform=ax.get_yaxis_transform(), ha="right", color="0.35")
         ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-    ax.set_xscale("log")
+        sizes = [r["num_params"] for r in results]
+        ax.set_xlim(min(sizes) / 1.7, max(sizes) * 1.7)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(0, high + 0.2)
     ax.set_xlabel("parameters")
     ax.set_ylabel("bits per parameter")

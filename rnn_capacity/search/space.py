@@ -94,18 +94,40 @@ QUICK: Space = {
     "input_steps": "first",
     "recurrent_init": "normal",
     "bias_init": "normal",
-    "recurrent_scale": Range(0.4, 0.8),
-    "input_scale": Range(0.1, 1.0, log=True),
-    "readout_scale": Range(1.0, 2.5),
-    "bias_scale": 0.15,
+    "recurrent_scale": Range(0.5, 1.1),
+    "input_scale": Range(0.15, 1.5, log=True),
+    "readout_scale": Range(1.0, 3.0),
+    "bias_scale": 0.3,
     "forget_bias": Range(0.0, 1.5),
-    "learning_rate": Range(0.01, 0.05, log=True),
+    "learning_rate": Range(0.02, 0.06, log=True),
     "learning_rate_decay": 1.0,
     "momentum_logit": 2.2,
     "squared_gradient_decay": 0.97,
     "gradient_clip": 1.0,
     "l2": 0.0,
-    "mappings_per_param": Range(2.5, 4.5),
+    "mappings_per_param": Range(2.0, 4.5),
+}
+
+# Where it differs by cell. The bits peak where b is a little above what is stored, and ReLUs want smaller steps.
+QUICK_CELLS: Mapping[str, Space] = {
+    "rnn": {"mappings_per_param": Range(3.2, 5.0)},
+    "irnn": {
+        "learning_rate": Range(0.008, 0.025, log=True),
+        "squared_gradient_decay": 0.9,
+        "mappings_per_param": Range(2.2, 3.6),
+    },
+    "ugrnn": {"mappings_per_param": Range(3.0, 5.0)},
+    "gru": {"mappings_per_param": Range(2.5, 4.2)},
+    "lstm": {"mappings_per_param": Range(2.7, 4.4)},
+    "+rnn": {
+        "recurrent_init": "orthogonal",
+        "recurrent_scale": Range(0.9, 1.4),
+        "input_scale": Range(0.5, 1.8, log=True),
+        "readout_scale": Range(1.5, 3.0),
+        "learning_rate": Range(0.01, 0.03, log=True),
+        "squared_gradient_decay": 0.9,
+        "mappings_per_param": Range(2.3, 3.8),
+    },
 }
 
 SPACES: Mapping[str, Space] = {"quick": QUICK, "paper": PAPER}
@@ -127,9 +149,6 @@ CELL_LIMITS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "irnn": {"nonlinearity": ("relu",)},
     "+rnn": {"nonlinearity": ("tanh",)},
 }
-
-# Where the bits peak differs by cell: b a little above what is stored.
-QUICK_CELLS: Mapping[str, Space] = {}
 
 
 def space_for(cell: Cell, space: str = "quick", overrides: Mapping[str, Any] | None = None) -> dict[str, Dimension]:
