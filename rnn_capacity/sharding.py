@@ -64,16 +64,27 @@ def default_block_size(devices: Sequence[jax.Device]) -> int | None:
     return BLOCK_SIZE.get(devices[0].platform)
 
 
-def map_trials(fn: Callable[..., Any], devices: Sequence[jax.Device], *, runs_once: bool = False) -> Callable[..., Any]:
+def map_trials(
+    fn: Callable[..., Any],
+    devices: Sequence[jax.Device],
+    *,
+    in_turn: bool | None = None,
+    runs_once: bool = False,
+) -> Callable[..., Any]:
     """`fn(shared, *trial)` for K trials at once, jitted: `mapped(shared, *trials)`, each leaf of trials [K, ...].
 
-    `shared` goes to every trial as it is. K must be a multiple of the number of devices. Within a device trials run in
-    turn on a CPU and side by side elsewhere. What `runs_once` a trial is compiled in half the time, unoptimised.
+    Args:
+        fn: `shared` goes to every trial as it is; K must be a multiple of the number of devices.
+        in_turn: within a device, one trial after the other (`lax.map`), or all side by side (`vmap`); by default in
+            turn on a CPU, where a trial then stays in the cache, and side by side elsewhere.
+        runs_once: compiled in half the time, unoptimised, for what runs once a trial.
     """
+    if in_turn is None:
+        in_turn = devices[0].platform == "cpu"
     mesh = Mesh(np.array(devices), (AXIS,))
 
     def on_device(shared, *trials):
-        if devices[0].platform == "cpu":
+        if in_turn:
             return jax.lax.map(lambda trial: fn(shared, *trial), trials)
         return jax.vmap(lambda *trial: fn(shared, *trial))(*trials)
 

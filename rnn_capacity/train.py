@@ -55,7 +55,9 @@ def optimizer(spec: Spec, hparams: Hparams) -> optax.GradientTransformation:
     direction = {
         "sgd": lambda: optax.identity(),
         "momentum": lambda: optax.trace(decay=jax.nn.sigmoid(hparams["momentum_logit"])),
-        "rmsprop": lambda: optax.scale_by_rms(decay=hparams["squared_gradient_decay"]),
+        # Uncorrected, the first updates are several times the learning rate and throw the network into saturation: 2.4
+        # bits per parameter for 4.0 (RNN, 991 parameters, 6000 steps).
+        "rmsprop": lambda: optax.scale_by_rms(decay=hparams["squared_gradient_decay"], bias_correction=True),
         "adam": lambda: optax.scale_by_adam(),
     }[spec.optimizer]
     return optax.chain(
