@@ -1,0 +1,109 @@
+"""What the tests share: small specs, hparams and keys."""
+
+import contextlib
+
+import jax
+import numpy as np
+
+from rnn_capacity import network, train
+from rnn_capacity.tasks import TASKS
+from rnn_capacity.types import Keys, Spec
+
+FAMILIES = {  # values of the cells' hparams, by family, the longest name that fits first
+    "recurrent_init": 1,  # orthogonal
+    "recurrent_scale": 0.7,
+    "input_scale": 0.8,
+    "readout_scale": 1.2,
+    "bias_init": 1,  # normal
+    "bias_scale": 0.3,
+    "forget_bias": 1.0,
+}
+TRAINING = {
+    "learning_rate": 0.02,
+    "learning_rate_decay": 0.1,
+    "momentum_logit": 2.0,
+    "squared_gradient_decay": 0.97,
+    "gradient_clip": 1.0,
+    "l2": 1e-6,
+    "num_mappings": 12.0,
+}
+
+
+def hparam_names(cell):
+    """Every name that a trial of this cell reads."""
+    return (*network.hparam_names(cell), *train.HPARAM_NAMES)
+
+
+def make_hparams(cell, num_trials=None, **overrides):
+    """A sensible value for every hparam of a trial: scalars, or arrays [num_trials]."""
+    names = hparam_names(cell)
+    if unknown := set(overrides) - set(names):
+        raise KeyError(f"{cell.name} does not read {unknown}")
+    values = {name: overrides.get(name, TRAINING.get(name, _of_family(name))) for name in names}
+    shape = () if num_trials is None else (num_trials,)
+    dtype = float if jax.config.jax_enable_x64 else np.float32
+    return {name: np.broadcast_to(np.asarray(value, dtype), shape).copy() for name, value in values.items()}
+
+
+def _of_family(name):
+    return next((value for family, value in FAMILIES.items() if name.startswith(family)), None)
+
+
+def make_keys(num_trials=None, seed=0):
+    """Keys of a trial, or of several: each its own data and its own network."""
+    task, net = jax.random.split(jax.random.key(seed))
+    if num_trials is None:
+        return Keys(task, net)
+    return Keys(jax.random.split(task, num_trials), jax.random.split(net, num_trials))
+
+
+def make_spec(cell, **overrides):
+    defaults = dict(task=TASKS["memorization"], num_units=4, num_inputs=6, train_steps=20, max_mappings=16)
+    return Spec(cell=cell, **(defaults | overrides))
+
+
+def noisy(params, seed=0, scale=0.3):
+    """The same weights with noise on each, so that nothing is hidden behind a zero."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda a: a + (scale * rng.normal(size=a.shape)).astype(a.dtype), params)
+
+
+def flatten(tree):
+    """All numbers of a tree in one vector."""
+    return np.concatenate([np.ravel(np.asarray(a)) for a in jax.tree.leaves(tree)])
+
+
+def assert_same_bits(a, b):
+    """Two trees are equal to the last bit (and nan equals nan)."""
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    jax.tree.map(np.testing.assert_array_equal, jax.tree.map(np.asarray, a), jax.tree.map(np.asarray, b))
+
+
+def trial(tree, k):
+    """Trial k of a tree with a leading trial axis."""
+    return jax.tree.map(lambda a: a[k], tree)
+
+
+@contextlib.contextmanager
+def count_compilations():
+    """Counts the programs that XLA compiles inside the block: `with count_compilations() as compiled: ...; compiled[0]`."""
+    compiled = [0]
+
+    def listen(event, duration, **_):
+        compiled[0] += event == "/jax/core/compile/backend_compile_duration"
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield compiled
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@contextlib.contextmanager
+def quick_compile():
+    """Programs are compiled without optimisation: where each runs once, compiling is all that it costs."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)

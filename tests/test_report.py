@@ -1,0 +1,341 @@
+"""Tables and figures: every number where it belongs, also where there is none."""
+
+import csv
+import itertools
+import json
+import math
+import re
+import types
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Rectangle
+
+from rnn_capacity import CELLS, published
+from rnn_capacity.report import plots, tables
+
+mpl.use("Agg")
+
+NAN = math.nan
+
+
+def make_result(cell="rnn", depth=1, num_params=981, bits_per_param=3.25, **fields):
+    """A result as a storage gives it back."""
+    feasible = not math.isnan(bits_per_param)
+    trials = pd.DataFrame(
+        {
+            "number": [0, 1],
+            "learning_rate": [0.03, 1.23456789e-8],
+            "feasible": [feasible, False],
+            "bits_per_param": [bits_per_param if feasible else None, None],
+            "num_mappings": [4000, 3000],
+        }
+    )
+    result = {
+        "study": f"capacity {cell} depth={depth} params={num_params}",
+        "cell": cell,
+        "depth": depth,
+        "num_params": num_params,
+        "num_units": 21,
+        "num_inputs": 20,
+        "unroll": 5,
+        "bits": bits_per_param * num_params,
+        "bits_per_param": bits_per_param,
+        "interval": [bits_per_param - 0.25, bits_per_param + 0.125],
+        "repeats": [3.125, 3.25] if feasible else [],
+        "chance_bits_per_param": 0.0625,
+        "accuracy": 0.96875 if feasible else NAN,
+        "num_mappings": 4000 if feasible else 0,
+        "best_hparams": {"learning_rate": 0.03, "optimizer": "adam"} if feasible else {},
+        "num_trials": 2,
+        "num_infeasible": 1,
+        "train_steps": 100,
+        "seconds": 12.4,
+        "trials": trials,
+    }
+    return result | fields
+
+
+NOTHING = make_result(cell="gru", bits_per_param=NAN)
+OWN = make_result(cell="a_cell_of_ones_own", depth=12, num_params=1_234_567)
+MANY = [make_result(cell, depth, size) for cell in CELLS for depth in (1, 2) for size in (100, 981, 10_000)]
+
+
+# --- Tables -----------------------------------------------------------------------------------------------------------
+
+
+def ends(line):
+    """Where the columns of a line end: they stand right-aligned, two spaces apart."""
+    return [match.end() for match in re.finditer(r"\S+(?: \S+)*", line)]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [make_result(), NOTHING, make_result("irnn", 1, 60, 0.1), make_result("+rnn", 4, 99_984, 4.95)],
+    ids=lambda result: f"{result['cell']}-{result['num_params']}",
+)
+def test_the_columns_of_header_and_row_align(result):
+    header, row = tables.header(), tables.line(result)
+    assert len(header) == len(row)
+    assert ends(header) == ends(row)
+    assert len(ends(header)) == len(tables.COLUMNS)
+
+
+def test_a_row_says_what_was_measured():
+    assert re.split(" {2,}", tables.line(make_result()).strip()) == [
+        "rnn",
+        "1",
+        "5",
+        "981",
+        "21",
+        "3188",
+        "3.25",
+        "3.00 to 3.38",
+        "0.062",
+        "0.969",
+        "2",
+        "1",
+        "12",
+        "3 to 6",
+    ]
+    assert re.split(" {2,}", tables.header().strip()) == list(tables.COLUMNS)
+
+
+def test_a_result_without_numbers_is_shown_as_such():
+    assert re.split(" {2,}", tables.line(NOTHING).strip())[5:10] == ["nan", "nan", "-", "0.062", "nan"]
+
+
+def test_a_users_cell_has_a_row_and_no_number_of_the_paper():
+    row = re.split(" {2,}", tables.line(OWN).strip())
+    assert len(row) == len(tables.COLUMNS)
+    assert (row[0], row[1], row[3], row[-1]) == ("a_cell_of_ones_own", "12", "1234567", "-")
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_stands_beside_what_the_paper_found(cell):
+    assert tables.cells(make_result(cell))["paper"] == published.CAPACITY[cell]
+    assert published.CAPACITY_RANGE == (3, 6)
+
+
+def test_the_text_is_the_header_and_a_line_each():
+    results = [make_result(), NOTHING, OWN]
+    assert tables.text(results).splitlines() == [tables.header(), *map(tables.line, results)]
+    assert tables.text([]) == tables.header()
+
+
+def test_the_frame_has_a_row_each_and_the_tables_columns():
+    frame = tables.frame([make_result(), NOTHING])
+    assert list(frame.columns) == list(tables.COLUMNS)
+    assert frame.iloc[0].to_dict() == tables.cells(make_result())
+    assert list(tables.frame([]).columns) == list(tables.COLUMNS)
+
+
+def strict(text):
+    """JSON as a reader has it who knows no NaN."""
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def read(folder):
+    rows, trials = ([*csv.DictReader((folder / name).open(newline=""))] for name in ("results.csv", "trials.csv"))
+    return rows, trials, strict((folder / "results.json").read_text())
+
+
+def test_what_is_written_holds_everything(tmp_path):
+    results = [make_result(), NOTHING, OWN]
+    paths = tables.write(results, tmp_path)
+    assert [p.name for p in paths] == ["results.csv", "trials.csv", "results.json"]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)  # no .part
+    rows, trials, everything = read(tmp_path)
+    assert [r["cell"] for r in rows] == [r["cell"] for r in everything] == ["rnn", "gru", "a_cell_of_ones_own"]
+    assert (rows[0]["bits_per_param"], rows[0]["best_hparams.optimizer"], rows[1]["bits_per_param"]) == (
+        "3.25",
+        "adam",
+        "",
+    )
+    assert [t["study"] for t in trials] == [r["study"] for r in results for _ in range(2)]
+    assert everything[0]["trials"][0] == {
+        "number": 0,
+        "learning_rate": 0.03,
+        "feasible": True,
+        "bits_per_param": 3.25,
+        "num_mappings": 4000,
+    }
+    first = {name: value for name, value in everything[0].items() if name != "trials"}
+    assert first == {name: value for name, value in results[0].items() if name != "trials"}
+
+
+def test_a_number_that_there_is_not_is_null_in_json(tmp_path):
+    tables.write([NOTHING], tmp_path)
+    ((found,), text) = (read(tmp_path)[2], (tmp_path / "results.json").read_text())
+    assert "NaN" not in text
+    assert [found[name] for name in ("bits", "bits_per_param", "accuracy", "interval")] == [
+        None,
+        None,
+        None,
+        [None] * 2,
+    ]
+    assert [t["bits_per_param"] for t in found["trials"]] == [None, None]
+    assert (found["best_hparams"], found["repeats"], found["num_mappings"]) == ({}, [], 0)
+
+
+def test_infinite_numbers_are_null_in_json_too(tmp_path):
+    tables.write([make_result(interval=[-math.inf, math.inf])], tmp_path)
+    assert read(tmp_path)[2][0]["interval"] == [None, None]
+
+
+def test_small_numbers_keep_their_digits(tmp_path):
+    tables.write([make_result()], tmp_path)
+    _, trials, everything = read(tmp_path)
+    assert float(trials[1]["learning_rate"]) == 1.23456789e-8
+    assert everything[0]["trials"][1]["learning_rate"] == 1.23456789e-8
+
+
+def test_nothing_measured_is_written_as_nothing(tmp_path):
+    tables.write([], tmp_path)
+    assert (tmp_path / "trials.csv").read_text() == ""
+    assert strict((tmp_path / "results.json").read_text()) == []
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    tables.write([make_result()], tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    seen = []
+    replace = type(tmp_path).replace
+
+    def replacing(self, target):
+        seen.append((self.name, target.name, target.read_bytes() == before[target.name]))
+        return replace(self, target)
+
+    monkeypatch.setattr(type(tmp_path), "replace", replacing)
+    tables.write([make_result(), OWN], tmp_path)
+    assert seen == [(f"{name}.part", name, True) for name in ("results.csv", "trials.csv", "results.json")]
+    assert {p.name for p in tmp_path.iterdir()} == set(before)
+    assert [r["cell"] for r in read(tmp_path)[2]] == ["rnn", OWN["cell"]]
+
+
+# --- Figures ----------------------------------------------------------------------------------------------------------
+
+
+def lines_of(figure):
+    """label -> (sizes, bits per parameter)."""
+    (ax,) = figure.axes
+    labels = [text.get_text() for text in ax.get_legend().get_texts()] if ax.get_legend() else []
+    lines = {line.get_label(): line for line in ax.lines}
+    return {label: np.array(lines[label].get_xydata()) for label in labels}
+
+
+def band_of(figure):
+    (ax,) = figure.axes
+    (band,) = (p for p in ax.patches if isinstance(p, Rectangle))
+    return band.get_y(), band.get_y() + band.get_height()
+
+
+def draw(figure, tmp_path):
+    figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 5000
+
+
+def test_the_figure_has_a_line_for_each_cell_and_depth_and_the_papers_band(tmp_path):
+    results = [r | {"bits_per_param": i / 10} for i, r in enumerate(MANY)]
+    figure = plots.capacity(results)
+    found = lines_of(figure)
+    assert set(found) == {f"{cell}{depth}" for cell in CELLS for depth in ("", ", depth 2")}
+    for result in results:
+        label = result["cell"] + (", depth 2" if result["depth"] == 2 else "")
+        assert (result["num_params"], result["bits_per_param"]) in map(tuple, found[label])
+    assert all(len(line) == 3 and (np.diff(line[:, 0]) > 0).all() for line in found.values())
+    assert band_of(figure) == (3, 6)
+    draw(figure, tmp_path)
+
+
+def test_points_come_in_the_order_of_size(tmp_path):
+    figure = plots.capacity([make_result(num_params=n) for n in (10_000, 100, 1000)])
+    assert list(lines_of(figure)["rnn"][:, 0]) == [100, 1000, 10_000]
+
+
+def test_cells_differ_by_colour_and_marker_and_depths_by_their_line():
+    (ax,) = plots.capacity(MANY).axes
+    lines = {line.get_label(): line for line in ax.lines}
+    for first, second in itertools.combinations(CELLS, 2):
+        assert lines[first].get_color() != lines[second].get_color()
+        assert lines[first].get_marker() != lines[second].get_marker()
+    for cell in CELLS:
+        assert lines[cell].get_color() == lines[f"{cell}, depth 2"].get_color()
+        assert lines[cell].get_linestyle() != lines[f"{cell}, depth 2"].get_linestyle()
+
+
+def test_a_bar_shows_the_interval():
+    (ax,) = plots.capacity([make_result()]).axes
+    (bar,) = (c for c in ax.collections if isinstance(c, LineCollection))
+    np.testing.assert_allclose(bar.get_segments()[0], [[981, 3.0], [981, 3.375]])
+
+
+@pytest.mark.parametrize(
+    ("results", "labels"),
+    [
+        ([make_result()], {"rnn"}),
+        ([make_result(num_params=n) for n in (99, 10_050)], {"rnn"}),
+        ([OWN, make_result()], {"a_cell_of_ones_own, depth 12", "rnn"}),
+        ([make_result(unroll=t) for t in (1, 5)], {"rnn, T = 1", "rnn, T = 5"}),
+        ([NOTHING], {"gru"}),
+        ([NOTHING, make_result()], {"gru", "rnn"}),
+        ([make_result(interval=[NAN, NAN])], {"rnn"}),
+        ([], set()),
+    ],
+    ids=[
+        "one size",
+        "two sizes",
+        "a user's cell",
+        "two unrolls",
+        "only NaN",
+        "NaN and a number",
+        "no repeats",
+        "nothing",
+    ],
+)
+def test_the_figure_is_drawn_whatever_there_is(tmp_path, results, labels):
+    figure = plots.capacity(results)
+    assert set(lines_of(figure)) == labels
+    assert band_of(figure) == (3, 6)
+    draw(figure, tmp_path)
+
+
+def test_every_measured_point_is_inside_the_figure(tmp_path):
+    results = [make_result(num_params=n, bits_per_param=b) for n, b in ((60, 0.2), (100_000, 5.9))]
+    figure = plots.capacity(results)
+    draw(figure, tmp_path)
+    (ax,) = figure.axes
+    for size, bits in lines_of(figure)["rnn"]:
+        assert ax.get_xlim()[0] < size < ax.get_xlim()[1]
+        assert ax.get_ylim()[0] <= bits < ax.get_ylim()[1]
+
+
+def test_the_figure_is_written_for_screen_and_print(tmp_path):
+    paths = plots.write([make_result(), NOTHING], tmp_path)
+    assert [p.name for p in paths] == ["capacity.png", "capacity.svg"]
+    assert paths[0].read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in paths[1].read_text()
+
+
+def as_object(result):
+    return types.SimpleNamespace(**result)
+
+
+def test_the_plot_of_trials_shows_those_that_are_feasible():
+    ax = plots.trials(as_object(make_result()))
+    assert isinstance(ax, Axes)
+    everything, best = (np.asarray(c.get_offsets()) for c in ax.collections)
+    np.testing.assert_allclose(everything, [[4000 / 981, 3.25]])
+    np.testing.assert_allclose(best, [[4000 / 981, 3.25]])
+    assert "rnn, depth 1, 981 parameters: 3.25 bits" in ax.get_title(loc="left")
+
+
+@pytest.mark.parametrize("result", [NOTHING, OWN], ids=["zero feasible trials", "a user's cell"])
+def test_the_plot_of_trials_is_drawn_whatever_there_is(tmp_path, result):
+    ax = plots.trials(as_object(result))
+    assert isinstance(ax, Axes)
+    draw(ax.figure, tmp_path)

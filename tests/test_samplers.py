@@ -1,0 +1,126 @@
+"""Samplers: a proposal is a function of the seed and the trial's number, whatever was asked before."""
+
+import types
+
+import numpy as np
+import optuna
+import pytest
+from scipy.stats import qmc
+
+from rnn_capacity.search import SAMPLERS
+from rnn_capacity.search.space import PAPER, Choice, Range, distributions
+
+SPACE = {
+    "x": Range(-2.0, 2.0),
+    "y": Range(1e-4, 1e-1, log=True),
+    "fixed": 3.0,
+    "name": Choice(("a", "b", "c")),
+}
+UNIT = {"x": Range(0.0, 1.0), "y": Range(0.0, 1.0), "z": Range(0.0, 1.0)}
+
+
+def proposal(name, space, seed, number):
+    sampler, trial = SAMPLERS[name](space, seed), types.SimpleNamespace(number=number)
+    return sampler.sample_relative(None, trial, sampler.infer_relative_search_space(None, trial))
+
+
+def points(name, seed, count):
+    """The first so many proposals in the unit cube."""
+    return np.array([[*proposal(name, UNIT, seed, number).values()] for number in range(count)])
+
+
+def ask(study, space, count):
+    return [study.ask(fixed_distributions=distributions(space)).params for _ in range(count)]
+
+
+def new_study(name, space, seed, **kwargs):
+    return optuna.create_study(sampler=SAMPLERS[name](space, seed), direction="maximize", **kwargs)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_same_seed_and_number_give_the_same_proposal_in_any_order(name):
+    expected = [proposal(name, SPACE, 5, number) for number in range(12)]
+    for number in np.random.default_rng(0).permutation(12):
+        assert proposal(name, SPACE, 5, int(number)) == expected[number]
+    assert len({tuple(p.values()) for p in expected}) == 12
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_another_seed_gives_other_proposals(name):
+    for number in (0, 1, 7):
+        first, second = (proposal(name, SPACE, seed, number) for seed in (0, 1))
+        assert first["x"] != second["x"]
+        assert first["y"] != second["y"]
+
+
+def test_the_samplers_differ():
+    assert proposal("random", SPACE, 0, 3) != proposal("quasi-random", SPACE, 0, 3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_quasi_random_points_are_more_even_than_the_random_ones(seed):
+    even, random = (qmc.discrepancy(points(name, seed, 64)) for name in ("quasi-random", "random"))
+    assert even < random / 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_of_16_slices_of_a_dimension_has_one_of_the_first_16_quasi_random_points(seed):
+    slices = np.floor(points("quasi-random", seed, 16) * 16)
+    np.testing.assert_array_equal(np.sort(slices, axis=0), np.broadcast_to(np.arange(16)[:, None], slices.shape))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_through_a_study_every_proposal_is_the_samplers_and_in_range(name):
+    asked = ask(new_study(name, SPACE, 2), SPACE, 32)
+    assert asked == [proposal(name, SPACE, 2, number) for number in range(32)]
+    for params in asked:
+        assert set(params) == {"x", "y", "name"}
+        assert -2 <= params["x"] <= 2
+        assert 1e-4 <= params["y"] <= 1e-1
+        assert params["name"] in ("a", "b", "c")
+    assert {params["name"] for params in asked} == {"a", "b", "c"}
+    # Even on its logarithmic scale: about half of the draws lie below the geometric middle.
+    assert 8 <= sum(params["y"] < 10**-2.5 for params in asked) <= 24
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_results_change_no_proposal(name):
+    study = new_study(name, SPACE, 0)
+    asked = []
+    for value in (1.0, None, 3.0, 0.0, None, 2.0):
+        trial = study.ask(fixed_distributions=distributions(SPACE))
+        asked.append(trial.params)
+        if value is None:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            study.tell(trial, value)
+    assert asked == ask(new_study(name, SPACE, 0), SPACE, 6)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_reopened_study_goes_on_in_the_sequence(name):
+    storage = optuna.storages.InMemoryStorage()
+    asked = []
+    for count in (3, 1, 4):
+        study = new_study(name, SPACE, 7, storage=storage, study_name="one", load_if_exists=True)
+        asked += ask(study, SPACE, count)
+    assert asked == ask(new_study(name, SPACE, 7), SPACE, 8)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_space_with_nothing_to_tune_proposes_nothing(name):
+    space = {"x": 1.0, "name": "a"}
+    assert ask(new_study(name, space, 0), space, 3) == [{}, {}, {}]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_papers_whole_space_is_proposed(name):
+    for params in ask(new_study(name, PAPER, 0), PAPER, 4):
+        assert set(params) == set(distributions(PAPER))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_dimension_that_the_space_lacks_is_refused_by_name(name):
+    trial = new_study(name, SPACE, 0).ask()
+    with pytest.raises(ValueError, match=r"^width: .*x, y, fixed, name"):
+        trial.suggest_float("width", 0, 1)

@@ -1,0 +1,39 @@
+"""The trial axis over devices."""
+
+import jax
+import numpy as np
+import pytest
+from helpers import make_keys
+
+from rnn_capacity import sharding
+
+
+def test_devices_are_chosen_by_number_by_name_or_all():
+    present = jax.local_devices()
+    assert len(present) == 4
+    assert sharding.choose_devices(None) == present
+    assert sharding.choose_devices(2) == present[:2]
+    assert sharding.choose_devices(present[2:]) == present[2:]
+
+
+@pytest.mark.parametrize("devices", [0, -1, 5, True, []])
+def test_devices_that_there_are_not_are_refused_by_name(devices):
+    with pytest.raises(ValueError, match="^devices: "):
+        sharding.choose_devices(devices)
+
+
+@pytest.mark.parametrize("num_trials, multiple, padded", [(3, 2, 4), (4, 2, 4), (1, 4, 4), (5, 4, 8), (3, 1, 3)])
+def test_padding_repeats_the_last_trial_up_to_a_multiple(num_trials, multiple, padded):
+    values, keys = sharding.pad_trials((np.arange(num_trials), make_keys(num_trials).task), multiple)
+    np.testing.assert_array_equal(values, np.minimum(np.arange(padded), num_trials - 1))
+    assert keys.shape == (padded,)
+    bits = jax.random.key_data(keys)
+    np.testing.assert_array_equal(bits[num_trials:], np.broadcast_to(bits[num_trials - 1], bits[num_trials:].shape))
+
+
+@pytest.mark.parametrize("num_devices", [1, 2, 4])
+def test_mapped_trials_share_what_is_shared_and_keep_their_order(num_devices):
+    mapped = sharding.map_trials(lambda shared, a, b: {"out": shared * a + b}, jax.devices()[:num_devices])
+    out = mapped(10, np.arange(8), np.arange(8) / 2)["out"]
+    np.testing.assert_array_equal(out, 10 * np.arange(8) + np.arange(8) / 2)
+    assert len(out.sharding.device_set) == num_devices

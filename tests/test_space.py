@@ -1,0 +1,312 @@
+"""Search spaces: the paper's ranges, what holds for which cell, and what a person may ask for instead."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import optuna
+import pytest
+
+from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.search import space as spaces
+from rnn_capacity.search.space import Choice, Range, space_for
+
+TRAINING = {
+    "nonlinearity",
+    "optimizer",
+    "schedule",
+    "input_steps",
+    "learning_rate",
+    "learning_rate_decay",
+    "momentum_logit",
+    "squared_gradient_decay",
+    "gradient_clip",
+    "l2",
+    "mappings_per_param",
+}
+READOUT = {"readout_scale", "bias_scale_readout", "bias_init"}
+
+
+def of_gates(gates, *families):
+    return {f"{family}_{gate}" for family in families for gate in gates}
+
+
+OF_CELL = {
+    "rnn": {"recurrent_init", "recurrent_scale", "input_scale", "bias_scale"},
+    "irnn": {"input_scale"},
+    "ugrnn": {"recurrent_init", "forget_bias"} | of_gates("cg", "recurrent_scale", "input_scale", "bias_scale"),
+    "gru": {"recurrent_init", "forget_bias"} | of_gates("ruc", "recurrent_scale", "input_scale", "bias_scale"),
+    "lstm": {"recurrent_init", "forget_bias"} | of_gates("ifco", "recurrent_scale", "input_scale", "bias_scale"),
+    "+rnn": {"recurrent_init", "forget_bias_y", "forget_bias_h", "input_scale_in", "bias_scale_in"}
+    | of_gates(("y", "h", "gy", "gh"), "recurrent_scale", "input_scale", "bias_scale"),
+}
+
+
+def test_the_paper_table_is_the_papers_appendix_a():
+    """Written out by hand from the appendix."""
+    assert spaces.PAPER["learning_rate"] == Range(1e-4, 1e-1, log=True)
+    assert spaces.PAPER["learning_rate_decay"] == Range(1e-3, 1, log=True)
+    assert spaces.PAPER["momentum_logit"] == Range(1, 7)
+    assert spaces.PAPER["gradient_clip"] == Range(1, 100, log=True)
+    assert spaces.PAPER["l2"] == Range(1e-8, 1e-3, log=True)
+    assert spaces.PAPER["recurrent_scale"] == Range(0.01, 2, log=True)
+    assert spaces.PAPER["input_scale"] == spaces.PAPER["readout_scale"] == Range(0.001, 2, log=True)
+    assert spaces.PAPER["bias_scale"] == Range(-2, 2)
+    assert spaces.PAPER["forget_bias"] == Range(0, 6)
+    assert spaces.PAPER["mappings_per_param"] == Range(0.1, 10, log=True)
+    assert spaces.PAPER["schedule"] == "exponential"
+    assert set(spaces.PAPER["optimizer"].options) == {"sgd", "momentum", "rmsprop", "adam"}
+    assert set(spaces.PAPER["nonlinearity"].options) == {"tanh", "relu"}
+    assert set(spaces.PAPER["input_steps"].options) == {"first", "every"}
+    assert set(spaces.PAPER["recurrent_init"].options) == {"identity", "orthogonal", "normal"}
+    assert set(spaces.PAPER["bias_init"].options) == {"constant", "normal"}
+
+
+def test_both_tables_have_the_same_families():
+    assert set(spaces.QUICK) == set(spaces.PAPER)
+
+
+@pytest.mark.parametrize("space", ["quick", "paper"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cell_has_the_dimensions_of_training_and_of_its_own_init(cell, space):
+    found = space_for(CELLS[cell], space)
+    assert set(found) == TRAINING | READOUT | OF_CELL[cell]
+    for name, dimension in found.items():
+        if isinstance(dimension, Choice):
+            assert len(dimension.options) > 1, name
+        elif isinstance(dimension, Range):
+            assert dimension.low < dimension.high, name
+            assert dimension.low > 0 or not dimension.log, name
+
+
+def test_a_gates_dimension_is_its_familys():
+    found = space_for(CELLS["lstm"], "paper")
+    for gate in "ifco":
+        assert found[f"recurrent_scale_{gate}"] == spaces.PAPER["recurrent_scale"]
+        assert found[f"bias_scale_{gate}"] == spaces.PAPER["bias_scale"]
+
+
+@pytest.mark.parametrize("space", ["quick", "paper"])
+def test_what_holds_for_one_cell_only(space):
+    def options(cell, name):
+        dimension = space_for(CELLS[cell], space)[name]
+        return set(dimension.options if isinstance(dimension, Choice) else (dimension,))
+
+    assert "identity" not in options("rnn", "recurrent_init")
+    assert options("irnn", "nonlinearity") == {"relu"}
+    assert options("+rnn", "nonlinearity") == {"tanh"}  # both of its functions are fixed: one name stands for them
+    if space == "paper":
+        assert options("rnn", "recurrent_init") == {"orthogonal", "normal"}
+        assert options("gru", "recurrent_init") == {"identity", "orthogonal", "normal"}
+        assert options("rnn", "nonlinearity") == options("lstm", "nonlinearity") == {"tanh", "relu"}
+
+
+def own_cell(*names, name="own"):
+    def init(key, num_inputs, num_units, hparams):
+        return {
+            "W": sum(hparams[name] for name in names) * jnp.ones((num_units, num_inputs)),
+            "h": jnp.zeros(num_units),
+        }
+
+    return Cell(name, init, lambda params: params["h"], lambda p, h, x, s: (h, s(p["W"] @ x)))
+
+
+def test_a_users_cell_has_the_dimensions_that_its_init_reads():
+    cell = own_cell("input_scale", "recurrent_scale_slow", "forget_bias_slow")
+    found = space_for(cell, "paper")
+    assert set(found) == TRAINING | READOUT | {"input_scale", "recurrent_scale_slow", "forget_bias_slow"}
+    assert found["forget_bias_slow"] == Range(0, 6)
+    assert space_for(cell, "paper", {"forget_bias_slow": 2})["forget_bias_slow"] == 2
+
+
+def test_an_hparam_of_no_known_family_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"^cell: 'own' reads hparams\['leak_rate'\].*recurrent_scale") as error:
+        space_for(own_cell("input_scale", "leak_rate"))
+    assert "\n" not in str(error.value)
+
+
+# --- Overrides --------------------------------------------------------------------------------------------------------
+
+
+def test_an_override_fixes_a_value():
+    found = space_for(CELLS["gru"], "paper", {"learning_rate": 0.03, "optimizer": "adam", "forget_bias": 1})
+    assert (found["learning_rate"], found["optimizer"], found["forget_bias"]) == (0.03, "adam", 1.0)
+    untouched = space_for(CELLS["gru"], "paper")
+    assert {name for name in found if found[name] != untouched[name]} == {"learning_rate", "optimizer", "forget_bias"}
+
+
+@pytest.mark.parametrize("given", [(0.01, 0.02), [0.01, 0.02], Range(0.01, 0.02)])
+def test_an_override_narrows_a_range_and_keeps_its_scale(given):
+    found = space_for(CELLS["gru"], "paper", {"learning_rate": given, "forget_bias": given})
+    assert found["learning_rate"] == Range(0.01, 0.02, log=True)
+    assert found["forget_bias"] == Range(0.01, 0.02, log=False)
+
+
+def test_a_range_of_one_value_is_that_value():
+    assert space_for(CELLS["gru"], "paper", {"learning_rate": (0.02, 0.02)})["learning_rate"] == 0.02
+
+
+@pytest.mark.parametrize("name", ["l2", "gradient_clip", "learning_rate_decay"])
+def test_a_range_where_the_quick_space_has_a_value_is_on_the_papers_scale(name):
+    assert space_for(CELLS["gru"], "quick", {name: (1e-6, 1e-1)})[name] == Range(1e-6, 1e-1, log=True)
+
+
+@pytest.mark.parametrize("given", [["sgd", "adam"], ("sgd", "adam"), Choice(("sgd", "adam"))])
+def test_an_override_chooses_some_of_the_names(given):
+    assert space_for(CELLS["gru"], "paper", {"optimizer": given})["optimizer"] == Choice(("sgd", "adam"))
+
+
+def test_an_override_of_a_family_holds_for_all_its_gates_but_for_those_named_exactly():
+    overrides = {"recurrent_scale": (0.5, 0.6), "recurrent_scale_f": 1.5}
+    for given in (overrides, dict(reversed(overrides.items()))):
+        found = space_for(CELLS["lstm"], "paper", given)
+        assert found["recurrent_scale_f"] == 1.5
+        for gate in "ico":
+            assert found[f"recurrent_scale_{gate}"] == Range(0.5, 0.6, log=True)
+
+
+def test_an_override_of_none_changes_nothing():
+    """So that a config can list every hparam."""
+    assert space_for(CELLS["gru"], "quick", dict.fromkeys(spaces.PAPER)) == space_for(CELLS["gru"], "quick")
+
+
+BAD = [
+    ("gru", {"learning_rate": (0.1, 0.01)}, "hparams.learning_rate", "(0.1, 0.01)"),
+    ("gru", {"learning_rate": -1}, "hparams.learning_rate", "-1"),
+    ("gru", {"learning_rate": 0}, "hparams.learning_rate", "0"),
+    ("gru", {"learning_rate": (-0.1, 0.1)}, "hparams.learning_rate", "-0.1"),
+    ("gru", {"learning_rate": math.nan}, "hparams.learning_rate", "nan"),
+    ("gru", {"learning_rate": (0.01, math.nan)}, "hparams.learning_rate", "nan"),
+    ("gru", {"learning_rate": math.inf}, "hparams.learning_rate", "inf"),
+    ("gru", {"bias_scale": -math.inf}, "hparams.bias_scale", "-inf"),
+    ("gru", {"forget_bias": True}, "hparams.forget_bias", "True"),
+    ("gru", {"learning_rate": "0.1"}, "hparams.learning_rate", "'0.1'"),
+    ("gru", {"learning_rate": (0.01, 0.02, 0.03)}, "hparams.learning_rate", "(0.01, 0.02, 0.03)"),
+    ("gru", {"learning_rate": ()}, "hparams.learning_rate", "()"),
+    ("gru", {"l2": -1e-9}, "hparams.l2", "-1e-09"),
+    ("gru", {"learning_rate_decay": 1.5}, "hparams.learning_rate_decay", "1.5"),
+    ("gru", {"squared_gradient_decay": 1.1}, "hparams.squared_gradient_decay", "1.1"),
+    ("gru", {"mappings_per_param": 0}, "hparams.mappings_per_param", "0"),
+    ("gru", {"gradient_clip": 0.0}, "hparams.gradient_clip", "0.0"),
+    ("gru", {"learning_rat": 0.1}, "hparams", "'learning_rat'"),
+    ("gru", {"recurrent_scale_f": 0.1}, "hparams", "'recurrent_scale_f'"),  # a gate that another cell has
+    ("rnn", {"forget_bias": 1.0}, "hparams", "'forget_bias'"),
+    ("irnn", {"recurrent_scale": 1.0}, "hparams", "'recurrent_scale'"),
+    ("gru", {"optimizer": "adamw"}, "hparams.optimizer", "'adamw'"),
+    ("gru", {"optimizer": ["adam", "lion"]}, "hparams.optimizer", "'lion'"),
+    ("gru", {"optimizer": []}, "hparams.optimizer", "[]"),
+    ("gru", {"optimizer": 3}, "hparams.optimizer", "3"),
+    ("rnn", {"recurrent_init": "identity"}, "hparams.recurrent_init", "'identity'"),
+    ("rnn", {"recurrent_init": ["normal", "identity"]}, "hparams.recurrent_init", "'identity'"),
+    ("irnn", {"nonlinearity": "tanh"}, "hparams.nonlinearity", "'tanh'"),
+    ("+rnn", {"nonlinearity": "relu"}, "hparams.nonlinearity", "'relu'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("cell", "overrides", "field", "value"), BAD, ids=lambda v: str(v) if isinstance(v, dict) else ""
+)
+@pytest.mark.parametrize("space", ["quick", "paper"])
+def test_a_bad_override_is_refused_in_a_line_with_field_and_value(cell, overrides, field, value, space):
+    with pytest.raises(ValueError, match=r"^\S+: ") as error:
+        space_for(CELLS[cell], space, overrides)
+    message = str(error.value)
+    assert message.startswith(f"{field}: ")
+    assert value in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("given", [(0, 1), (-1, 1)])
+def test_a_range_that_touches_0_is_refused_where_the_scale_is_logarithmic(given):
+    with pytest.raises(ValueError, match=r"^hparams.recurrent_scale: \(.*, 1\) given; its scale is logarithmic.*0$"):
+        space_for(CELLS["gru"], "paper", {"recurrent_scale": given})
+
+
+def test_a_space_that_there_is_not_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"^space: 'wide' given.*'quick', 'paper'"):
+        space_for(CELLS["gru"], "wide")
+
+
+# --- From the unit cube to a trial ------------------------------------------------------------------------------------
+
+SCALES = {
+    "linear": Range(-2.0, 6.0),
+    "fixed": 3.0,
+    "log": Range(1e-4, 1e-2, log=True),
+    "name": "constant",
+    "choice": Choice(("a", "b", "c", "d")),
+}
+BELOW_ONE = np.nextafter(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("u", "expected"),
+    [
+        (0.0, {"linear": -2.0, "log": 1e-4, "choice": "a"}),
+        (0.25, {"linear": 0.0, "log": 1e-4 * 10**0.5, "choice": "b"}),
+        (0.5, {"linear": 2.0, "log": 1e-3, "choice": "c"}),
+        (BELOW_ONE, {"linear": 6.0, "log": 1e-2, "choice": "d"}),
+        (1.0, {"linear": 6.0, "log": 1e-2, "choice": "d"}),
+    ],
+)
+def test_the_unit_cube_maps_to_the_spaces_own_scales(u, expected):
+    found = spaces.from_unit(SCALES, [u, u, u])
+    assert found == {"linear": pytest.approx(expected["linear"]), "log": pytest.approx(expected["log"])} | {
+        "choice": expected["choice"]
+    }
+
+
+def test_coordinates_are_dealt_to_the_dimensions_in_order():
+    assert spaces.from_unit(SCALES, [0.0, 1.0, 0.6]) == {"linear": -2.0, "log": pytest.approx(1e-2), "choice": "c"}
+
+
+def test_a_mapped_point_is_never_outside():
+    rng = np.random.default_rng(0)
+    for low, high in np.sort(rng.uniform(1e-9, 3, (300, 2))):
+        for log in (False, True):
+            for u in (0.0, 1e-17, rng.random(), BELOW_ONE):
+                value = spaces.from_unit({"x": Range(low, high, log)}, [u])["x"]
+                assert low <= value <= high
+
+
+def test_a_point_of_the_wrong_length_is_an_error():
+    with pytest.raises(ValueError, match="zip"):
+        spaces.from_unit(SCALES, [0.5, 0.5])
+
+
+def test_distributions_are_of_what_is_tuned():
+    found = spaces.distributions(SCALES)
+    assert found == {
+        "linear": optuna.distributions.FloatDistribution(-2.0, 6.0),
+        "log": optuna.distributions.FloatDistribution(1e-4, 1e-2, log=True),
+        "choice": optuna.distributions.CategoricalDistribution(("a", "b", "c", "d")),
+    }
+
+
+def test_the_largest_value_of_a_dimension():
+    assert spaces.largest(Range(0.1, 10.0, log=True)) == 10.0
+    assert spaces.largest(3) == 3.0
+
+
+@pytest.mark.parametrize("space", ["quick", "paper"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_trials_values_are_split_into_spec_fields_and_numbers(cell, space):
+    found = space_for(CELLS[cell], space)
+    values = found | spaces.from_unit(found, [0.7] * len(spaces.distributions(found)))
+    fields, hparams = spaces.split(values)
+    assert set(fields) == {"nonlinearity", "optimizer", "schedule", "input_steps"}
+    assert set(hparams) == set(found) - set(fields)
+    assert all(type(number) is float for number in hparams.values())
+
+
+def test_names_of_initialisations_become_their_indices():
+    values = {"recurrent_init": "orthogonal", "bias_init": "normal", "optimizer": "adam", "learning_rate": 0.1}
+    assert spaces.split(values) == (
+        {"optimizer": "adam"},
+        {"recurrent_init": 1.0, "bias_init": 1.0, "learning_rate": 0.1},
+    )
+    assert spaces.split({"recurrent_init": "identity", "bias_init": "constant"})[1] == {
+        "recurrent_init": 0.0,
+        "bias_init": 0.0,
+    }
+    assert spaces.split({"recurrent_init": "normal"})[1] == {"recurrent_init": 2.0}

@@ -1,0 +1,348 @@
+"""Studies: every trial once, whatever stops the run, and the same trials and values as if nothing had."""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import jax
+import optuna
+import pytest
+from tiny import FakeTrainer
+
+from rnn_capacity import store, study
+from rnn_capacity.measure import plan_capacity
+from rnn_capacity.progress import Silent
+from rnn_capacity.search import SAMPLERS
+
+STUDY = {
+    "cell": "irnn",
+    "num_params": 60,
+    "depth": 1,
+    "unroll": 1,
+    "num_inputs": 8,
+    "train_steps": 10,
+    "batch_size": None,
+    "space": "quick",
+    # Trials of two specs, so that they are trained in another order than they are numbered; little else to tune.
+    "hparams": {
+        "mappings_per_param": (0.5, 1.0),
+        "optimizer": ["sgd", "adam"],
+        "input_scale": 0.5,
+        "readout_scale": 1.0,
+        "learning_rate": (0.01, 0.1),
+    },
+    "sampler": "quasi-random",
+    "seed": 0,
+    "precision": "highest",
+}
+
+
+class Stopped(BaseException):
+    """As a KeyboardInterrupt would."""
+
+
+class StopsAfter(Silent):
+    """A reporter that raises at its n-th update."""
+
+    stopped = False
+
+    def __init__(self, updates):
+        self._left = updates
+
+    def update(self, done, best):
+        self._left -= 1
+        if self._left < 0:
+            raise Stopped
+
+    def stop(self):
+        self.stopped = True
+
+
+@pytest.fixture
+def trainer(monkeypatch):
+    return FakeTrainer().install(monkeypatch)
+
+
+def run(storage, num_trials, *, reporter=None, num_devices=1, trials_per_device=2, **fields):
+    plan = plan_capacity(**(STUDY | fields))
+    searched = store.open_study(storage, plan.name, plan.describe(), SAMPLERS[plan.sampler](plan.space, plan.seed))
+    return study.run(
+        searched,
+        plan.space,
+        plan.search_trial,
+        plan.outcome,
+        num_trials=num_trials,
+        devices=jax.devices()[:num_devices],
+        trials_per_device=trials_per_device,
+        reporter=reporter or Silent(),
+        what="a study",
+        unit="bits",
+    )
+
+
+def contents(trials):
+    """All that was kept of trials but the time that they took."""
+    without_seconds = lambda outcome: {k: v for k, v in outcome.items() if k != "seconds"}
+    return [(t.number, t.state, t.params, t.value, without_seconds(t.user_attrs[store.OUTCOME])) for t in trials]
+
+
+def in_memory():
+    return optuna.storages.InMemoryStorage()
+
+
+@pytest.mark.parametrize("num_trials", [1, 2, 5, 16, 17, 21])
+def test_exactly_as_many_trials_as_asked_for_are_trained_each_once(trainer, num_trials):
+    storage = in_memory()
+    trials = run(storage, num_trials)
+    assert [t.number for t in trials] == list(range(num_trials))
+    assert len(trainer.trained) == len(set(trainer.trained)) == num_trials
+    (kept,) = optuna.get_all_study_summaries(storage)
+    assert kept.n_trials == num_trials
+    assert all(t.state.name == "COMPLETE" and t.value == t.user_attrs[store.OUTCOME]["bits_per_param"] for t in trials)
+
+
+def test_trials_of_one_spec_train_together_and_keep_what_is_theirs(trainer):
+    together = run(in_memory(), 12, num_devices=2, trials_per_device=3)
+    specs = [spec for spec, *_ in trainer.trained]
+    assert len(set(specs)) == 2
+    assert sum(before != after for before, after in itertools.pairwise(specs)) == 1
+    full, rest = zip(*(divmod(specs.count(spec), 6) for spec in dict.fromkeys(specs)), strict=True)
+    assert sorted(trainer.batches) == sorted([6] * sum(full) + [left for left in rest if left])
+    assert contents(together) == contents(run(in_memory(), 12, trials_per_device=1))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("updates", [0, 1, 3, 8, 15])
+def test_a_run_stopped_by_an_exception_ends_as_if_it_had_not_been(trainer, updates, sampler):
+    expected = contents(run(in_memory(), 9, sampler=sampler))
+    storage, reporter = in_memory(), StopsAfter(updates)
+    with contextlib.suppress(Stopped):
+        run(storage, 9, reporter=reporter, sampler=sampler)
+    assert reporter.stopped
+    (stopped,) = optuna.get_all_study_summaries(storage)
+    begun = store.interrupted(optuna.load_study(study_name=stopped.study_name, storage=storage))
+    before = len(trainer.trained)
+    assert contents(run(storage, 9, sampler=sampler)) == expected
+    if updates <= 8:
+        assert begun
+    assert len(trainer.trained) - before == len(begun)  # those alone, none that were told
+    assert optuna.get_all_study_summaries(storage)[0].n_trials == 9
+
+
+class Crashing(optuna.storages.InMemoryStorage):
+    """A storage whose n-th write never happens, as when the process is killed just before it."""
+
+    def __init__(self):
+        super().__init__()
+        self.writes_left = None
+
+    def _write(self):
+        if self.writes_left is not None:
+            self.writes_left -= 1
+            if self.writes_left < 0:
+                raise Stopped
+
+    def create_new_study(self, *args, **kwargs):
+        self._write()
+        return super().create_new_study(*args, **kwargs)
+
+    def set_study_user_attr(self, *args, **kwargs):
+        self._write()
+        return super().set_study_user_attr(*args, **kwargs)
+
+    def create_new_trial(self, *args, **kwargs):
+        self._write()
+        return super().create_new_trial(*args, **kwargs)
+
+    def set_trial_param(self, *args, **kwargs):
+        self._write()
+        return super().set_trial_param(*args, **kwargs)
+
+    def set_trial_user_attr(self, *args, **kwargs):
+        self._write()
+        return super().set_trial_user_attr(*args, **kwargs)
+
+    def set_trial_state_values(self, *args, **kwargs):
+        self._write()
+        return super().set_trial_state_values(*args, **kwargs)
+
+
+def test_a_run_killed_before_any_one_of_its_writes_ends_as_if_it_had_not_been(trainer):
+    expected = contents(run(in_memory(), 3))
+    failed, writes, finished = [], 0, False
+    while not finished:
+        storage = Crashing()
+        storage.writes_left = writes
+        try:
+            run(storage, 3)
+            finished = True
+        except Stopped:
+            storage.writes_left = None
+            try:
+                same = contents(run(storage, 3)) == expected
+            except Exception as error:
+                same = repr(error)
+            if same is not True:
+                failed.append((writes, same))
+        writes += 1
+    assert writes > 3 * (1 + 3 + 2)  # each trial is asked for, has its values, its outcome and its end
+    assert not failed
+
+
+def test_more_trials_later_are_the_same_as_more_trials_at_once(trainer):
+    storage = in_memory()
+    first = contents(run(storage, 3))
+    assert len(trainer.trained) == 3
+    more = contents(run(storage, 8))
+    assert len(trainer.trained) == 8
+    assert more[:3] == first
+    assert more == contents(run(in_memory(), 8))
+
+
+def test_fewer_trials_later_are_the_first_ones_and_nothing_is_trained(trainer):
+    storage = in_memory()
+    all_of_them = contents(run(storage, 6))
+    assert contents(run(storage, 2)) == all_of_them[:2]
+    assert contents(run(storage, 6)) == all_of_them
+    assert len(trainer.trained) == 6
+
+
+@pytest.mark.parametrize(
+    ("field", "changed"),
+    [
+        ("seed", {"seed": 1}),
+        ("train_steps", {"train_steps": 11}),
+        ("num_inputs", {"num_inputs": 9}),
+        ("batch_size", {"batch_size": 4}),
+        ("sampler", {"sampler": "random"}),
+        ("precision", {"precision": "high"}),
+        ("space", {"hparams": STUDY["hparams"] | {"l2": 1e-6}}),
+        ("space", {"hparams": STUDY["hparams"] | {"learning_rate": (0.01, 0.2)}}),
+    ],
+    ids=str,
+)
+def test_a_study_reopened_with_another_plan_is_refused_by_name(trainer, field, changed):
+    storage = in_memory()
+    expected = contents(run(storage, 2))
+    with pytest.raises(ValueError, match=f"^{field}: .* given; the study 'capacity irnn .*workdir") as error:
+        run(storage, 4, **changed)
+    assert "\n" not in str(error.value)
+    assert len(trainer.trained) == 2
+    assert contents(run(storage, 2)) == expected
+
+
+@pytest.mark.parametrize("changed", [{"num_params": 40}, {"unroll": 2}, {"cell": "rnn"}], ids=str)
+def test_another_point_of_the_grid_is_another_study(trainer, changed):
+    storage = in_memory()
+    expected = contents(run(storage, 2))
+    run(storage, 2, **changed)
+    assert len(trainer.trained) == len(set(trainer.trained)) == 4
+    assert len(optuna.get_all_study_summaries(storage)) == 2
+    assert contents(run(storage, 2)) == expected
+
+
+def test_an_infeasible_trial_is_kept_as_failed_counted_and_not_repeated(monkeypatch):
+    trainer = FakeTrainer(infeasible=lambda hparams: hparams["learning_rate"] > 0.03).install(monkeypatch)
+    storage = in_memory()
+    trials = run(storage, 10)
+    infeasible = [t for t in trials if not t.user_attrs[store.OUTCOME]["feasible"]]
+    assert len(trials) == len(trainer.trained) == 10
+    assert 1 < len(infeasible) < 9
+    for trial in trials:
+        diverged = trial.params["learning_rate"] > 0.03
+        assert (trial in infeasible) == diverged
+        assert trial.state.name == ("FAIL" if diverged else "COMPLETE")
+        outcome = trial.user_attrs[store.OUTCOME]
+        assert all((outcome[name] is None) == diverged for name in ("bits", "bits_per_param", "accuracy", "loss"))
+        assert (trial.value is None) == diverged
+    assert contents(run(storage, 10)) == contents(trials)
+    assert len(trainer.trained) == 10
+    frame = store.trials_frame(trials)
+    assert list(frame["feasible"]) == [t not in infeasible for t in trials]
+
+
+def test_a_run_tells_its_reporter_what_runs_how_far_and_the_best(trainer):
+    told = []
+
+    class Told(Silent):
+        def start(self, what, done, total):
+            told.append((what, done, total))
+
+        def update(self, done, best):
+            told.append((done, best))
+
+        def stop(self):
+            told.append("stop")
+
+    storage = in_memory()
+    run(storage, 2, reporter=Told(), hparams=STUDY["hparams"] | {"optimizer": "sgd"})
+    assert told == [("a study", 0, 2), (1, "no result yet"), (2, "no result yet"), "stop"]
+    told.clear()
+    trials = run(storage, 5, reporter=Told(), hparams=STUDY["hparams"] | {"optimizer": "sgd"})
+    assert (told[0], told[-1]) == (("a study", 2, 5), "stop")
+    assert [done for done, _ in told[1:-1]] == [3, 4, 4.5, 5]
+    assert [best for _, best in told[1:-1:2]] == [f"best {max(t.value for t in trials[:n]):.2f} bits" for n in (2, 4)]
+
+
+# --- A process that is killed -----------------------------------------------------------------------------------------
+
+ROOT = pathlib.Path(__file__).parents[1]
+SCRIPT = """
+import sys, tiny
+from rnn_capacity import measure_capacity
+options = tiny.TINY | dict(num_trials=6, num_repeats=4, train_steps=20_000)
+options["hparams"] = options["hparams"] | {"input_scale": (0.2, 0.8)}  # above a half this cell diverges
+measure_capacity(tiny.FRAGILE, storage=sys.argv[1], devices=1, progress=False, **options)
+"""
+# When to kill: once there are so many trials, so many of them told. While it asks, searches, and repeats the best.
+MOMENTS = ((1, 0), (6, 3), (7, 6))
+
+
+def start(folder, cache):
+    environment = os.environ | {
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], env=environment, cwd=ROOT)
+
+
+def counts(folder):
+    """How many trials the database holds, and how many of them have been told."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{folder / store.DATABASE}?mode=ro", uri=True)) as database:
+            states = [state for (state,) in database.execute("SELECT state FROM trials")]
+    except sqlite3.OperationalError:  # not there yet
+        states = []
+    return len(states), sum(state in ("COMPLETE", "FAIL") for state in states)
+
+
+def all_trials(folder):
+    storage = store.open_storage(folder)
+    studies = [optuna.load_study(study_name=s.study_name, storage=storage) for s in storage.get_all_studies()]
+    return {s.study_name: contents(s.get_trials(deepcopy=False)) for s in studies}
+
+
+def test_a_killed_process_started_again_ends_as_one_that_was_never_killed(tmp_path):
+    cache = tmp_path / "compiled"
+    assert start(tmp_path / "whole", cache).wait() == 0
+    expected = all_trials(tmp_path / "whole")
+    assert [len(trials) for trials in expected.values()] == [6, 4]
+    assert {state.name for trials in expected.values() for _, state, *_ in trials} == {"COMPLETE", "FAIL"}
+
+    folder = tmp_path / "killed"
+    for moment in MOMENTS:
+        process = start(folder, cache)
+        while process.poll() is None and not all(n >= least for n, least in zip(counts(folder), moment, strict=True)):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, moment
+    assert counts(folder) < (10, 10)
+    assert start(folder, cache).wait() == 0
+    assert all_trials(folder) == expected

@@ -1,0 +1,355 @@
+"""Sweeps: the grid of a config, what it writes, going on where it was; the configs themselves, and the command line."""
+
+import csv
+import importlib
+import inspect
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+from tiny import TINY, FakeTrainer
+
+from rnn_capacity import CELLS, measure_capacity, sweep, train
+from rnn_capacity.measure import plan_capacity
+from rnn_capacity.report import tables
+
+ROOT = pathlib.Path(__file__).parents[1]
+WRITTEN = ["capacity.png", "capacity.svg", "results.csv", "results.json", "study.db", "trials.csv"]
+
+
+@pytest.fixture
+def trainer(monkeypatch):
+    return FakeTrainer().install(monkeypatch)
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """The test fails if anything is trained."""
+    monkeypatch.setattr(train, "train_trials", lambda *_, **__: pytest.fail("a trial was trained"))
+
+
+def config(workdir=None, **fields):
+    return TINY | {"cell": "irnn"} | ({"workdir": str(workdir)} if workdir else {}) | fields
+
+
+def run(workdir, **fields):
+    """The results, and what was shown."""
+    console = Console(file=io.StringIO(), width=400)
+    return sweep.run(config(workdir, **fields), console), console.file.getvalue()
+
+
+def grid(points):
+    return [(p["cell"], p["depth"], p["num_params"], p["unroll"]) for p in points]
+
+
+# --- The grid ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_points_are_the_product_of_the_grid():
+    points = sweep.points(config(cell=("rnn", "gru"), depths=(1, 2), num_params=[90, 120], unroll=(1, 3)))
+    expected = [(c, d, n, t) for c in ("rnn", "gru") for d in (1, 2) for n in (90, 120) for t in (1, 3)]
+    assert grid(points) == expected
+    for point in points:
+        assert point["num_trials"] == TINY["num_trials"]
+        assert point["hparams"] == TINY["hparams"]
+        inspect.signature(measure_capacity).bind(**point)
+
+
+def test_one_value_is_a_grid_of_one():
+    assert grid(sweep.points(config(depths=2))) == grid(sweep.points(config(depths=(2,)))) == [("irnn", 2, 60, 1)]
+
+
+@pytest.mark.parametrize("cells", ["rnn,irnn", "rnn, irnn", ("rnn", "irnn"), ["rnn,irnn"]])
+def test_several_cells_may_be_told_by_commas(cells):
+    assert [p["cell"] for p in sweep.points(config(cell=cells))] == ["rnn", "irnn"]
+
+
+def test_per_cell_fields_hold_for_that_cell_alone():
+    per_cell = {"+rnn": {"depths": (2, 3), "num_params": 150, "num_trials": 9}}
+    points = sweep.points(config(cell=("rnn", "+rnn"), per_cell=per_cell))
+    assert grid(points) == [("rnn", 1, 60, 1), ("+rnn", 2, 150, 1), ("+rnn", 3, 150, 1)]
+    assert [p["num_trials"] for p in points] == [4, 9, 9]
+
+
+def test_fields_that_are_not_given_are_those_of_measure_capacity():
+    (point,) = sweep.points({})
+    for name, value in point.items():
+        default = inspect.signature(measure_capacity).parameters[name].default
+        assert value == ({} if name == "hparams" else default)
+    (plan_cell,) = sweep.points({"cell": "rnn"})
+    assert (plan_cell["cell"], point["cell"]) == ("rnn", "gru")
+
+
+def test_points_leave_the_config_as_it_was():
+    given = config(cell="rnn,+rnn", per_cell={"+rnn": {"depths": 2}})
+    before = json.dumps(given)
+    sweep.points(given)
+    assert json.dumps(given) == before
+
+
+BAD = [
+    ("config field", "'dephts'", {"dephts": 2}),
+    ("config field", "'dephts'", {"per_cell": {"rnn": {"dephts": 2}}}),
+    ("config", "cell", {"cell": ()}),
+    ("config", "depths", {"depths": []}),
+    ("task", "'recall'", {"task": "recall"}),
+    ("cell", "'elman'", {"cell": "rnn,elman"}),
+    ("cell", "'elman'", {"per_cell": {"elman": {"depths": 2}}}),
+    ("depth", "0", {"depths": (1, 0)}),
+    ("num_params", "12", {"num_params": (60, 12)}),
+    ("unroll", "0", {"unroll": (1, 0)}),
+    ("num_mappings", "2", {"num_inputs": 2}),
+    ("train_steps", "'many'", {"per_cell": {"+rnn": {"train_steps": "many"}}}),
+    ("num_trials", "0", {"per_cell": {"+rnn": {"num_trials": 0}}}),
+    ("num_repeats", "-2", {"per_cell": {"+rnn": {"num_repeats": -2}}}),
+    ("trials_per_device", "0", {"per_cell": {"+rnn": {"trials_per_device": 0}}}),
+    ("devices", "99", {"per_cell": {"+rnn": {"devices": 99}}}),
+    ("seed", "-1", {"per_cell": {"+rnn": {"seed": -1}}}),
+    ("hparams", "'recurrent_scale'", {"cell": "rnn,irnn", "hparams": TINY["hparams"] | {"recurrent_scale": 1.0}}),
+    ("hparams.learning_rate", "-1", {"hparams": {"learning_rate": -1}}),
+    ("sampler", "'gp'", {"sampler": "gp"}),
+    ("precision", "'low'", {"precision": "low"}),
+]
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(("field", "value", "fields"), BAD, ids=[str(fields) for *_, fields in BAD])
+def test_the_whole_grid_is_checked_before_its_first_point_is_measured(tmp_path, field, value, fields):
+    """The cells' other points are fine, so whatever is wrong with the last would come out late."""
+    with pytest.raises(ValueError, match=r"^[\w. ]+: ") as error:
+        run(tmp_path, **({"cell": "rnn,+rnn", "num_params": 100} | fields))
+    message = str(error.value)
+    assert message.startswith(f"{field}: ")
+    assert value in message
+    assert "\n" not in message
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_workdir_that_cannot_be_written_is_refused_by_name(tmp_path):
+    (tmp_path / "file").write_text("")
+    for workdir in (tmp_path / "file", tmp_path / "file" / "below", "/proc/nowhere"):
+        with pytest.raises(ValueError, match=f"^workdir: '{workdir}' given"):
+            run(workdir)
+
+
+# --- What a sweep leaves ----------------------------------------------------------------------------------------------
+
+
+def read_csv(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_sweep_measures_every_point_and_writes_tables_and_figure(tmp_path, trainer):
+    results, shown = run(tmp_path, cell="irnn,rnn", depths=2, num_params=80)
+    assert len(trainer.trained) == len(set(trainer.trained)) == 2 * (4 + 2)
+    assert [(r["cell"], r["depth"]) for r in results] == [("irnn", 2), ("rnn", 2)]
+    assert sorted(p.name for p in tmp_path.iterdir()) == WRITTEN
+
+    rows = read_csv(tmp_path / "results.csv")
+    assert [(row["cell"], row["depth"]) for row in rows] == [(r["cell"], str(r["depth"])) for r in results]
+    for row, result in zip(rows, results, strict=True):
+        assert float(row["bits_per_param"]) == result["bits_per_param"]
+        assert float(row["best_hparams.learning_rate"]) == result["best_hparams"]["learning_rate"]
+    trials = read_csv(tmp_path / "trials.csv")
+    assert len(trials) == 2 * 4
+    for result in results:
+        of_study = [float(t["bits_per_param"]) for t in trials if t["study"] == result["study"]]
+        assert len(of_study) == 4
+        assert max(of_study) == result["bits_per_param"]
+    everything = json.loads((tmp_path / "results.json").read_text())
+    assert [r["bits_per_param"] for r in everything] == [r["bits_per_param"] for r in results]
+    assert all(len(r["trials"]) == 4 for r in everything)
+    assert (tmp_path / "capacity.png").read_bytes().startswith(b"\x89PNG")
+    assert "irnn, depth 2" in (tmp_path / "capacity.svg").read_text()
+
+    lines = shown.splitlines()
+    assert lines[0].startswith("2 studies on 4 x cpu")
+    assert lines[1] == tables.header()
+    for result in results:
+        assert lines.count(tables.line(result)) == 2  # as soon as it was known, and in the table of all
+    assert all(str(tmp_path / name) in shown for name in WRITTEN)
+
+
+def test_the_json_holds_every_number_to_the_last_digit(tmp_path, trainer):
+    """L2 goes down to 1e-8: ten decimals would leave nothing of it."""
+    hparams = TINY["hparams"] | {"l2": (1e-8, 1e-6), "learning_rate": (0.01, 0.1)}
+    (result,), _ = run(tmp_path, hparams=hparams)
+    (written,) = json.loads((tmp_path / "results.json").read_text())
+    in_table = read_csv(tmp_path / "trials.csv")
+    for name in ("l2", "learning_rate", "bits_per_param", "loss"):
+        expected = list(result["trials"][name])
+        assert [float(trial[name]) for trial in in_table] == expected
+        assert [trial[name] for trial in written["trials"]] == expected
+
+
+def test_a_row_is_shown_and_written_as_soon_as_it_is_known(tmp_path, monkeypatch):
+    class Interrupted(BaseException):
+        pass
+
+    class Trainer(FakeTrainer):
+        def __call__(self, spec, *args, **kwargs):
+            if spec.cell.name == "rnn":
+                raise Interrupted
+            return super().__call__(spec, *args, **kwargs)
+
+    Trainer().install(monkeypatch)
+    console = Console(file=io.StringIO(), width=400)
+    with pytest.raises(Interrupted):
+        sweep.run(config(tmp_path, cell="irnn,rnn"), console)
+    (row,) = read_csv(tmp_path / "results.csv")
+    (result,) = json.loads((tmp_path / "results.json").read_text())
+    assert row["cell"] == result["cell"] == "irnn"
+    assert sorted(p.name for p in tmp_path.iterdir()) == WRITTEN
+    assert tables.line(result) in console.file.getvalue().splitlines()
+
+
+def test_a_sweep_run_again_trains_nothing_new_and_writes_the_same(tmp_path, trainer):
+    before, _ = run(tmp_path)
+    files = {name: (tmp_path / name).read_bytes() for name in WRITTEN if name.startswith(("results", "trials"))}
+    trained = len(trainer.trained)
+    after, shown = run(tmp_path)
+    assert len(trainer.trained) == trained
+    assert {name: (tmp_path / name).read_bytes() for name in files} == files
+    assert [r["bits"] for r in after] == [r["bits"] for r in before]
+    assert "4 done before" in shown
+
+
+def test_a_sweep_goes_on_with_more_trials(tmp_path, trainer):
+    run(tmp_path, num_trials=4, num_repeats=0)
+    (result,), _ = run(tmp_path, num_trials=7, num_repeats=0)
+    assert len(trainer.trained) == len(set(trainer.trained)) == 7
+    assert result["num_trials"] == len(result["trials"]) == 7
+
+
+def test_rows_of_an_earlier_sweep_with_other_cells_stay(tmp_path, trainer):
+    (first,), _ = run(tmp_path, cell="irnn")
+    results, shown = run(tmp_path, cell="rnn")
+    assert [r["cell"] for r in results] == ["irnn", "rnn"]
+    assert results[0]["bits"] == first["bits"]
+    assert [row["cell"] for row in read_csv(tmp_path / "results.csv")] == ["irnn", "rnn"]
+    assert [r["cell"] for r in json.loads((tmp_path / "results.json").read_text())] == ["irnn", "rnn"]
+    assert {t["study"] for t in read_csv(tmp_path / "trials.csv")} == {r["study"] for r in results}
+    assert tables.line(results[0]) in shown.splitlines()
+
+
+def test_a_sweep_of_nothing_but_divergence_is_written_too(tmp_path, monkeypatch):
+    FakeTrainer(infeasible=lambda hparams: True).install(monkeypatch)
+    (result,), shown = run(tmp_path)
+    assert result["num_infeasible"] == 4
+    assert sorted(p.name for p in tmp_path.iterdir()) == WRITTEN
+    (written,) = json.loads((tmp_path / "results.json").read_text())
+    assert written["bits_per_param"] is None
+    assert "nan" in shown
+
+
+# --- The configs ------------------------------------------------------------------------------------------------------
+
+CONFIGS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem not in ("common", "__init__"))
+
+
+def test_every_field_is_documented_and_every_argument_of_measure_capacity_is_a_field():
+    assert all(text.strip() and "\n" not in text for text in sweep.FIELDS.values())
+    arguments = set(inspect.signature(measure_capacity).parameters) - {"storage", "progress"}
+    assert set(sweep.FIELDS) == (arguments - {"depth"}) | {"depths", "task", "workdir", "per_cell"}
+    assert set(sweep.GRID.values()) <= set(inspect.signature(plan_capacity).parameters)
+    issue = "cell task depths num_params unroll num_inputs num_trials train_steps batch_size sampler seed precision"
+    assert {*issue.split(), "trials_per_device", "workdir"} <= set(sweep.FIELDS)
+
+
+def test_there_is_a_config_for_every_cell_and_one_for_all():
+    assert {*CELLS, "quickstart"} == {{"plus_rnn": "+rnn"}.get(name, name) for name in CONFIGS}
+
+
+@pytest.mark.parametrize("arg", ["", "quick"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_config_has_exactly_the_documented_fields_and_a_grid_that_can_be_measured(monkeypatch, name, arg):
+    monkeypatch.syspath_prepend(str(ROOT))
+    loaded = importlib.import_module(f"experiments.{name}").get_config(arg)
+    assert loaded.is_locked
+    fields = loaded.to_dict()
+    assert set(fields) == set(sweep.FIELDS)
+    cells = (fields["cell"],) if isinstance(fields["cell"], str) else fields["cell"]
+    assert set(cells) == (set(CELLS) if name == "quickstart" else {{"plus_rnn": "+rnn"}.get(name, name)})
+    assert fields["workdir"] == f"results/{name}"
+    sizes = fields["num_params"] if isinstance(fields["num_params"], tuple) else (fields["num_params"],)
+    assert (len(set(sizes)) > 1) == (arg == "" and name != "quickstart")
+    points = sweep.points(fields | {"num_params": min(sizes)})  # what fits the smallest budget fits the others
+    assert {p["cell"] for p in points} == set(cells)
+    assert all(p["depth"] >= 2 for p in points if p["cell"] == "+rnn")
+    for point in points:
+        inspect.signature(measure_capacity).bind(**point)
+
+
+def test_a_config_argument_that_there_is_not_is_refused(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    with pytest.raises(ValueError, match=r"^config argument: 'fast' given; it must be 'quick' or nothing$"):
+        importlib.import_module("experiments.gru").get_config("fast")
+
+
+# --- The command line -------------------------------------------------------------------------------------------------
+
+
+def launch(*flags, cwd=ROOT):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
+        "PYTHONPATH": str(ROOT),
+        "JAX_PLATFORMS": "cpu",
+    }
+    command = [sys.executable, str(ROOT / "launch" / "sweep.py"), *flags]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_the_launcher_runs_a_config_from_any_folder(tmp_path):
+    done = launch(
+        f"--config={ROOT / 'experiments' / 'irnn.py'}:quick",
+        "--config.num_params=60",
+        "--config.num_inputs=8",
+        "--config.unroll=1",
+        "--config.num_trials=3",
+        "--config.num_repeats=2",
+        "--config.train_steps=40",
+        "--config.hparams.mappings_per_param=(0.5, 1.0)",
+        "--config.hparams.learning_rate=0.03",
+        f"--workdir={tmp_path / 'out'}",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == WRITTEN
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    (result,) = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert (result["cell"], result["num_params"], result["num_trials"]) == ("irnn", 43, 3)
+    assert 0.05 < result["bits_per_param"] < 1
+    assert result["best_hparams"]["learning_rate"] == 0.03
+    assert tables.header() in done.stdout.splitlines()
+    assert tables.line(result) in done.stdout.splitlines()
+
+
+QUICK = "--config=experiments/irnn.py:quick"
+
+
+@pytest.mark.parametrize(
+    ("named", "flags"),
+    [
+        ("config.foo: ", [QUICK, "--config.foo=1"]),
+        ("cell: 'elman' given", [QUICK, "--config.cell=elman"]),
+        ("depth: 0 given", [QUICK, "--config.depths=0"]),
+        ("workdir: '/proc/nowhere' given", [QUICK, "--workdir=/proc/nowhere"]),
+        ("hparams.learning_rate: -1 given", [QUICK, "--config.hparams.learning_rate=-1"]),
+        ("config.hparams.learnig_rate: ", [QUICK, "--config.hparams.learnig_rate=1"]),
+        ("config argument: 'fast' given", ["--config=experiments/irnn.py:fast"]),
+        ("experiments/none.py", ["--config=experiments/none.py"]),
+    ],
+    ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
+)
+def test_a_bad_command_line_is_told_in_one_line(named, flags):
+    done = launch(*flags)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert named in line

@@ -1,0 +1,350 @@
+"""Training: the optimizers' rules, and trials that are pure functions however many run at once, and wherever."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import (
+    assert_same_bits,
+    count_compilations,
+    flatten,
+    make_hparams,
+    make_keys,
+    make_spec,
+    noisy,
+    quick_compile,
+    trial,
+)
+
+from rnn_capacity import network, train
+from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.tasks import TASKS
+from rnn_capacity.types import OPTIMIZERS, SCHEDULES, Keys
+
+RNN = CELLS["rnn"]
+
+# A spec compiles once a process, so a test with the fixture `quick_compile` trains with a spec of its own only.
+
+
+# --- Optimizers -------------------------------------------------------------------------------------------------------
+
+RUN = 5  # steps
+
+
+@functools.cache
+def _problem():
+    """Weights, data, and the gradient of the loss at any weights, all float64."""
+    spec = make_spec(RNN, num_units=3, num_inputs=4, unroll=1, train_steps=RUN)
+    data = spec.task.data(make_keys().task, spec, {"num_mappings": np.float32(9)})
+    params = noisy(network.init(jax.random.key(0), spec, make_hparams(RNN)))
+    with jax.enable_x64(True):
+        data, params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), (data, params))
+        _, unflatten = jax.flatten_util.ravel_pytree(params)
+        gradient = jax.jit(jax.grad(lambda flat: train.evaluate(spec, data, unflatten(flat))[0]))
+    return params, data, gradient
+
+
+def _reference_run(optimizer, schedule, hparams, weights, gradient):
+    """The update rules in NumPy, from the papers that they are from."""
+    velocity, square, first, second = (np.zeros_like(weights) for _ in range(4))
+    momentum = 1 / (1 + np.exp(-hparams["momentum_logit"]))
+    decay = hparams["squared_gradient_decay"]
+    for step in range(RUN):
+        g = np.asarray(gradient(weights)) + hparams["l2"] * weights
+        norm = np.sqrt((g**2).sum())
+        if norm > hparams["gradient_clip"]:
+            g = g * hparams["gradient_clip"] / norm
+        if optimizer == "momentum":
+            velocity = momentum * velocity + g
+            g = velocity
+        elif optimizer == "rmsprop":
+            square = decay * square + (1 - decay) * g**2
+            g = g / np.sqrt(square + 1e-8)
+        elif optimizer == "adam":
+            first = 0.9 * first + 0.1 * g
+            second = 0.999 * second + 0.001 * g**2
+            g = (first / (1 - 0.9 ** (step + 1))) / (np.sqrt(second / (1 - 0.999 ** (step + 1))) + 1e-8)
+        if schedule == "exponential":
+            rate = hparams["learning_rate"] * hparams["learning_rate_decay"] ** (step / RUN)
+        else:
+            rate = hparams["learning_rate"] * (1 + np.cos(np.pi * step / RUN)) / 2
+        weights = weights - rate * g
+    return weights
+
+
+@pytest.mark.usefixtures("quick_compile")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
+    params, data, gradient = _problem()
+    spec = make_spec(RNN, num_units=3, num_inputs=4, unroll=1, train_steps=RUN, optimizer=optimizer, schedule=schedule)
+    with jax.enable_x64(True):
+        base = make_hparams(
+            RNN, learning_rate=0.05, learning_rate_decay=0.02, num_mappings=9, l2=0.0, gradient_clip=1e3
+        )
+        step = jax.jit(functools.partial(train.train_step, spec))
+        start, results = flatten(params), []
+        for changed in ({}, {"l2": 0.1}, {"gradient_clip": 0.1, "l2": 0.1}, {"momentum_logit": 0.5}):
+            hparams = base | {name: np.float64(value) for name, value in changed.items()}
+            state = train.TrialState(jnp.int32(0), params, train.optimizer(spec, hparams).init(params), jnp.bool_(True))
+            for _ in range(RUN):
+                state = step(hparams, data, state)
+            expected = _reference_run(optimizer, schedule, hparams, start, gradient)
+            results.append(flatten(state.params))
+            np.testing.assert_allclose(results[-1], expected, rtol=1e-6, atol=1e-7)
+            assert bool(state.feasible) and int(state.step) == RUN
+    moved, with_l2, clipped, other_momentum = (np.abs(result - results[0]).max() > 1e-4 for result in results)
+    assert np.abs(results[0] - start).max() > 1e-2
+    assert with_l2 and (clipped or optimizer == "adam") and other_momentum == (optimizer == "momentum")
+
+
+@pytest.mark.usefixtures("quick_compile")
+@pytest.mark.parametrize("cell", [RNN, CELLS["lstm"]], ids=lambda cell: cell.name)
+def test_blocks_of_examples_change_neither_loss_nor_gradient(cell):
+    specs = [make_spec(cell, max_mappings=16, unroll=2, block_size=size) for size in (None, 4)]
+    whole, in_blocks = (jax.jit(functools.partial(train.loss_and_gradient, spec)) for spec in specs)
+    data = specs[0].task.data(make_keys().task, specs[0], {"num_mappings": np.float32(16)})
+    params = noisy(network.init(jax.random.key(0), specs[0], make_hparams(cell)))
+    for num_mappings in (3, 8, 13, 16):
+        batch = data._replace(weights_b=np.float32(np.arange(16) < num_mappings))
+        np.testing.assert_allclose(
+            flatten(in_blocks(params, batch)), flatten(whole(params, batch)), rtol=1e-5, atol=1e-6
+        )
+
+
+# --- Many trials ------------------------------------------------------------------------------------------------------
+
+
+def small_spec(cell=RNN, **fields):
+    defaults = dict(num_units=3, num_inputs=5, unroll=2, train_steps=120, max_mappings=14, nonlinearity="relu")
+    return make_spec(cell, **(defaults | fields))
+
+
+def train_on(num_devices, spec, hparams, keys, **kwargs):
+    return train.train_trials(spec, hparams, keys, devices=jax.devices()[:num_devices], **kwargs)
+
+
+def take(tree, *index):
+    return jax.tree.map(lambda a: a[np.array(index)], tree)
+
+
+def four_trials():
+    """Trials that differ in everything: hparams, data, weights."""
+    spread = np.linspace(0.5, 1.5, 4, dtype=np.float32)
+    num_mappings = np.float32([6, 9, 11, 14])
+    hparams = make_hparams(RNN, 4, learning_rate=0.01 * spread, num_mappings=num_mappings, input_scale=spread)
+    return hparams, make_keys(4)
+
+
+@functools.cache
+def outcomes_of_four_trials():
+    return train_on(2, small_spec(), *four_trials())
+
+
+def test_the_trainer_equals_a_loop_of_single_trials_and_reports_no_padding():
+    spec, (hparams, keys) = small_spec(), four_trials()
+    outcomes = train_on(2, spec, take(hparams, 0, 1, 2), take(keys, 0, 1, 2))  # on 2 devices: one is padding
+    assert {a.shape for a in jax.tree.leaves(outcomes)} == {(3,)}
+    assert len(set(outcomes.loss)) == 3
+    with quick_compile():
+        alone = jax.jit(functools.partial(train.train_trial, spec))
+        expected = [alone(trial(hparams, k), trial(keys, k)) for k in range(3)]
+    for k in range(3):
+        np.testing.assert_allclose(flatten(trial(outcomes, k)), flatten(expected[k]), rtol=1e-3, atol=1e-4)
+
+
+def test_the_same_run_twice_gives_the_same_bits():
+    expected = outcomes_of_four_trials()
+    assert expected.feasible.all() and len(set(expected.loss)) == 4
+    assert_same_bits(train_on(2, small_spec(), *four_trials()), expected)
+
+
+@pytest.mark.parametrize("num_devices", [1, 4])
+def test_any_number_of_devices_gives_the_same_bits(num_devices):
+    assert_same_bits(train_on(num_devices, small_spec(), *four_trials()), outcomes_of_four_trials())
+
+
+@pytest.mark.parametrize("batch", [(0, 1, 2), (3, 0), (2,)], ids=str)
+def test_any_batching_and_order_of_the_trials_gives_the_same_bits(batch):
+    hparams, keys = four_trials()
+    outcomes = train_on(2, small_spec(), take(hparams, *batch), take(keys, *batch))
+    assert_same_bits(outcomes, take(outcomes_of_four_trials(), *batch))
+
+
+def test_data_and_initial_weights_are_the_same_bits_on_any_number_of_devices_in_any_batches():
+    spec, (hparams, keys) = small_spec(), four_trials()
+    begin = lambda n, *trials: train._programs(spec, tuple(jax.devices()[:n])).begin(0, *trials)
+    one = begin(1, hparams, keys)
+    assert_same_bits(begin(4, hparams, keys), one)
+    assert_same_bits(begin(2, take(hparams, 3, 1), take(keys, 3, 1)), take(one, 3, 1))
+    data, state = one
+    for drawn in (data.x_tib, state.params["layers"][0]["W_h"]):
+        assert len({np.asarray(a).tobytes() for a in drawn}) == 4
+
+
+def test_results_do_not_depend_on_where_chunks_end(monkeypatch):
+    expected = outcomes_of_four_trials()
+    monkeypatch.setattr(train, "FIRST_CHUNK", 7)
+    ends = []
+    outcomes = train_on(2, small_spec(), *four_trials(), on_chunk=ends.append)
+    assert ends[0] == 7 / 120
+    assert_same_bits(outcomes, expected)
+
+
+@pytest.mark.usefixtures("quick_compile")
+def test_the_task_key_decides_the_data_and_the_network_key_the_weights():
+    hparams = make_hparams(RNN)
+    begin = jax.jit(functools.partial(train.begin, small_spec()))
+    (a, b), (c, d) = make_keys(seed=0), make_keys(seed=1)
+    (data, state), (same_data, other_state), (other_data, same_state) = (
+        begin(hparams, keys) for keys in (Keys(a, b), Keys(a, d), Keys(c, b))
+    )
+    assert_same_bits(data, same_data)
+    assert_same_bits(state, same_state)
+    assert not np.array_equal(data.x_tib, other_data.x_tib)
+    assert not np.allclose(flatten(state.params), flatten(other_state.params))
+
+
+@pytest.mark.usefixtures("quick_compile")
+def test_new_values_of_the_hparams_compile_nothing():
+    traced = []
+
+    def data(key, spec, hparams):
+        traced.append(1)
+        return TASKS["memorization"].data(key, spec, hparams)
+
+    spec, (hparams, keys) = small_spec(task=TASKS["memorization"]._replace(data=data)), four_trials()
+    with count_compilations() as compiled:
+        first = train_on(2, spec, hparams, keys)
+    num_traced = len(traced)
+    assert num_traced >= 1 and compiled[0] >= 1
+    other = {name: (0.9 * value).astype(np.float32) for name, value in hparams.items()}
+    other |= {name: np.float32([0, 1, 0, 1]) for name in ("bias_init", "recurrent_init")}
+    keys = make_keys(4, seed=1)
+    with count_compilations() as compiled:
+        second = train_on(2, spec, other, keys)
+    assert compiled == [0] and len(traced) == num_traced
+    assert not np.allclose(first.loss, second.loss)
+
+
+def test_fractions_of_the_steps_rise_to_1():
+    seen = []
+    train_on(2, small_spec(), *four_trials(), on_chunk=seen.append)
+    assert len(seen) >= 2 and seen[0] == train.FIRST_CHUNK / 120
+    assert (np.diff(seen) > 0).all() and seen[-1] == 1.0
+
+
+def test_the_untrained_score_is_that_of_the_initial_weights():
+    spec, (hparams, keys) = small_spec(), four_trials()
+    outcomes = outcomes_of_four_trials()
+    with quick_compile():
+        untrained = jax.jit(lambda hparams, key: train.evaluate(spec, *_begun(spec, hparams, key))[1])
+        scores = [untrained(trial(hparams, k), trial(keys, k)) for k in range(4)]
+    for k in range(4):
+        np.testing.assert_allclose(
+            flatten(scores[k]), flatten(trial(outcomes.untrained_score, k)), rtol=1e-5, atol=1e-5
+        )
+    assert (outcomes.score["bits"] > outcomes.untrained_score["bits"]).all()
+
+
+def _begun(spec, hparams, key):
+    data, state = train.begin(spec, hparams, key)
+    return data, state.params
+
+
+@pytest.mark.usefixtures("quick_compile")
+def test_a_small_rnn_learns_a_small_set_of_mappings_from_minibatches():
+    spec = make_spec(RNN, num_units=8, num_inputs=8, unroll=2, max_mappings=24, train_steps=400, batch_size=8)
+    outcomes = train_on(2, spec, make_hparams(RNN, 2, num_mappings=20), make_keys(2))
+    assert outcomes.feasible.all()
+    assert (outcomes.score["accuracy"] > 0.95).all() and (outcomes.loss < 0.2).all()
+    assert (outcomes.score["bits"] > 13).all() and (outcomes.score["bits"] <= 20).all()
+    assert (outcomes.untrained_score["accuracy"] < 0.9).all()
+
+
+def test_a_small_rnn_learns_a_small_set_of_mappings_from_full_batches():
+    outcomes = outcomes_of_four_trials()
+    assert outcomes.feasible.all()
+    assert outcomes.score["accuracy"][0] > 0.95
+    assert (outcomes.score["bits"] > outcomes.untrained_score["bits"]).all()
+
+
+# --- Trials that diverge ----------------------------------------------------------------------------------------------
+
+DIVERGING = {
+    "a huge learning rate": dict(learning_rate=1e30, gradient_clip=1e30),
+    "a huge scale": dict(recurrent_scale=1e30, input_scale=1e30),
+    "a scale that is no number": dict(recurrent_scale=np.nan),
+}
+
+
+@pytest.mark.parametrize("diverging", DIVERGING.values(), ids=DIVERGING.keys())
+def test_a_trial_that_diverges_is_infeasible_and_changes_no_bit_of_another(diverging):
+    expected = outcomes_of_four_trials()
+    assert expected.feasible.all()
+    hparams, keys = four_trials()
+    for name, value in diverging.items():
+        hparams[name][1] = value
+    outcomes = train_on(2, small_spec(), hparams, keys)
+    np.testing.assert_array_equal(outcomes.feasible, [True, False, True, True])
+    assert_same_bits(take(outcomes, 0, 2, 3), take(expected, 0, 2, 3))
+    without = train_on(2, small_spec(), take(hparams, 0, 2, 3), take(keys, 0, 2, 3))
+    assert_same_bits(take(outcomes, 0, 2, 3), without)
+
+
+@pytest.mark.usefixtures("quick_compile")
+def test_a_trial_that_diverged_stands_still():
+    spec = small_spec(optimizer="momentum")
+    hparams, key = make_hparams(RNN, learning_rate=1e15, gradient_clip=1e15), make_keys()
+    data, state = jax.jit(functools.partial(train.begin, spec))(hparams, key)
+    step = jax.jit(functools.partial(train.train_step, spec))
+    states = [state]
+    while states[-1].feasible and len(states) < 20:
+        states.append(step(hparams, data, states[-1]))
+    assert 2 < len(states) < 20  # some steps were taken before it diverged
+    good, last = states[-2], states[-1]
+    assert good.feasible and not last.feasible
+    assert_same_bits((last.params, last.optimizer_state), (good.params, good.optimizer_state))
+    harmless = make_hparams(RNN, learning_rate=0.0)
+    chunk = jax.jit(functools.partial(train.train_chunk, spec))
+    later = chunk(jnp.int32(50), harmless, data, last)
+    assert int(later.step) == 50 and not later.feasible
+    assert_same_bits((later.params, later.optimizer_state), (good.params, good.optimizer_state))
+    running = chunk(jnp.int32(50), make_hparams(RNN), data, state)  # while a trial that has not goes on
+    assert running.feasible and not np.allclose(flatten(running.params), flatten(state.params))
+
+
+def _plain_cell(name, apply):
+    """A cell of one matrix of ones: quick to compile."""
+    init = lambda key, num_inputs, num_units, hparams: {
+        "W": jnp.ones((num_units, num_inputs)),
+        "h_0": jnp.zeros(num_units),
+    }
+    return Cell(name, init, lambda params: params["h_0"], apply)
+
+
+@pytest.mark.usefixtures("quick_compile")
+def test_a_trial_whose_last_step_overflows_is_infeasible():
+    cell = _plain_cell("linear", lambda params, h, x, s: (h, params["W"] @ x))
+    spec = small_spec(cell, optimizer="sgd", train_steps=1, unroll=1)
+    hparams = make_hparams(cell, 2, gradient_clip=1e30, learning_rate=np.float32([0.01, 1e30]))
+    outcomes = train_on(2, spec, hparams, make_keys(2))
+    np.testing.assert_array_equal(outcomes.feasible, [True, False])
+
+
+@pytest.mark.usefixtures("quick_compile")
+def test_a_cell_that_returns_nan_is_infeasible_and_no_crash():
+    cell = _plain_cell("nan", lambda params, h, x, s: (h, params["W"] @ x * jnp.nan))
+    outcomes = train_on(2, small_spec(cell), make_hparams(cell, 3), make_keys(3))
+    np.testing.assert_array_equal(outcomes.feasible, [False, False, False])
+
+
+def test_a_cell_that_breaks_its_contract_is_refused_before_anything_is_compiled():
+    apply = lambda params, h, x, s: (jnp.concatenate([h, h]), h)
+    spec = small_spec(_plain_cell("grows", apply))
+    hparams, keys = make_hparams(spec.cell, 2), make_keys(2)
+    with count_compilations() as compiled, pytest.raises(ValueError, match="^cell: 'grows' changes its carry"):
+        train_on(2, spec, hparams, keys)
+    assert compiled == [0]

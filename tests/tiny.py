@@ -1,0 +1,72 @@
+"""What the tests of studies, measures and sweeps share: a measurement of moments, and a trainer that takes none."""
+
+import jax
+import numpy as np
+
+from rnn_capacity import Cell, train
+from rnn_capacity.types import Outcome
+
+# Arguments of `measure_capacity`. All data sets are padded to one size, so the repeats compile nothing of their own.
+TINY = {
+    "num_params": 60,
+    "num_inputs": 8,
+    "unroll": 1,
+    "num_trials": 4,
+    "num_repeats": 2,
+    "train_steps": 40,
+    "hparams": {"mappings_per_param": (0.5, 1.0)},
+}
+
+
+def _init(key, num_inputs, num_units, hparams):
+    scale = hparams["input_scale"]
+    poison = jax.numpy.where(scale > 0.5, jax.numpy.nan, 0.0)  # a cell that diverges where its inputs are scaled so
+    W_x = scale * jax.random.normal(key, (num_units, num_inputs)) / num_inputs**0.5
+    return {"W_x": W_x, "poison": poison, "h_0": jax.numpy.zeros(num_units)}
+
+
+def _apply(params, h, x, s):
+    h = s(params["W_x"] @ x + h) + 0 * params["poison"]
+    return h, h
+
+
+# Written as a user would; gives NaN where its input scale is above a half.
+FRAGILE = Cell("fragile", _init, lambda params: params["h_0"], _apply)
+
+
+class FakeTrainer:
+    """Stands in for `train.train_trials`: what a trial gives is a number made from its spec, hparams and key.
+
+    `trained` holds all the trials that it was given, in order, so that a trial given twice is seen; `batches` how many
+    it was given at a time.
+    """
+
+    def __init__(self, infeasible=lambda hparams: False):
+        self.trained, self.batches = [], []
+        self._infeasible = infeasible
+
+    def __call__(self, spec, hparams, keys, *, devices, on_chunk=lambda fraction: None):
+        outcomes = []
+        bits_of_keys = zip(*(np.asarray(jax.random.key_data(k)).tolist() for k in keys), strict=True)
+        for k, key in enumerate(bits_of_keys):
+            trial = {name: float(values[k]) for name, values in hparams.items()}
+            identity = (spec, tuple(trial.items()), repr(key))
+            self.trained.append(identity)
+            accuracy = 0.5 + 0.5 * (hash((tuple(trial.values()), *map(tuple, key))) % 10007) / 10007
+            score = {"bits": np.float32(trial["num_mappings"] * accuracy), "accuracy": np.float32(accuracy)}
+            untrained = {"bits": np.float32(0.01), "accuracy": np.float32(0.5)}
+            feasible = np.bool_(not self._infeasible(trial))
+            outcomes.append(Outcome(np.float32(1 - accuracy), score, untrained, feasible))
+        self.batches.append(len(outcomes))
+        for fraction in (0.5, 1.0):
+            on_chunk(fraction)
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *outcomes)
+
+    def install(self, monkeypatch):
+        monkeypatch.setattr(train, "train_trials", self)
+        return self
+
+
+def without_seconds(frame):
+    """A table of trials less its times, the only thing that may differ from run to run."""
+    return frame.drop(columns="seconds")
