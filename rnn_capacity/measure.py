@@ -135,6 +135,7 @@ def measure_capacity(
     Raises:
         ValueError: bad input, by name, before anything is compiled.
     """
+    sharding.use_all_cores()  # before JAX starts
     plan = plan_capacity(
         cell,
         num_params=num_params,
@@ -154,10 +155,8 @@ def measure_capacity(
         check_positive_int("num_repeats", num_repeats)
     if trials_per_device is not None:
         check_positive_int("trials_per_device", trials_per_device)
-    storage = store.open_storage(storage)
-
-    sharding.use_all_cores()
     devices = sharding.choose_devices(devices)
+    storage = store.open_storage(storage)
     run = functools.partial(
         study.run,
         describe=plan.outcome,

@@ -118,7 +118,7 @@ class _ReadNames(dict):
 def _shapes(cell: Cell, num_inputs: int, num_units: int, depth: int, num_outputs: int):
     names = _ReadNames()
     make = functools.partial(_init, cell, depth, num_inputs, num_units, num_outputs, hparams=names)
-    return jax.eval_shape(make, jax.random.key(0)), tuple(names)
+    return jax.eval_shape(make, jax.eval_shape(jax.random.key, 0)), tuple(names)
 
 
 def hparam_names(cell: Cell, num_inputs: int = 1, num_units: int = 2) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Protocol
 
@@ -34,19 +35,19 @@ class Lines:
     """A plain line now and then, for logs."""
 
     def __init__(self, console: Console):
-        self._console = console
+        self._print = functools.partial(console.print, soft_wrap=True, highlight=False)
 
     def start(self, what, done, total):
         self._what, self._total, self._done_before = what, total, done
         self._begun = self._last = time.monotonic()
-        self._console.print(f"{what}: {total} trials" + (f", {done} done before" if done else ""))
+        self._print(f"{what}: {total} trials" + (f", {done} done before" if done else ""))
 
     def update(self, done, best):
         now = time.monotonic()
         if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
             left = time_left(self._begun, done - self._done_before, self._total - done)
-            self._console.print(f"{self._what}: {done:.1f} of {self._total} trials, {best}, {left} left")
+            self._print(f"{self._what}: {done:.1f} of {self._total} trials, {best}, {left} left")
 
     def stop(self):
         pass

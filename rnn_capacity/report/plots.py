@@ -39,9 +39,10 @@ def capacity(results: Sequence[Mapping[str, Any]]) -> Figure:
 
     several_unrolls = len({r["unroll"] for r in results}) > 1
     groups: dict[tuple, list] = {}
-    for result in sorted(results, key=lambda r: r["num_params"]):
+    for result in results:
         groups.setdefault((result["cell"], result["depth"], result["unroll"]), []).append(result)
     for (cell, depth, unroll), group in groups.items():
+        group = sorted(group, key=lambda r: r["num_params"])
         color, marker = STYLES.get(cell, OWN_STYLE)
         label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), *[f"T = {unroll}"] * several_unrolls])
         sizes = [r["num_params"] for r in group]

@@ -110,7 +110,7 @@ QUICK: Space = {
 
 # Where it differs by cell. The bits peak where b is a little above what is stored, and ReLUs want smaller steps.
 QUICK_CELLS: Mapping[str, Space] = {
-    "rnn": {"mappings_per_param": Range(3.2, 5.0)},
+    "rnn": {"mappings_per_param": Range(3.5, 5.2)},
     "irnn": {
         "learning_rate": Range(0.008, 0.025, log=True),
         "squared_gradient_decay": 0.9,

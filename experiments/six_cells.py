@@ -1,0 +1,19 @@
+"""All six cells at about 1000 parameters, 15 minutes a cell at most: the table of BUILD.md.
+
+    python launch/sweep.py --config=experiments/six_cells.py
+"""
+
+from experiments import common
+
+
+def get_config(arg: str = ""):
+    return common.get_config(
+        "quick",
+        cell=("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn"),
+        num_params=1000,
+        num_trials=12,
+        num_repeats=3,
+        train_steps=16_000,
+        per_cell={"+rnn": {"depths": 2}},
+        workdir="results/six_cells",
+    )
