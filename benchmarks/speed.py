@@ -33,7 +33,7 @@ from rnn_capacity import measure, sharding, train
 from rnn_capacity.search import space as spaces
 
 NUM_PARAMS, UNROLL, NUM_EXAMPLES = 1000, 5, 512
-LEARNING_RATE, DECAY, CLIP, TRAIN_STEPS = 0.002, 0.97, 1.0, 10_000  # a hot rate would magnify rounding
+LEARNING_RATE, DECAY, CLIP, TRAIN_STEPS = 0.02, 0.97, 1.0, 10_000
 GATES = {"rnn": 1, "lstm": 4}
 DEPTHS = {"rnn": 1, "irnn": 1, "ugrnn": 1, "gru": 1, "lstm": 1, "+rnn": 2}
 COMPILE_MAPPINGS = 4.4  # a parameter, as in a search: data sets of several blocks
@@ -200,7 +200,7 @@ def compile_seconds(cell):
     plan = make_plan(cell, DEPTHS[cell], COMPILE_MAPPINGS)
     spec, hparams, keys = make_trials(plan, num_trials)
 
-    def compile_all():
+    def compile_programs():
         programs = train._programs(spec, tuple(jax.devices()))
         begin = programs.begin.lower(0, hparams, keys)
         data, state = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), begin.out_info)
@@ -209,7 +209,7 @@ def compile_seconds(cell):
         for lowered in (begin, chunk, evaluate):
             lowered.compile()
 
-    return seconds(compile_all), plan
+    return seconds(compile_programs), plan
 
 
 def print_table(rows):
@@ -276,12 +276,15 @@ def main():
     parser.add_argument("--trials", type=int, default=64, help="trained side by side; a multiple of the cores")
     parser.add_argument("--steps", type=int, default=200, help="steps of each trial in a round")
     args = parser.parse_args()
+    cells = args.cells.split(",")
+    if not set(cells) <= set(GATES):
+        parser.error(f"--cells: {args.cells} given; it must be of {', '.join(GATES)}")
 
     jax.config.update("jax_enable_compilation_cache", False)
     jax.config.update("jax_default_matmul_precision", "highest")  # the baseline's; the project's spec says the same
     sharding.use_all_cores()
     print(machine(), "\n", flush=True)
-    compare(args.cells.split(","), args.rounds, args.trials, args.steps)
+    compare(cells, args.rounds, args.trials, args.steps)
     compile_all(DEPTHS)
 
 

@@ -1,6 +1,6 @@
 """All six cells at about 1000 parameters, 15 minutes a cell at most: the table of BUILD.md.
 
-    python launch/sweep.py --config=experiments/six_cells.py
+python launch/sweep.py --config=experiments/six_cells.py
 """
 
 from experiments import common

@@ -58,7 +58,7 @@ def make_keys(num_trials=None, seed=0):
 
 
 def make_spec(cell, **overrides):
-    defaults = dict(task=TASKS["memorization"], num_units=4, num_inputs=6, train_steps=20, max_mappings=16)
+    defaults = {"task": TASKS["memorization"], "num_units": 4, "num_inputs": 6, "train_steps": 20, "max_mappings": 16}
     return Spec(cell=cell, **(defaults | overrides))
 
 
@@ -86,7 +86,7 @@ def trial(tree, k):
 
 @contextlib.contextmanager
 def count_compilations():
-    """Counts the programs that XLA compiles inside the block: `with count_compilations() as compiled: ...; compiled[0]`."""
+    """Counts the programs that XLA compiles inside the block, in a list of one number."""
     compiled = [0]
 
     def listen(event, duration, **_):

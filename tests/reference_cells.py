@@ -1,7 +1,7 @@
 """The paper's six cells in plain NumPy, float64, one matrix a gate: written from the equations, not from the package.
 
-`W[g, "h"]` and `W[g, "x"]` are gate g's matrices, `b[g]` its bias. b_fg, the forget bias, is apart from the biases here, as in
-the paper; the package adds it to them when it initialises.
+`Wgh` and `Wgx` are gate g's matrices, `bg` its bias. The forget bias b_fg is apart from the biases, as in the paper;
+the package adds it to them when it initialises.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The six cells: against an independent NumPy float64 implementation of the paper's equations, against Flax, and as initialised."""
+"""The six cells: against an independent NumPy float64 implementation of the paper, against Flax, and as initialised."""
 
 import functools
 
@@ -162,9 +162,7 @@ def test_upper_layers_of_the_plus_rnn_project_nothing():
     assert ["W_in" in layer for layer in params["layers"]] == [True, False, False]
 
 
-@pytest.mark.parametrize(
-    "name, units, published", [("rnn", 22, 991), ("ugrnn", 13, 911), ("lstm", 8, 953)], ids=["rnn", "ugrnn", "lstm"]
-)
+@pytest.mark.parametrize(("name", "units", "published"), [("rnn", 22, 991), ("ugrnn", 13, 911), ("lstm", 8, 953)])
 def test_parameters_of_20_inputs_are_as_many_as_published(name, units, published):
     assert network.num_params(CELLS[name], num_inputs=20, num_units=units) == published
 
@@ -220,7 +218,7 @@ def test_the_lstm_equals_flaxs(flax_cell):
     np.testing.assert_allclose(run(CELLS["lstm"], params, inputs, "tanh"), expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("reset_bias, same", [(0.0, False), (100.0, True)], ids=["resetting", "never resetting"])
+@pytest.mark.parametrize(("reset_bias", "same"), [(0.0, False), (100.0, True)], ids=["resetting", "never resetting"])
 def test_the_gru_differs_from_flaxs_in_where_it_resets_and_in_nothing_else(reset_bias, same):
     params, inputs = make_params(CELLS["gru"]), make_inputs()
     params = params | {"b": params["b"].at[:UNITS].add(reset_bias)}  # r = 1 where the bias is large

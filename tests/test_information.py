@@ -7,6 +7,8 @@ import pytest
 
 from rnn_capacity.information import confidence_interval, mutual_information
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 @pytest.mark.parametrize("b", [1, 100, 5000])
 def test_knowing_nothing_is_0_bits_and_knowing_all_is_b_bits(b):
@@ -59,5 +61,5 @@ def test_fewer_than_two_samples_have_no_interval(samples):
 def test_the_interval_covers_the_mean_in_95_draws_of_100(size):
     draws = np.random.default_rng(0).normal(loc=7.0, scale=2.0, size=(1000, size))
     intervals = np.array([confidence_interval(samples) for samples in draws])
-    covered = np.mean((intervals[:, 0] < 7.0) & (7.0 < intervals[:, 1]))
+    covered = np.mean((intervals[:, 0] < 7.0) & (intervals[:, 1] > 7.0))
     assert abs(covered - 0.95) < 4 * (0.95 * 0.05 / 1000) ** 0.5

@@ -114,8 +114,6 @@ def test_without_repeats_there_is_no_interval():
     assert found.bits_per_param > 0.1
 
 
-STABLE = {"hparams": TINY["hparams"] | {"input_scale": (0.2, 0.4)}}  # where FRAGILE is
-
 # --- The same every time ----------------------------------------------------------------------------------------------
 
 
@@ -123,19 +121,13 @@ def test_the_same_seed_gives_identical_results(result):
     assert numbers(measure()) == numbers(result)
 
 
-def test_other_devices_and_batches_give_identical_results():
+@pytest.mark.parametrize("options", [{"devices": 1}, {"devices": 2, "trials_per_device": 2}], ids=str)
+def test_other_devices_and_batches_give_identical_results(options):
     assert len(jax.devices()) == 4
-    assert numbers(measure(FRAGILE, **STABLE, devices=2, trials_per_device=2)) == numbers(measure(FRAGILE, **STABLE))
-
-
-def test_one_device_has_the_same_data_and_initial_weights_and_ends_close():
-    """XLA compiles for one device otherwise than for several, so from the same start numbers may round otherwise."""
-    one, four = (measure(FRAGILE, **STABLE, devices=n) for n in (1, 4))
-    assert one.best_hparams == four.best_hparams
-    exact = ["number", "learning_rate", "mappings_per_param", "num_mappings", "feasible", "untrained_bits_per_param"]
-    assert one.trials[exact].equals(four.trials[exact])
-    np.testing.assert_allclose(one.trials["loss"], four.trials["loss"], rtol=1e-4)
-    np.testing.assert_allclose(one.trials["accuracy"], four.trials["accuracy"], atol=0.05)
+    stable = TINY["hparams"] | {"input_scale": (0.2, 0.4)}  # where FRAGILE is
+    on_four = measure(FRAGILE, hparams=stable)
+    assert numbers(measure(FRAGILE, hparams=stable, **options)) == numbers(on_four)
+    assert on_four.num_infeasible == 0
 
 
 def test_another_seed_gives_other_results(result):
@@ -245,12 +237,12 @@ def test_the_plot_has_a_point_for_each_trial_and_the_best(result):
 
 def test_a_users_cell_is_measured_without_registration_and_its_divergence_is_counted():
     """FRAGILE gives NaN where its input scale is above a half; some of these trials are there."""
-    found = measure(FRAGILE, num_trials=6, hparams=TINY["hparams"] | {"input_scale": (0.2, 0.8)})
+    found = measure(FRAGILE, num_trials=5, hparams=TINY["hparams"] | {"input_scale": (0.2, 0.8)})
     assert found.cell == "fragile"
     assert found.num_params == 60 - (60 - 2) % 10  # 10 h + 2: W_x, h_0, the readout's h + 1, and the poison
     diverged = found.trials["input_scale"] > 0.5
     assert list(found.trials["feasible"]) == list(~diverged)
-    assert 0 < found.num_infeasible == diverged.sum() < found.num_trials == 6
+    assert 0 < found.num_infeasible == diverged.sum() < found.num_trials == 5
     assert found.trials.loc[diverged, ["bits", "bits_per_param", "accuracy", "loss"]].isna().all(axis=None)
     assert found.bits_per_param == found.trials.loc[~diverged, "bits_per_param"].max() > 0.1
     assert found.best_hparams["input_scale"] < 0.5

@@ -7,6 +7,8 @@ from helpers import make_keys
 
 from rnn_capacity import sharding
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def test_devices_are_chosen_by_number_by_name_or_all():
     present = jax.local_devices()
@@ -18,11 +20,11 @@ def test_devices_are_chosen_by_number_by_name_or_all():
 
 @pytest.mark.parametrize("devices", [0, -1, 5, True, []])
 def test_devices_that_there_are_not_are_refused_by_name(devices):
-    with pytest.raises(ValueError, match="^devices: "):
+    with pytest.raises(ValueError, match=r"^devices: "):
         sharding.choose_devices(devices)
 
 
-@pytest.mark.parametrize("num_trials, multiple, padded", [(3, 2, 4), (4, 2, 4), (1, 4, 4), (5, 4, 8), (3, 1, 3)])
+@pytest.mark.parametrize(("num_trials", "multiple", "padded"), [(3, 2, 4), (4, 2, 4), (1, 4, 4), (5, 4, 8), (3, 1, 3)])
 def test_padding_repeats_the_last_trial_up_to_a_multiple(num_trials, multiple, padded):
     values, keys = sharding.pad_trials((np.arange(num_trials), make_keys(num_trials).task), multiple)
     np.testing.assert_array_equal(values, np.minimum(np.arange(padded), num_trials - 1))

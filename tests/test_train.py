@@ -21,7 +21,7 @@ from helpers import (
 from rnn_capacity import network, train
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.tasks import TASKS
-from rnn_capacity.types import OPTIMIZERS, SCHEDULES, Keys
+from rnn_capacity.types import OPTIMIZERS, Keys
 
 RNN = CELLS["rnn"]
 
@@ -61,7 +61,7 @@ def _reference_run(optimizer, schedule, hparams, weights, gradient):
             g = velocity
         elif optimizer == "rmsprop":
             square = decay * square + (1 - decay) * g**2
-            g = g / np.sqrt(square + 1e-8)
+            g = g / np.sqrt(square / (1 - decay ** (step + 1)) + 1e-8)
         elif optimizer == "adam":
             first = 0.9 * first + 0.1 * g
             second = 0.999 * second + 0.001 * g**2
@@ -75,8 +75,9 @@ def _reference_run(optimizer, schedule, hparams, weights, gradient):
 
 
 @pytest.mark.usefixtures("quick_compile")
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"), [(optimizer, "exponential") for optimizer in OPTIMIZERS] + [("adam", "cosine")]
+)
 def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
     params, data, gradient = _problem()
     spec = make_spec(RNN, num_units=3, num_inputs=4, unroll=1, train_steps=RUN, optimizer=optimizer, schedule=schedule)
@@ -94,31 +95,39 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
             expected = _reference_run(optimizer, schedule, hparams, start, gradient)
             results.append(flatten(state.params))
             np.testing.assert_allclose(results[-1], expected, rtol=1e-6, atol=1e-7)
-            assert bool(state.feasible) and int(state.step) == RUN
-    moved, with_l2, clipped, other_momentum = (np.abs(result - results[0]).max() > 1e-4 for result in results)
+            assert bool(state.feasible)
+            assert int(state.step) == RUN
+    _moved, with_l2, clipped, other_momentum = (np.abs(result - results[0]).max() > 1e-4 for result in results)
     assert np.abs(results[0] - start).max() > 1e-2
-    assert with_l2 and (clipped or optimizer == "adam") and other_momentum == (optimizer == "momentum")
+    assert with_l2
+    assert clipped or optimizer == "adam"
+    assert other_momentum == (optimizer == "momentum")
 
 
 @pytest.mark.usefixtures("quick_compile")
-@pytest.mark.parametrize("cell", [RNN, CELLS["lstm"]], ids=lambda cell: cell.name)
-def test_blocks_of_examples_change_neither_loss_nor_gradient(cell):
-    specs = [make_spec(cell, max_mappings=16, unroll=2, block_size=size) for size in (None, 4)]
+def test_blocks_of_examples_change_neither_loss_nor_gradient():
+    specs = [make_spec(CELLS["ugrnn"], max_mappings=16, unroll=2, block_size=size) for size in (None, 4)]
     whole, in_blocks = (jax.jit(functools.partial(train.loss_and_gradient, spec)) for spec in specs)
     data = specs[0].task.data(make_keys().task, specs[0], {"num_mappings": np.float32(16)})
-    params = noisy(network.init(jax.random.key(0), specs[0], make_hparams(cell)))
+    params = noisy(network.init(jax.random.key(0), specs[0], make_hparams(specs[0].cell)))
     for num_mappings in (3, 8, 13, 16):
         batch = data._replace(weights_b=np.float32(np.arange(16) < num_mappings))
-        np.testing.assert_allclose(
-            flatten(in_blocks(params, batch)), flatten(whole(params, batch)), rtol=1e-5, atol=1e-6
-        )
+        blocks = flatten(in_blocks(params, batch))
+        np.testing.assert_allclose(blocks, flatten(whole(params, batch)), rtol=1e-5, atol=1e-6)
 
 
 # --- Many trials ------------------------------------------------------------------------------------------------------
 
 
 def small_spec(cell=RNN, **fields):
-    defaults = dict(num_units=3, num_inputs=5, unroll=2, train_steps=120, max_mappings=14, nonlinearity="relu")
+    defaults = {
+        "num_units": 4,
+        "num_inputs": 5,
+        "unroll": 2,
+        "train_steps": 120,
+        "max_mappings": 14,
+        "nonlinearity": "relu",
+    }
     return make_spec(cell, **(defaults | fields))
 
 
@@ -134,7 +143,7 @@ def four_trials():
     """Trials that differ in everything: hparams, data, weights."""
     spread = np.linspace(0.5, 1.5, 4, dtype=np.float32)
     num_mappings = np.float32([6, 9, 11, 14])
-    hparams = make_hparams(RNN, 4, learning_rate=0.01 * spread, num_mappings=num_mappings, input_scale=spread)
+    hparams = make_hparams(RNN, 4, learning_rate=0.03 * spread, num_mappings=num_mappings, input_scale=spread)
     return hparams, make_keys(4)
 
 
@@ -157,7 +166,8 @@ def test_the_trainer_equals_a_loop_of_single_trials_and_reports_no_padding():
 
 def test_the_same_run_twice_gives_the_same_bits():
     expected = outcomes_of_four_trials()
-    assert expected.feasible.all() and len(set(expected.loss)) == 4
+    assert expected.feasible.all()
+    assert len(set(expected.loss)) == 4
     assert_same_bits(train_on(2, small_spec(), *four_trials()), expected)
 
 
@@ -207,6 +217,15 @@ def test_the_task_key_decides_the_data_and_the_network_key_the_weights():
     assert not np.allclose(flatten(state.params), flatten(other_state.params))
 
 
+def _plain_cell(name, apply):
+    """A cell of one matrix of ones: quick to compile."""
+    init = lambda key, num_inputs, num_units, hparams: {
+        "W": jnp.ones((num_units, num_inputs)),
+        "h_0": jnp.zeros(num_units),
+    }
+    return Cell(name, init, lambda params: params["h_0"], apply)
+
+
 @pytest.mark.usefixtures("quick_compile")
 def test_new_values_of_the_hparams_compile_nothing():
     traced = []
@@ -215,25 +234,31 @@ def test_new_values_of_the_hparams_compile_nothing():
         traced.append(1)
         return TASKS["memorization"].data(key, spec, hparams)
 
-    spec, (hparams, keys) = small_spec(task=TASKS["memorization"]._replace(data=data)), four_trials()
+    cell = _plain_cell("linear", lambda params, h, x, s: (h, params["W"] @ x))
+    spec = small_spec(cell, task=TASKS["memorization"]._replace(data=data), unroll=1)
+    hparams, keys = make_hparams(cell, 4), make_keys(4)
     with count_compilations() as compiled:
         first = train_on(2, spec, hparams, keys)
     num_traced = len(traced)
-    assert num_traced >= 1 and compiled[0] >= 1
+    assert num_traced >= 1
+    assert compiled[0] >= 1
     other = {name: (0.9 * value).astype(np.float32) for name, value in hparams.items()}
-    other |= {name: np.float32([0, 1, 0, 1]) for name in ("bias_init", "recurrent_init")}
+    other["bias_init"] = np.float32([0, 1, 0, 1])
     keys = make_keys(4, seed=1)
     with count_compilations() as compiled:
         second = train_on(2, spec, other, keys)
-    assert compiled == [0] and len(traced) == num_traced
+    assert compiled == [0]
+    assert len(traced) == num_traced
     assert not np.allclose(first.loss, second.loss)
 
 
 def test_fractions_of_the_steps_rise_to_1():
     seen = []
     train_on(2, small_spec(), *four_trials(), on_chunk=seen.append)
-    assert len(seen) >= 2 and seen[0] == train.FIRST_CHUNK / 120
-    assert (np.diff(seen) > 0).all() and seen[-1] == 1.0
+    assert len(seen) >= 2
+    assert seen[0] == train.FIRST_CHUNK / 120
+    assert (np.diff(seen) > 0).all()
+    assert seen[-1] == 1.0
 
 
 def test_the_untrained_score_is_that_of_the_initial_weights():
@@ -259,24 +284,26 @@ def test_a_small_rnn_learns_a_small_set_of_mappings_from_minibatches():
     spec = make_spec(RNN, num_units=8, num_inputs=8, unroll=2, max_mappings=24, train_steps=400, batch_size=8)
     outcomes = train_on(2, spec, make_hparams(RNN, 2, num_mappings=20), make_keys(2))
     assert outcomes.feasible.all()
-    assert (outcomes.score["accuracy"] > 0.95).all() and (outcomes.loss < 0.2).all()
-    assert (outcomes.score["bits"] > 13).all() and (outcomes.score["bits"] <= 20).all()
+    assert (outcomes.score["accuracy"] > 0.95).all()
+    assert (outcomes.loss < 0.2).all()
+    assert (outcomes.score["bits"] > 13).all()
+    assert (outcomes.score["bits"] <= 20).all()
     assert (outcomes.untrained_score["accuracy"] < 0.9).all()
 
 
 def test_a_small_rnn_learns_a_small_set_of_mappings_from_full_batches():
     outcomes = outcomes_of_four_trials()
     assert outcomes.feasible.all()
-    assert outcomes.score["accuracy"][0] > 0.95
+    assert (outcomes.score["accuracy"] > 0.95).all()
     assert (outcomes.score["bits"] > outcomes.untrained_score["bits"]).all()
 
 
 # --- Trials that diverge ----------------------------------------------------------------------------------------------
 
 DIVERGING = {
-    "a huge learning rate": dict(learning_rate=1e30, gradient_clip=1e30),
-    "a huge scale": dict(recurrent_scale=1e30, input_scale=1e30),
-    "a scale that is no number": dict(recurrent_scale=np.nan),
+    "a huge learning rate": {"learning_rate": 1e15, "gradient_clip": 1e30},
+    "a huge scale": {"recurrent_scale": 1e30, "input_scale": 1e30},
+    "a scale that is no number": {"recurrent_scale": np.nan},
 }
 
 
@@ -296,33 +323,27 @@ def test_a_trial_that_diverges_is_infeasible_and_changes_no_bit_of_another(diver
 
 @pytest.mark.usefixtures("quick_compile")
 def test_a_trial_that_diverged_stands_still():
-    spec = small_spec(optimizer="momentum")
-    hparams, key = make_hparams(RNN, learning_rate=1e15, gradient_clip=1e15), make_keys()
-    data, state = jax.jit(functools.partial(train.begin, spec))(hparams, key)
+    cell = _plain_cell("linear", lambda params, h, x, s: (h, params["W"] @ x))
+    spec = small_spec(cell, optimizer="momentum", unroll=1)
+    hparams, key = make_hparams(cell, learning_rate=1e10, gradient_clip=1e10), make_keys()
+    data, state = train.begin(spec, hparams, key)
     step = jax.jit(functools.partial(train.train_step, spec))
     states = [state]
     while states[-1].feasible and len(states) < 20:
         states.append(step(hparams, data, states[-1]))
     assert 2 < len(states) < 20  # some steps were taken before it diverged
     good, last = states[-2], states[-1]
-    assert good.feasible and not last.feasible
+    assert good.feasible
+    assert not last.feasible
     assert_same_bits((last.params, last.optimizer_state), (good.params, good.optimizer_state))
-    harmless = make_hparams(RNN, learning_rate=0.0)
     chunk = jax.jit(functools.partial(train.train_chunk, spec))
-    later = chunk(jnp.int32(50), harmless, data, last)
-    assert int(later.step) == 50 and not later.feasible
+    later = chunk(jnp.int32(50), make_hparams(cell, learning_rate=0.0), data, last)
+    assert int(later.step) == 50
+    assert not later.feasible
     assert_same_bits((later.params, later.optimizer_state), (good.params, good.optimizer_state))
-    running = chunk(jnp.int32(50), make_hparams(RNN), data, state)  # while a trial that has not goes on
-    assert running.feasible and not np.allclose(flatten(running.params), flatten(state.params))
-
-
-def _plain_cell(name, apply):
-    """A cell of one matrix of ones: quick to compile."""
-    init = lambda key, num_inputs, num_units, hparams: {
-        "W": jnp.ones((num_units, num_inputs)),
-        "h_0": jnp.zeros(num_units),
-    }
-    return Cell(name, init, lambda params: params["h_0"], apply)
+    running = chunk(jnp.int32(50), make_hparams(cell), data, state)  # while a trial that has not goes on
+    assert running.feasible
+    assert not np.allclose(flatten(running.params), flatten(state.params))
 
 
 @pytest.mark.usefixtures("quick_compile")
@@ -345,6 +366,6 @@ def test_a_cell_that_breaks_its_contract_is_refused_before_anything_is_compiled(
     apply = lambda params, h, x, s: (jnp.concatenate([h, h]), h)
     spec = small_spec(_plain_cell("grows", apply))
     hparams, keys = make_hparams(spec.cell, 2), make_keys(2)
-    with count_compilations() as compiled, pytest.raises(ValueError, match="^cell: 'grows' changes its carry"):
+    with count_compilations() as compiled, pytest.raises(ValueError, match=r"^cell: 'grows' changes its carry"):
         train_on(2, spec, hparams, keys)
     assert compiled == [0]

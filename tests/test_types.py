@@ -7,7 +7,7 @@ from rnn_capacity.cells import CELLS
 
 
 @pytest.mark.parametrize(
-    "field, value",
+    ("field", "value"),
     [
         ("unroll", 0),
         ("train_steps", -5),
@@ -32,5 +32,6 @@ def test_a_field_out_of_range_is_refused_by_its_name_and_value(field, value):
 
 def test_a_spec_is_equal_to_its_twin_and_hashes_alike():
     a, b, other = (make_spec(CELLS["rnn"], unroll=unroll) for unroll in (5, 5, 6))
-    assert a == b and hash(a) == hash(b)
+    assert a == b
+    assert hash(a) == hash(b)
     assert a != other
