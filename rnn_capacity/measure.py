@@ -248,9 +248,9 @@ class CapacityPlan:
 
     def describe(self) -> dict[str, Any]:
         """What must be the same for trials to belong to one study."""
-        shown = {name: repr(d) for name, d in self.space.items()}
         sizes = {"cell": self.cell.name, "num_units": self.num_units, "num_params": self.num_params}
-        return sizes | dict(self.static) | {"seed": self.seed, "sampler": self.sampler, "space": shown}
+        space = {f"hparams.{name}": str(dimension) for name, dimension in self.space.items()}
+        return sizes | dict(self.static) | {"seed": self.seed, "sampler": self.sampler} | space
 
     def again(self, best: Mapping[str, Any]) -> CapacityPlan:
         """The same with every hparam fixed."""
