@@ -222,8 +222,8 @@ def test_fewer_trials_later_are_the_first_ones_and_nothing_is_trained(trainer):
         ("batch_size", {"batch_size": 4}),
         ("sampler", {"sampler": "random"}),
         ("precision", {"precision": "high"}),
-        ("space", {"hparams": STUDY["hparams"] | {"l2": 1e-6}}),
-        ("space", {"hparams": STUDY["hparams"] | {"learning_rate": (0.01, 0.2)}}),
+        ("hparams.l2", {"hparams": STUDY["hparams"] | {"l2": 1e-6}}),
+        ("hparams.learning_rate", {"hparams": STUDY["hparams"] | {"learning_rate": (0.01, 0.2)}}),
     ],
     ids=str,
 )
