@@ -8,10 +8,10 @@ from rnn_capacity.sweep import defaults
 # Minutes on a laptop's CPU: the settings of `measure_capacity`.
 QUICK = {}
 
-# The paper's protocol: its search space, its sizes, and hundreds of long trials a point. Days on a CPU.
+# The paper's protocol: its search space, depths, and budget of trials. Far beyond a CPU at the larger sizes.
 FULL = {
     "space": "paper",
-    "num_params": (100, 1_000, 10_000, 100_000),
+    "num_params": (250, 1_000, 10_000, 100_000),
     "depths": (1, 2, 4),
     "num_trials": 1024,
     "num_repeats": 16,

@@ -332,7 +332,7 @@ def all_trials(folder):
 
 def test_a_killed_process_started_again_ends_as_one_that_was_never_killed(tmp_path):
     cache = tmp_path / "compiled"
-    assert start(tmp_path / "whole", cache).wait() == 0
+    assert start(tmp_path / "whole", cache).wait(300) == 0
     expected = all_trials(tmp_path / "whole")
     assert [len(trials) for trials in expected.values()] == [6, 3]
     assert {state.name for trials in expected.values() for _, state, *_ in trials} == {"COMPLETE", "FAIL"}
@@ -345,7 +345,7 @@ def test_a_killed_process_started_again_ends_as_one_that_was_never_killed(tmp_pa
                 time.sleep(0.005)
         finally:
             process.kill()
-        assert process.wait() == -signal.SIGKILL, moment
+        assert process.wait(300) == -signal.SIGKILL, moment
     assert counts(folder) < (9, 9)
-    assert start(folder, cache).wait() == 0
+    assert start(folder, cache).wait(300) == 0
     assert all_trials(folder) == expected
