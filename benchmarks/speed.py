@@ -33,7 +33,7 @@ from rnn_capacity import measure, sharding, train
 from rnn_capacity.search import space as spaces
 
 NUM_PARAMS, UNROLL, NUM_EXAMPLES = 1000, 5, 512
-LEARNING_RATE, DECAY, CLIP, TRAIN_STEPS = 0.02, 0.97, 1.0, 10_000
+LEARNING_RATE, DECAY, CLIP, TRAIN_STEPS = 0.01, 0.97, 1.0, 10_000
 GATES = {"rnn": 1, "lstm": 4}
 DEPTHS = {"rnn": 1, "irnn": 1, "ugrnn": 1, "gru": 1, "lstm": 1, "+rnn": 2}
 COMPILE_MAPPINGS = 4.4  # a parameter, as in a search: data sets of several blocks

@@ -5,10 +5,10 @@ from experiments import common
 
 def get_config(arg: str = ""):
     return common.get_config(
-        "quick",
+        arg or "quick",
         cell=("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn"),
-        num_params=500,
+        num_params=(500,),
         num_trials=12,
-        per_cell={"+rnn": {"depths": 2}},
+        per_cell={"+rnn": {"depths": (2,)}},
         workdir="results/quickstart",
     )

@@ -8,12 +8,12 @@ from experiments import common
 
 def get_config(arg: str = ""):
     return common.get_config(
-        "quick",
+        arg or "quick",
         cell=("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn"),
-        num_params=1000,
+        num_params=(1000,),
         num_trials=12,
         num_repeats=3,
         train_steps=16_000,
-        per_cell={"+rnn": {"depths": 2}},
+        per_cell={"+rnn": {"depths": (2,)}},
         workdir="results/six_cells",
     )

@@ -11,7 +11,7 @@ from ml_collections import config_flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # where experiments/ is
 
-from rnn_capacity import sharding, sweep
+from rnn_capacity import sweep
 from rnn_capacity.search.space import PAPER
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -25,7 +25,6 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
     logging.set_verbosity(logging.WARNING)
-    sharding.use_all_cores()
     config = _CONFIG.value.to_dict()
     if _WORKDIR.value is not None:
         config["workdir"] = _WORKDIR.value
@@ -38,8 +37,11 @@ def main(argv):
 def parse(argv):
     """As absl does, but what is wrong with a config or a flag is told in a line."""
     try:
-        return flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, ValueError) as error:
+        rest = flags.FLAGS(argv)
+        if _CONFIG.value is not None:
+            _CONFIG.value.to_dict()  # the file is read only now
+        return rest
+    except (flags.Error, OSError, AttributeError, KeyError, ValueError) as error:
         for name in (arg.removeprefix("--config.").split("=")[0] for arg in argv if arg.startswith("--config.")):
             field, _, hparam = name.partition(".")
             if field not in sweep.FIELDS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import html
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search import space as spaces
 from rnn_capacity.tasks import TASKS
 from rnn_capacity.tasks.memorization import check_mappings
-from rnn_capacity.types import Keys, Outcome, Spec, check_choice, check_positive_int
+from rnn_capacity.types import Keys, Outcome, Spec, check_choice, check_int, check_positive_int
 
 MIN_INPUTS = 20  # n_in, where the budget does not ask for more
 PAPER_MAPPINGS = 10  # b is at most so many times the parameters (Collins et al. 2017, 3.1)
@@ -53,6 +54,7 @@ class CapacityResult:
     best_hparams: Mapping[str, float | str]
     num_trials: int
     num_infeasible: int
+    num_infeasible_repeats: int
     train_steps: int
     seconds: float
     trials: pd.DataFrame = dataclasses.field(repr=False, compare=False)
@@ -150,11 +152,7 @@ def measure_capacity(
         seed=seed,
         precision=precision,
     )
-    check_positive_int("num_trials", num_trials)
-    if num_repeats != 0:
-        check_positive_int("num_repeats", num_repeats)
-    if trials_per_device is not None:
-        check_positive_int("trials_per_device", trials_per_device)
+    check_run(num_trials=num_trials, num_repeats=num_repeats, trials_per_device=trials_per_device, devices=devices)
     devices = sharding.choose_devices(devices)
     storage = store.open_storage(storage)
     run = functools.partial(
@@ -181,6 +179,19 @@ def measure_capacity(
     return result
 
 
+def check_run(*, num_trials: int, num_repeats: int, trials_per_device: int | None, devices: Any) -> None:
+    """Checks the arguments of `measure_capacity` that say how much is run, and where.
+
+    Raises:
+        ValueError: bad input, by name.
+    """
+    check_positive_int("num_trials", num_trials)
+    check_int("num_repeats", num_repeats, 0)
+    if trials_per_device is not None:
+        check_positive_int("trials_per_device", trials_per_device)
+    sharding.choose_devices(devices)
+
+
 def plan_capacity(
     cell: str | Cell,
     *,
@@ -202,31 +213,32 @@ def plan_capacity(
         ValueError: bad input, by name.
     """
     cell = find_cell(cell)
-    check_positive_int("unroll", unroll)
-    check_positive_int("train_steps", train_steps)
     check_choice("sampler", sampler, tuple(SAMPLERS))
-    check_positive_int("num_params", num_params)
+    num_params, depth = check_positive_int("num_params", num_params), check_positive_int("depth", depth)
+    space = spaces.space_for(cell, space, hparams)
     if num_inputs is None:
-        num_inputs = max(MIN_INPUTS, (PAPER_MAPPINGS * num_params).bit_length())
-    check_positive_int("num_inputs", num_inputs)
+        most = math.ceil(max(PAPER_MAPPINGS, spaces.largest(space["mappings_per_param"])) * num_params)
+        num_inputs = max(MIN_INPUTS, most.bit_length())
+    num_inputs = check_positive_int("num_inputs", num_inputs)
     num_units = network.units_for_budget(num_params, cell, num_inputs=num_inputs, depth=depth)
     plan = CapacityPlan(
         name=f"capacity {cell.name} depth={depth} params={num_params} T={unroll}",
         cell=cell,
         num_units=num_units,
         num_params=network.num_params(cell, num_inputs=num_inputs, num_units=num_units, depth=depth),
-        space=spaces.space_for(cell, space, hparams),
+        space=space,
         static={
             "depth": depth,
             "num_inputs": num_inputs,
-            "unroll": unroll,
-            "train_steps": train_steps,
-            "batch_size": batch_size,
+            "unroll": check_positive_int("unroll", unroll),
+            "train_steps": check_positive_int("train_steps", train_steps),
+            "batch_size": None if batch_size is None else check_positive_int("batch_size", batch_size),
             "precision": precision,
         },
         sampler=sampler,
-        seed=seed,
+        seed=check_int("seed", seed, 0),
     )
+    plan = dataclasses.replace(plan, max_mappings=plan.mappings(spaces.largest(plan.space["mappings_per_param"])))
     check_mappings(plan.max_mappings, num_inputs)
     first = {name: d.options[0] if isinstance(d, spaces.Choice) else d for name, d in plan.space.items()}
     network.check_cell(cell, plan.spec({name: first[name] for name in spaces.SPEC_DIMENSIONS}))
@@ -245,12 +257,15 @@ class CapacityPlan:
     static: Mapping[str, Any]
     sampler: str
     seed: int
+    max_mappings: int = 1  # of the search: the repeats are padded alike, and so compile nothing of their own
 
     def describe(self) -> dict[str, Any]:
         """What must be the same for trials to belong to one study."""
         sizes = {"cell": self.cell.name, "num_units": self.num_units, "num_params": self.num_params}
+        if CELLS.get(self.cell.name) is not self.cell:  # a user's cell may be edited between two runs
+            sizes["cell's program"] = network.fingerprint(self.cell)
         space = {f"hparams.{name}": str(dimension) for name, dimension in self.space.items()}
-        return sizes | dict(self.static) | {"seed": self.seed, "sampler": self.sampler} | space
+        return dict(self.static) | sizes | {"seed": self.seed, "sampler": self.sampler} | space
 
     def again(self, best: Mapping[str, Any]) -> CapacityPlan:
         """The same with every hparam fixed."""
@@ -258,10 +273,6 @@ class CapacityPlan:
 
     def mappings(self, per_param: float) -> int:
         return max(1, round(per_param * self.num_params))
-
-    @property
-    def max_mappings(self) -> int:
-        return self.mappings(spaces.largest(self.space["mappings_per_param"]))
 
     def spec(self, fields: Mapping[str, str]) -> Spec:
         return Spec(
@@ -323,6 +334,7 @@ class CapacityPlan:
             best_hparams={**self.space, **best.params} if best is not None else {},
             num_trials=len(trials),
             num_infeasible=sum(not o["feasible"] for o in outcomes),
+            num_infeasible_repeats=len(repeats) - len(again),
             train_steps=self.static["train_steps"],
             seconds=sum(t.user_attrs[store.OUTCOME]["seconds"] for t in [*trials, *repeats]),
             trials=store.trials_frame(trials),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +54,7 @@ def unroll(cell: Cell, params: Params, x_tib: Array, num_steps: int, nonlinearit
     Inputs beyond the end of x_tib are zero, or with `hold` the last one again.
     """
     apply = functools.partial(_apply, cell, nonlinearity)
-    carry = cell.initial_carry(params)
+    carry = jax.tree.map(jnp.asarray, cell.initial_carry(params))
     stages = hoist(apply, params, carry, x_tib[0, :, 0])
 
     narrow = stages.prepare(params)
@@ -74,7 +76,7 @@ def unroll(cell: Cell, params: Params, x_tib: Array, num_steps: int, nonlinearit
         return jnp.stack(y_thb)
 
     drive_t = jax.vmap(project, in_axes=(None, 0))(weights, x_tib[:num_given])
-    carry, y_thb = jax.lax.scan(lambda carry, drive: step(weights, drive, carry), carry, drive_t)
+    carry, y_thb = jax.lax.scan(lambda carry, drive: step(weights, drive, carry), carry, drive_t, num_given)
     if not num_after:
         return y_thb
     after = [d[-1] for d in drive_t] if hold else _silent(stages, narrow, x_tib, to_batch)
@@ -112,6 +114,9 @@ class _ReadNames(dict):
     def __missing__(self, name):
         self[name] = 1.0
         return 1.0
+
+    def get(self, name, default=None):
+        return self[name]
 
 
 @functools.cache
@@ -153,7 +158,8 @@ def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if count(num_units=middle) <= budget else (low, middle)
-    return low
+    # A cell that projects only inputs of another size can have fewer parameters at as many units as inputs.
+    return max(low, num_inputs) if count(num_units=num_inputs) <= budget else low
 
 
 def check_cell(cell: Cell, spec: Spec) -> None:
@@ -165,7 +171,7 @@ def check_cell(cell: Cell, spec: Spec) -> None:
     for num_inputs in {spec.num_inputs, spec.num_units if spec.depth > 1 else spec.num_inputs}:
         shapes, _ = _shapes(cell, num_inputs, spec.num_units, 1, spec.num_outputs)
         (params,) = shapes["layers"]
-        carry = jax.eval_shape(cell.initial_carry, params)
+        carry = jax.eval_shape(lambda params: jax.tree.map(jnp.asarray, cell.initial_carry(params)), params)
         x = jax.ShapeDtypeStruct((num_inputs,), jnp.float32)
         step = functools.partial(_apply, cell, NONLINEARITIES[spec.nonlinearity])
         try:
@@ -178,8 +184,24 @@ def check_cell(cell: Cell, spec: Spec) -> None:
                 f"cell: {cell.name!r} changes its carry from {_signature(carry)} to {_signature(after)} in a step; "
                 "apply must return a carry of the structure, shapes and dtypes of initial_carry"
             )
-        if y.shape != (spec.num_units,):
-            raise ValueError(f"cell: {cell.name!r} gives an output of shape {y.shape}; it must be ({spec.num_units},)")
+        if not isinstance(y, jax.ShapeDtypeStruct) or y.shape != (spec.num_units,):
+            given = _signature(y)
+            raise ValueError(f"cell: {cell.name!r} gives an output {given}; it must be of shape ({spec.num_units},)")
+        if not all(jnp.issubdtype(a.dtype, jnp.floating) for a in jax.tree.leaves(params)):
+            raise ValueError(f"cell: {cell.name!r} has parameters {_signature(params)}; all must be floating point")
+
+
+def fingerprint(cell: Cell) -> str:
+    """A digest of the operations of a cell, to tell an edited cell from its former self."""
+    hparams = _ReadNames()
+    key, x = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((3,), jnp.float32)
+
+    def program(key, x):
+        params = cell.init(key, 3, 2, hparams)
+        return params, cell.apply(params, cell.initial_carry(params), x, jnp.tanh)
+
+    operations = re.sub(r"0x[0-9a-f]+", "", str(jax.make_jaxpr(program)(key, x)))
+    return hashlib.sha256(operations.encode()).hexdigest()[:12]
 
 
 def _signature(tree) -> str:

@@ -17,15 +17,16 @@ AXIS = "trial"
 # How many trials a device is given at a time. On a CPU they run one after the other (a trial then stays in the cache);
 # on an accelerator side by side, and more of them fill it.
 TRIALS_PER_DEVICE = {"cpu": 1, "gpu": 256, "tpu": 256}
+IN_TURN = {"cpu"}  # where a device's trials run one after the other: each then stays in the cache
 BLOCK_SIZE = {"cpu": 512}  # examples whose activations stay in a core's cache; elsewhere all at once
 
 
 def use_all_cores() -> None:
     """Makes a device of every CPU core, since XLA runs a small program on one core only.
 
-    Does nothing where JAX has started already (its devices are then what they are) or where XLA_FLAGS says how many.
+    Does nothing where JAX has started already (its devices are then what they are) or has been told how many.
     """
-    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "") or jax.config.jax_num_cpu_devices > 0:
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with contextlib.suppress(RuntimeError):  # JAX is up
@@ -38,14 +39,14 @@ def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Devic
     Raises:
         ValueError: more devices than there are, or none.
     """
-    if devices is not None and not isinstance(devices, int):
-        if not (devices := list(devices)):
-            raise ValueError("devices: an empty list given; it must name at least one device")
-        return devices
     present = jax.local_devices()
     if devices is None:
         return present
-    check_positive_int("devices", devices)
+    if isinstance(devices, Sequence):
+        if not devices or not all(isinstance(device, jax.Device) for device in devices):
+            raise ValueError(f"devices: {devices!r} given; it must be a number, or devices of jax.devices()")
+        return list(devices)
+    devices = check_positive_int("devices", devices)
     if devices > len(present):
         raise ValueError(f"devices: {devices} given; there are {len(present)} ({present[0].platform})")
     return present[:devices]
@@ -68,23 +69,19 @@ def map_trials(
     fn: Callable[..., Any],
     devices: Sequence[jax.Device],
     *,
-    in_turn: bool | None = None,
     runs_once: bool = False,
 ) -> Callable[..., Any]:
     """`fn(shared, *trial)` for K trials at once, jitted: `mapped(shared, *trials)`, each leaf of trials [K, ...].
 
     Args:
         fn: `shared` goes to every trial as it is; K must be a multiple of the number of devices.
-        in_turn: within a device, one trial after the other (`lax.map`), or all side by side (`vmap`); by default in
-            turn on a CPU, where a trial then stays in the cache, and side by side elsewhere.
-        runs_once: compiled in half the time, unoptimised, for what runs once a trial.
+        runs_once: compiled in half the time, unoptimised, for what runs once a trial (on a CPU).
     """
-    if in_turn is None:
-        in_turn = devices[0].platform == "cpu"
+    platform = devices[0].platform
     mesh = Mesh(np.array(devices), (AXIS,))
 
     def on_device(shared, *trials):
-        if in_turn:
+        if platform in IN_TURN:
             return jax.lax.map(lambda trial: fn(shared, *trial), trials)
         return jax.vmap(lambda *trial: fn(shared, *trial))(*trials)
 
@@ -93,8 +90,16 @@ def map_trials(
         in_specs = (PartitionSpec(), *(split for _ in trials))
         return jax.shard_map(on_device, mesh=mesh, in_specs=in_specs, out_specs=split, check_vma=False)(shared, *trials)
 
-    options = {"xla_backend_optimization_level": 0} if runs_once else None
+    options = {"xla_backend_optimization_level": 0} if runs_once and platform == "cpu" else None
     return jax.jit(mapped, compiler_options=options)
+
+
+def padded_count(num_trials: int, devices: Sequence[jax.Device]) -> int:
+    """What K trials are padded to: all devices get as many, and where dummies cost no time the sizes are few."""
+    each = -(-num_trials // len(devices))
+    if devices[0].platform not in IN_TURN:
+        each = 1 << (each - 1).bit_length()
+    return each * len(devices)
 
 
 def pad_trials(tree: Any, multiple: int) -> Any:

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,12 +21,14 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)  # the study's own progress
 PACKAGES = ("rnn_capacity", "jax", "jaxlib", "flax", "optax", "optuna", "numpy")
 
 
-def check_workdir(workdir: str | os.PathLike) -> pathlib.Path:
+def check_workdir(workdir: str | os.PathLike, field: str = "workdir") -> pathlib.Path:
     """Makes the folder and checks that it can be written, before anything runs.
 
     Raises:
         ValueError: it cannot.
     """
+    if not isinstance(workdir, str | os.PathLike) or "://" in str(workdir):
+        raise ValueError(f"{field}: {workdir!r} given; it must be a folder of this machine that can be written")
     path = pathlib.Path(workdir).expanduser()
     probe = path / ".writable"
     try:
@@ -34,7 +37,7 @@ def check_workdir(workdir: str | os.PathLike) -> pathlib.Path:
         probe.unlink()
     except OSError as error:
         raise ValueError(
-            f"workdir: {str(workdir)!r} given; it must be a folder that can be written ({error.strerror})"
+            f"{field}: {str(workdir)!r} given; it must be a folder that can be written ({error.strerror})"
         ) from None
     return path
 
@@ -49,14 +52,18 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
         return optuna.storages.InMemoryStorage()
     if isinstance(storage, optuna.storages.BaseStorage):
         return storage
+    if not isinstance(storage, str | os.PathLike):
+        raise ValueError(f"storage: {storage!r} given; it must be a folder, a database URL or None")
     url = str(storage)
     if "://" not in url:
-        url = f"sqlite:///{check_workdir(storage) / DATABASE}"
+        folder = check_workdir(storage, "storage")
+        url = f"sqlite:///{folder / DATABASE}"
     try:
         return optuna.storages.RDBStorage(url)
     except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"storage: {url!r} given; it must be a database that answers ({reason})") from error
+        shown = re.sub(r"(://[^:/]*):[^@]*@", r"\1:***@", url)
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"storage: {shown!r} given; it must be a database that answers ({reason})") from error
 
 
 def open_study(
@@ -70,19 +77,33 @@ def open_study(
     study = optuna.create_study(
         storage=storage, study_name=name, sampler=sampler, direction="maximize", load_if_exists=True
     )
-    plan = json.loads(json.dumps(plan))
-    known = study.user_attrs.get(PLAN)
-    if known is None:
-        study.set_user_attr(PLAN, plan)
+    _check_plan(name, study.user_attrs.get(PLAN), plan)
+    if PLAN not in study.user_attrs:
+        study.set_user_attr(PLAN, dict(plan))
         study.set_user_attr("versions", versions())
         study.set_user_attr("device", f"{jax.devices()[0].device_kind} x {jax.device_count()}")
-    elif known != plan:
-        differing = next(key for key in [*plan, *known] if plan.get(key) != known.get(key))
-        raise ValueError(
-            f"{differing}: {plan.get(differing)!r} given; the study {name!r} was made with {known.get(differing)!r}, "
-            "so keep that, or choose another workdir"
-        )
     return study
+
+
+def check_plan(storage: optuna.storages.BaseStorage, name: str, plan: Mapping[str, Any]) -> None:
+    """What `open_study` would refuse, without making the study.
+
+    Raises:
+        ValueError: the study is there with another plan.
+    """
+    if name in optuna.get_all_study_names(storage):
+        _check_plan(name, optuna.load_study(study_name=name, storage=storage).user_attrs.get(PLAN), plan)
+
+
+def _check_plan(name, known, plan):
+    plan = json.loads(json.dumps(plan))
+    if known in (None, plan):
+        return
+    differing = next(key for key in [*plan, *known] if plan.get(key) != known.get(key))
+    raise ValueError(
+        f"{differing}: {plan.get(differing)!r} given; the study {name!r} was made with {known.get(differing)!r}, "
+        "so keep that, or choose another workdir"
+    )
 
 
 def versions() -> dict[str, str]:
@@ -100,14 +121,26 @@ def measured(study: optuna.Study) -> list[FrozenTrial]:
     return [t for t in study.get_trials(deepcopy=False) if t.state.is_finished() and OUTCOME in t.user_attrs]
 
 
-def interrupted(study: optuna.Study) -> list[FrozenTrial]:
+def interrupted(study: optuna.Study) -> list[optuna.Trial]:
     """The trials that were asked for and never told: those of a run that was stopped."""
-    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return [optuna.Trial(study, trial._trial_id) for trial in running]
 
 
-def tell(study: optuna.Study, trial: FrozenTrial | optuna.Trial, outcome: Mapping[str, Any], value: float) -> None:
+def propose(trial: optuna.Trial, space: Mapping[str, optuna.distributions.BaseDistribution]) -> dict[str, Any]:
+    """A trial's values of all dimensions: those it has, and from the sampler those it was stopped before it got."""
+    values = {}
+    for name, dimension in space.items():
+        if isinstance(dimension, optuna.distributions.CategoricalDistribution):
+            values[name] = trial.suggest_categorical(name, dimension.choices)
+        else:
+            values[name] = trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+    return values
+
+
+def tell(study: optuna.Study, trial: optuna.Trial, outcome: Mapping[str, Any], value: float | None) -> None:
     """Keeps what a trial gave. An infeasible one has no value and is a failed trial to Optuna."""
-    optuna.Trial(study, trial._trial_id).set_user_attr(OUTCOME, dict(outcome))
+    trial.set_user_attr(OUTCOME, dict(outcome))
     if outcome["feasible"]:
         study.tell(trial.number, value)
     else:
@@ -130,6 +163,6 @@ def results(storage: optuna.storages.BaseStorage) -> list[dict[str, Any]]:
     for summary in optuna.get_all_study_summaries(storage):
         if RESULT in summary.user_attrs:
             study = optuna.load_study(study_name=summary.study_name, storage=storage)
-            frame = trials_frame(measured(study))
+            frame = trials_frame(measured(study)[: summary.user_attrs[RESULT]["num_trials"]])
             found.append({"study": summary.study_name, **summary.user_attrs[RESULT], "trials": frame})
     return found

@@ -57,8 +57,8 @@ def run(
         while (left := num_trials - len(store.measured(study))) > 0:
             asked = store.interrupted(study)[:left]
             wanted = min(left, max(ASK_AT_ONCE, together)) - len(asked)
-            asked += [study.ask(fixed_distributions=tuned) for _ in range(wanted)]
-            made = [(proposal, make_trial(proposal.number, fixed | proposal.params)) for proposal in asked]
+            asked += [study.ask() for _ in range(wanted)]
+            made = [(trial, make_trial(trial.number, fixed | store.propose(trial, tuned))) for trial in asked]
             for batch in _batches(made, together):
                 outcomes, seconds = _train(batch, devices, _on_chunk(study, batch, reporter, unit))
                 for (proposal, trial), outcome in zip(batch, outcomes, strict=True):

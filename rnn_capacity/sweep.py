@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console
 
 from rnn_capacity import sharding, store
-from rnn_capacity.measure import measure_capacity, plan_capacity
+from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.measure import CapacityPlan, check_run, measure_capacity, plan_capacity
 from rnn_capacity.progress import reporter
 from rnn_capacity.report import plots, tables
 from rnn_capacity.tasks import TASKS
@@ -30,7 +31,7 @@ FIELDS: Mapping[str, str] = {
     "train_steps": "gradient steps a trial",
     "batch_size": "mappings a step; None: all of them",
     "space": "search space: quick, or paper (the whole of its appendix A)",
-    "hparams": "hparams fixed to a value or narrowed to (low, high), by name or family",
+    "hparams": "hparams fixed to a value or narrowed to (low, high), by family; in a config file also by name",
     "sampler": "quasi-random or random",
     "seed": "of the data, the initial weights and the search",
     "precision": "of matrix products: default, high, highest (full float32)",
@@ -57,26 +58,39 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises:
         ValueError: a field that is not known, a grid without points, or what `measure_capacity` refuses.
     """
-    for where in (config, *config.get("per_cell", {}).values()):
-        for field in where:
-            check_choice("config field", field, tuple(FIELDS))
+    for field in config:
+        check_choice("config field", field, tuple(FIELDS))
     config = defaults() | dict(config)
     check_choice("task", config["task"], tuple(TASKS))
+    cells = _several(config["cell"])
+    of_one_cell = tuple(field for field in FIELDS if field not in ("cell", *NOT_OF_A_MEASUREMENT))
+    for cell, fields in config["per_cell"].items():
+        check_choice("per_cell", cell, (*CELLS, *cells))
+        for field in fields:
+            check_choice(f"per_cell.{cell}", field, of_one_cell)
     found = []
-    for cell in _several(config["cell"]):
-        of_cell = config | dict(config["per_cell"].get(cell, {})) | {"cell": cell}
+    for cell in cells:
+        own = config["per_cell"].get(cell, {})
+        hparams = {**config["hparams"], **own.get("hparams", {})}
+        of_cell = config | dict(own) | {"cell": cell, "hparams": hparams}
         fixed = {k: v for k, v in of_cell.items() if k not in NOT_OF_A_MEASUREMENT and k not in GRID}
         for point in itertools.product(*(_several(of_cell[field]) for field in GRID)):
             found.append(fixed | dict(zip(GRID.values(), point, strict=True)))
     if not found:
         raise ValueError(f"config: a grid without points; {', '.join(GRID)} must each have a value")
-    of_plan = inspect.signature(plan_capacity).parameters
     for point in found:
-        plan_capacity(**{k: v for k, v in point.items() if k in of_plan})
+        _plan(point)
+        check_run(**{k: point[k] for k in inspect.signature(check_run).parameters})
     return found
 
 
+def _plan(point: Mapping[str, Any]) -> CapacityPlan:
+    return plan_capacity(**{k: point[k] for k in inspect.signature(plan_capacity).parameters})
+
+
 def _several(value: Any) -> tuple:
+    if isinstance(value, Cell):  # a NamedTuple, and one value
+        return (value,)
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(","))
     return tuple(part for v in value for part in _several(v)) if isinstance(value, tuple | list) else (value,)
@@ -87,10 +101,13 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
 
     Returns all results of the workdir, those of earlier sweeps included.
     """
+    sharding.use_all_cores()  # before JAX starts
     console = console or Console()
     grid = points(config)
     workdir = store.check_workdir(config.get("workdir", defaults()["workdir"]))
     storage = store.open_storage(workdir)
+    for plan in map(_plan, grid):
+        store.check_plan(storage, plan.name, plan.describe())
     show = functools.partial(console.print, soft_wrap=True, highlight=False)
     show(f"{len(grid)} studies on {sharding.describe(sharding.choose_devices(config.get('devices')))}, into {workdir}")
     show(tables.header(), style="bold")

@@ -97,7 +97,8 @@ def loss_and_gradient(spec: Spec, params: Params, batch: Batch) -> tuple[Array, 
         num_real = jnp.max(jnp.where(batch.weights_b > 0, jnp.arange(1, num_examples + 1), 0))
         nothing = jax.tree.map(jnp.zeros_like, (jnp.float32(0), params))
         sums = jax.lax.fori_loop(0, -(-num_real // size), add_block, nothing)
-    return jax.tree.map(lambda a: a / jnp.sum(batch.weights_b), sums)
+    share = 1 / jnp.sum(batch.weights_b)  # divided here, or XLA may or may not do so itself, with other last bits
+    return jax.tree.map(lambda a: a * share, sums)
 
 
 def train_step(spec: Spec, hparams: Hparams, data: Any, state: TrialState) -> TrialState:
@@ -124,7 +125,13 @@ def train_chunk(spec: Spec, until: Array, hparams: Hparams, data: Any, state: Tr
 def evaluate(spec: Spec, data: Any, params: Params) -> tuple[Array, Mapping[str, Array]]:
     """The loss and the task's score on everything there is to score."""
     batch = spec.task.everything(data)
-    outputs_ob = network.apply(params, spec, batch.x_tib)
+    (num_steps, num_inputs, num_examples), size = batch.x_tib.shape, spec.block_size
+    if size is None or num_examples <= size or num_examples % size:
+        outputs_ob = network.apply(params, spec, batch.x_tib)
+    else:
+        blocks = jnp.moveaxis(batch.x_tib.reshape(num_steps, num_inputs, -1, size), 2, 0)
+        outputs_kob = jax.lax.map(lambda x_tib: network.apply(params, spec, x_tib), blocks)
+        outputs_ob = jnp.moveaxis(outputs_kob, 0, 1).reshape(-1, num_examples)
     losses_b = spec.task.loss(outputs_ob, batch)
     return jnp.sum(batch.weights_b * losses_b) / jnp.sum(batch.weights_b), spec.task.score(outputs_ob, batch)
 
@@ -189,7 +196,9 @@ def train_trials(
     if spec.block_size is None:
         spec = dataclasses.replace(spec, block_size=sharding.default_block_size(devices))
     num_trials = len(keys.task)
-    hparams, keys = sharding.pad_trials((dict(hparams), keys), len(devices))
+    if missing := [name for name in HPARAM_NAMES if name not in hparams]:
+        raise ValueError(f"hparams: {', '.join(missing)} not given; training reads {', '.join(HPARAM_NAMES)}")
+    hparams, keys = sharding.pad_trials((dict(hparams), keys), sharding.padded_count(num_trials, devices))
     programs = _programs(spec, tuple(devices))
     data, state = programs.begin(0, hparams, keys)
     untrained = programs.evaluate(0, data, state.params)

@@ -23,6 +23,7 @@ Params = Any  # a pytree of weights
 Carry = Any  # a pytree: what a cell hands from one step to the next
 Hparams = Mapping[str, Array]  # name -> traced scalar; with a leading axis [K] for K trials
 
+NONLINEARITY_NAMES = ("tanh", "relu")
 INPUT_STEPS = ("first", "every")
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
 SCHEDULES = ("exponential", "cosine")
@@ -76,21 +77,32 @@ class Spec:
         for field in ("batch_size", "block_size"):
             if getattr(self, field) is not None:
                 check_positive_int(field, getattr(self, field))
+        if self.batch_size is not None and self.batch_size * self.max_mappings >= 2**32:
+            most = (2**32 - 1) // self.max_mappings
+            raise ValueError(
+                f"batch_size: {self.batch_size} given; it must be at most {most}, or None for all mappings"
+            )
+        check_choice("nonlinearity", self.nonlinearity, NONLINEARITY_NAMES)
         check_choice("input_steps", self.input_steps, INPUT_STEPS)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("precision", self.precision, PRECISIONS)
 
 
-def check_positive_int(field: str, value: Any) -> int:
-    """The value as an int of at least 1, or a ValueError that names the field."""
+def check_int(field: str, value: Any, least: int) -> int:
+    """The value as an int of at least so much, or a ValueError that names the field."""
     try:
         number = operator.index(value)
     except TypeError:
-        raise ValueError(f"{field}: {value!r} given; it must be a whole number of at least 1") from None
-    if isinstance(value, bool) or number < 1:
-        raise ValueError(f"{field}: {value!r} given; it must be a whole number of at least 1")
+        number = None
+    if number is None or isinstance(value, bool) or number < least:
+        raise ValueError(f"{field}: {value!r} given; it must be a whole number of at least {least}")
     return number
+
+
+def check_positive_int(field: str, value: Any) -> int:
+    """The value as an int of at least 1, or a ValueError that names the field."""
+    return check_int(field, value, 1)
 
 
 def check_choice(field: str, value: Any, choices: Sequence[str]) -> Any:

@@ -1,6 +1,7 @@
 """What every cell keeps to: the six of the paper, and two written here as a user would write them."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -76,10 +77,39 @@ every_cell = pytest.mark.parametrize("cell", ALL.values(), ids=ALL.keys())
 UNITS, INPUTS, BATCH = 3, 4, 2
 
 
+class Init(NamedTuple):
+    """A cell's initialisation as one program of (key, hparams), and a list that grows each time it is traced."""
+
+    run: Callable
+    traced: list
+
+
 @functools.cache
-def make_params(cell, num_inputs=INPUTS):
+def compiled_init(cell):
+    traced = []
+
+    def init(key, hparams):
+        traced.append(1)
+        return cell.init(key, INPUTS, UNITS, hparams)
+
+    return Init(jax.jit(init), traced)
+
+
+def init(cell, seed=0, **hparams):
+    """Initial weights, all in one vector."""
+    return flatten(compiled_init(cell).run(jax.random.key(seed), make_hparams(cell, **hparams)))
+
+
+@functools.cache
+def make_params(cell):
     """Weights as initialised, with noise on each."""
-    return noisy(cell.init(jax.random.key(1), num_inputs, UNITS, make_hparams(cell)))
+    return noisy(compiled_init(cell).run(jax.random.key(1), make_hparams(cell)))
+
+
+def random_network(spec):
+    """Weights that are all random, of the shapes of the network's."""
+    shapes = jax.eval_shape(lambda key: network.init(key, spec, make_hparams(spec.cell)), jax.random.key(0))
+    return noisy(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes), scale=0.6)
 
 
 def make_inputs(num_steps, num_inputs=INPUTS):
@@ -102,11 +132,11 @@ def test_the_carry_keeps_its_structure_and_the_output_has_one_number_a_unit(cell
 
 @every_cell
 def test_the_key_decides_the_initial_weights_and_nothing_else_does(cell):
-    once, again, other = (cell.init(jax.random.key(seed), INPUTS, UNITS, make_hparams(cell)) for seed in (1, 1, 2))
+    draw = lambda seed: jax.tree.leaves(compiled_init(cell).run(jax.random.key(seed), make_hparams(cell)))
+    once, again, other = draw(1), draw(1), draw(2)
     np.testing.assert_array_equal(flatten(once), flatten(again))
-    a, b = jax.tree.leaves(once), jax.tree.leaves(other)
-    differ = [not np.allclose(x, y) for x, y in zip(a, b, strict=True)]
-    drawn = [np.unique(x).size > 2 for x in a]  # not all 0, nor an identity
+    differ = [not np.allclose(a, b) for a, b in zip(once, other, strict=True)]
+    drawn = [np.unique(a).size > 2 for a in once]  # not all 0, nor an identity
     assert differ == drawn
     assert any(drawn)
 
@@ -120,21 +150,16 @@ def test_num_params_counts_every_number_of_the_initialised_network(cell, depth):
     assert counted == sum(a.size for a in jax.tree.leaves(params))
 
 
-def _scales(cell):
-    return [name for name in network.hparam_names(cell) if "_scale" in name]
+def scales_of(cell):
+    return [name for name in network.hparam_names(cell) if "_scale" in name and "readout" not in name]
 
 
 @every_cell
 def test_a_scale_doubled_doubles_what_it_scales_and_each_scales_something_of_its_own(cell):
-    names = _scales(cell)
-    spec = make_spec(cell, num_inputs=INPUTS, num_units=UNITS)
-    init = lambda hparams: network.init(jax.random.key(3), spec, hparams)
-    base = flatten(init(make_hparams(cell)))
+    base = init(cell)
     claimed = np.zeros(base.size, int)
-    for name in names:
-        value = make_hparams(cell)[name]
-        none = flatten(init(make_hparams(cell, **{name: 0.0})))
-        double = flatten(init(make_hparams(cell, **{name: 2 * value})))
+    for name in scales_of(cell):
+        none, double = init(cell, **{name: 0.0}), init(cell, **{name: 2 * make_hparams(cell)[name]})
         scaled = base != none
         assert scaled.any(), name
         np.testing.assert_allclose(double - none, 2 * (base - none), atol=1e-6)
@@ -147,69 +172,72 @@ def test_a_forget_bias_shifts_as_many_biases_as_there_are_units(cell):
     names = [name for name in network.hparam_names(cell) if name.startswith("forget_bias")]
     expected = {"ugrnn": 1, "gru": 1, "lstm": 1, "+rnn": 2, "mgu": 1}
     assert len(names) == expected.get(cell.name, 0)
-    init = lambda hparams: cell.init(jax.random.key(3), INPUTS, UNITS, hparams)
     for name in names:
-        low, high = (flatten(init(make_hparams(cell, **{name: value}))) for value in (1.0, 4.0))
-        np.testing.assert_allclose(np.sort(high - low)[-UNITS:], 3.0, rtol=1e-6)
-        np.testing.assert_array_equal(np.sort(high - low)[:-UNITS], 0.0)
-
-
-def _outputs(cell, key, hparams):
-    """What an untrained cell says: initialised and unrolled."""
-    params = cell.init(key, INPUTS, UNITS, hparams)
-    return network.unroll(cell, params, make_inputs(1), num_steps=2, nonlinearity=jnp.tanh)
-
-
-@functools.cache
-def _compiled_outputs(cell):
-    """The same as one program, and a list that grows each time it is traced."""
-    traced = []
-
-    def outputs(key, hparams):
-        traced.append(1)
-        return _outputs(cell, key, hparams)
-
-    return jax.jit(outputs), traced
+        shift = np.sort(init(cell, **{name: 4.0}) - init(cell, **{name: 1.0}))
+        np.testing.assert_allclose(shift[-UNITS:], 3.0, rtol=1e-6)
+        np.testing.assert_array_equal(shift[:-UNITS], 0.0)
 
 
 @every_cell
 def test_new_values_of_the_hparams_never_trace_again(cell):
-    outputs, traced = _compiled_outputs(cell)
+    run, traced = compiled_init(cell)
+    steps, traced_steps = _step(cell)
     seen = []
     for k, kind in enumerate([0, 1, 2]):
         hparams = {name: np.float32(value * (1 + 0.1 * k)) for name, value in make_hparams(cell).items()}
         hparams |= {name: np.float32(kind % 2 if "bias" in name else kind) for name in hparams if "_init" in name}
-        seen.append(flatten(outputs(jax.random.key(4), hparams)))
-    assert len(traced) == 1
+        params = run(jax.random.key(4), hparams)
+        _, y_bh = steps(params, start(cell, params), make_inputs(1)[0])
+        seen.append(np.concatenate([flatten(params), flatten(y_bh)]))
+    assert (len(traced), len(traced_steps)) == (1, 1)
     assert not np.allclose(seen[0], seen[1])
     assert not np.allclose(seen[1], seen[2])
 
 
 @every_cell
 def test_vmap_over_trials_equals_a_loop_over_trials(cell):
+    @jax.jit
+    @jax.vmap
+    def together(key, hparams):
+        params = cell.init(key, INPUTS, UNITS, hparams)
+        return params, network.unroll(cell, params, make_inputs(1), 2, jnp.tanh)
+
     keys = make_keys(3).network
-    hparams = make_hparams(cell, 3, **{name: np.array([0.3, 0.6, 0.9], np.float32) for name in _scales(cell)})
-    together = jax.jit(jax.vmap(functools.partial(_outputs, cell)))(keys, hparams)
-    alone, _ = _compiled_outputs(cell)
+    hparams = make_hparams(cell, 3, **{name: np.array([0.3, 0.6, 0.9], np.float32) for name in scales_of(cell)})
+    params, y_kthb = together(keys, hparams)
     for k in range(3):
-        np.testing.assert_allclose(together[k], alone(keys[k], trial(hparams, k)), rtol=1e-5, atol=1e-5)
-    assert not np.allclose(together[0], together[1])
+        alone = compiled_init(cell).run(keys[k], trial(hparams, k))
+        np.testing.assert_allclose(flatten(trial(params, k)), flatten(alone), rtol=1e-5, atol=1e-5)
+        expected = loop(cell, make_inputs(1), 2, hold=False, params=alone)
+        np.testing.assert_allclose(y_kthb[k], expected, rtol=1e-5, atol=1e-5)
+    assert not np.allclose(y_kthb[0], y_kthb[1])
 
 
 @functools.cache
 def _step(cell):
-    step = lambda params, carry, x: cell.apply(params, carry, x, jnp.tanh)
-    return jax.jit(jax.vmap(step, in_axes=(None, 0, -1)))
+    """One step of a batch as one program, and a list that grows each time it is traced."""
+    traced = []
+
+    def step(params, carry, x):
+        traced.append(1)
+        return cell.apply(params, carry, x, jnp.tanh)
+
+    return jax.jit(jax.vmap(step, in_axes=(None, 0, -1))), traced
 
 
-def loop(cell, x_tib, num_steps, hold):
+def start(cell, params):
+    """The initial carry of every example."""
+    return jax.tree.map(lambda a: np.stack([a] * BATCH), cell.initial_carry(params))
+
+
+def loop(cell, x_tib, num_steps, hold, params=None):
     """The unroll as a Python loop over the cell itself: (T, units, batch)."""
-    params = make_params(cell)
-    carry = jax.tree.map(lambda a: np.stack([a] * BATCH), cell.initial_carry(params))
-    y_thb = []
+    params = make_params(cell) if params is None else params
+    step, _ = _step(cell)
+    carry, y_thb = start(cell, params), []
     for t in range(num_steps):
-        x_ib = x_tib[min(t, len(x_tib) - 1)] * (1.0 if hold or t < len(x_tib) else 0.0)
-        carry, y_bh = _step(cell)(params, carry, x_ib)
+        x_ib = x_tib[min(t, len(x_tib) - 1)] * np.float32(hold or t < len(x_tib))
+        carry, y_bh = step(params, carry, x_ib)
         y_thb.append(np.asarray(y_bh).T)
     return np.stack(y_thb)
 
@@ -243,42 +271,46 @@ def test_outputs_do_not_depend_on_later_inputs_but_do_on_present_ones(cell, num_
         assert not np.allclose(after[t], before[t])
 
 
+@functools.cache
+def make_data(num_mappings=7):
+    spec = make_spec(CELLS["rnn"], num_inputs=INPUTS)
+    return jax.tree.map(np.asarray, spec.task.data(make_keys().task, spec, {"num_mappings": num_mappings}))
+
+
 @every_cell
 def test_the_gradient_of_the_loss_matches_finite_differences(cell):
     spec = make_spec(cell, num_inputs=INPUTS, num_units=UNITS, depth=2, unroll=2)
-    hparams = make_hparams(cell, num_mappings=7.0)
-    data = spec.task.data(make_keys().task, spec, hparams)
-    params = noisy(network.init(jax.random.key(5), spec, hparams))
+    double = functools.partial(jax.tree.map, np.float64)
+    data, params = double(make_data()), double(random_network(spec))
+    rng, size = np.random.default_rng(6), 1e-6
     with jax.enable_x64(True):
-        data, params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), (data, params))
-        flat, unflatten = jax.flatten_util.ravel_pytree(params)
         measure = jax.jit(functools.partial(train.loss_and_gradient, spec))
         loss, gradient = measure(params, data)
         assert loss.dtype == jnp.float64
-        rng, size = np.random.default_rng(6), 1e-6
-        for direction in rng.normal(size=(4, flat.size)):
-            ahead, behind = (measure(unflatten(flat + way * size * direction), data)[0] for way in (1, -1))
-            slope = float(ahead - behind) / (2 * size)
+        for _ in range(4):
+            direction = jax.tree.map(lambda a: rng.normal(size=a.shape), params)
+            shifted = (jax.tree.map(lambda a, d, way=way: a + way * size * d, params, direction) for way in (1, -1))
+            ahead, behind = (float(measure(weights, data)[0]) for weights in shifted)
+            slope = (ahead - behind) / (2 * size)
             assert abs(slope) > 1e-4
-            assert slope == pytest.approx(direction @ flatten(gradient), rel=1e-6, abs=1e-8)
+            assert slope == pytest.approx(flatten(direction) @ flatten(gradient), rel=1e-6, abs=1e-8)
 
 
 @every_cell
 def test_two_steps_of_training_move_every_array_and_leave_it_finite(cell):
     spec = make_spec(cell, num_inputs=INPUTS, num_units=UNITS, train_steps=2, unroll=2)
-    hparams, key = make_hparams(cell, l2=0.0), make_keys()
+    hparams, params = make_hparams(cell, l2=0.0), random_network(spec)
     step = jax.jit(functools.partial(train.train_step, spec))
-    data = spec.task.data(key.task, spec, hparams)
-    before = train.init_trial(spec, hparams, key)
-    once = step(hparams, data, before)
-    twice = step(hparams, data, once)
+    before = train.TrialState(jnp.int32(0), params, train.optimizer(spec, hparams).init(params), jnp.bool_(True))
+    once = step(hparams, make_data(), before)
+    twice = step(hparams, make_data(), once)
     assert bool(twice.feasible)
     assert int(twice.step) == 2
-    start, first, second = (jax.tree.leaves(state.params) for state in (before, once, twice))
-    for a, b, c in zip(start, first, second, strict=True):
-        assert np.isfinite(c).all()
-        assert not np.array_equal(a, b)
-        assert not np.array_equal(b, c)
+    arrays = (jax.tree.leaves(state.params) for state in (before, once, twice))
+    for first, second, third in zip(*arrays, strict=True):
+        assert np.isfinite(third).all()
+        assert not np.array_equal(first, second)
+        assert not np.array_equal(second, third)
 
 
 @every_cell

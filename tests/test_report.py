@@ -53,6 +53,7 @@ def make_result(cell="rnn", depth=1, num_params=981, bits_per_param=3.25, **fiel
         "best_hparams": {"learning_rate": 0.03, "optimizer": "adam"} if feasible else {},
         "num_trials": 2,
         "num_infeasible": 1,
+        "num_infeasible_repeats": 0,
         "train_steps": 100,
         "seconds": 12.4,
         "trials": trials,
@@ -75,7 +76,13 @@ def ends(line):
 
 @pytest.mark.parametrize(
     "result",
-    [make_result(), NOTHING, make_result("irnn", 1, 60, 0.1), make_result("+rnn", 4, 99_984, 4.95)],
+    [
+        make_result(),
+        NOTHING,
+        make_result("irnn", 1, 60, 0.1),
+        make_result("+rnn", 4, 99_984, 4.95),
+        make_result("lstm", num_infeasible_repeats=2),
+    ],
     ids=lambda result: f"{result['cell']}-{result['num_params']}",
 )
 def test_the_columns_of_header_and_row_align(result):

@@ -1,5 +1,7 @@
 """The trial axis over devices."""
 
+import types
+
 import jax
 import numpy as np
 import pytest
@@ -31,6 +33,17 @@ def test_padding_repeats_the_last_trial_up_to_a_multiple(num_trials, multiple, p
     assert keys.shape == (padded,)
     bits = jax.random.key_data(keys)
     np.testing.assert_array_equal(bits[num_trials:], np.broadcast_to(bits[num_trials - 1], bits[num_trials:].shape))
+
+
+@pytest.mark.parametrize(
+    ("platform", "num_trials", "num_devices", "padded"),
+    [("cpu", 5, 4, 8), ("cpu", 3, 1, 3), ("cpu", 4, 2, 4), ("gpu", 5, 1, 8), ("gpu", 64, 1, 64), ("tpu", 9, 4, 16)],
+)
+def test_trials_are_padded_to_fill_all_devices_and_where_they_run_side_by_side_to_few_sizes(
+    platform, num_trials, num_devices, padded
+):
+    devices = [types.SimpleNamespace(platform=platform)] * num_devices
+    assert sharding.padded_count(num_trials, devices) == padded
 
 
 @pytest.mark.parametrize("num_devices", [1, 2, 4])

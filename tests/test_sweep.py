@@ -94,12 +94,12 @@ def test_points_leave_the_config_as_it_was():
 
 BAD = [
     ("config field", "'dephts'", {"dephts": 2}),
-    ("config field", "'dephts'", {"per_cell": {"rnn": {"dephts": 2}}}),
+    ("per_cell.rnn", "'dephts'", {"per_cell": {"rnn": {"dephts": 2}}}),
     ("config", "cell", {"cell": ()}),
     ("config", "depths", {"depths": []}),
     ("task", "'recall'", {"task": "recall"}),
     ("cell", "'elman'", {"cell": "rnn,elman"}),
-    ("cell", "'elman'", {"per_cell": {"elman": {"depths": 2}}}),
+    ("per_cell", "'elman'", {"per_cell": {"elman": {"depths": 2}}}),
     ("depth", "0", {"depths": (1, 0)}),
     ("num_params", "12", {"num_params": (60, 12)}),
     ("unroll", "0", {"unroll": (1, 0)}),
@@ -262,8 +262,15 @@ def test_every_field_is_documented_and_every_argument_of_measure_capacity_is_a_f
     assert {*issue.split(), "trials_per_device", "workdir"} <= set(sweep.FIELDS)
 
 
+def cell_of(name):
+    """The cell of a config that is named after one; None for those that run all of them."""
+    cell = name.replace("plus_", "+")
+    return cell if cell in CELLS else None
+
+
 def test_there_is_a_config_for_every_cell_and_one_for_all():
-    assert {*CELLS, "quickstart"} == {{"plus_rnn": "+rnn"}.get(name, name) for name in CONFIGS}
+    assert set(CELLS) == {cell_of(name) for name in CONFIGS} - {None}
+    assert "quickstart" in CONFIGS
 
 
 @pytest.mark.parametrize("arg", ["", "quick"])
@@ -275,10 +282,10 @@ def test_a_config_has_exactly_the_documented_fields_and_a_grid_that_can_be_measu
     fields = loaded.to_dict()
     assert set(fields) == set(sweep.FIELDS)
     cells = (fields["cell"],) if isinstance(fields["cell"], str) else fields["cell"]
-    assert set(cells) == (set(CELLS) if name == "quickstart" else {{"plus_rnn": "+rnn"}.get(name, name)})
+    assert set(cells) == ({cell_of(name)} if cell_of(name) else set(CELLS))
     assert fields["workdir"] == f"results/{name}"
     sizes = fields["num_params"] if isinstance(fields["num_params"], tuple) else (fields["num_params"],)
-    assert (len(set(sizes)) > 1) == (arg == "" and name != "quickstart")
+    assert (len(set(sizes)) > 1) == (arg == "" and cell_of(name) is not None)
     points = sweep.points(fields | {"num_params": min(sizes)})  # what fits the smallest budget fits the others
     assert {p["cell"] for p in points} == set(cells)
     assert all(p["depth"] >= 2 for p in points if p["cell"] == "+rnn")
@@ -286,10 +293,20 @@ def test_a_config_has_exactly_the_documented_fields_and_a_grid_that_can_be_measu
         inspect.signature(measure_capacity).bind(**point)
 
 
-def test_a_config_argument_that_there_is_not_is_refused(monkeypatch):
+@pytest.mark.parametrize("cells", ["rnn", "lstm,+rnn"])
+def test_a_config_of_all_cells_can_be_narrowed_to_some(monkeypatch, cells):
+    """As `--config.cell=rnn` does: what the config says of the other cells must not be in the way."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    fields = importlib.import_module("experiments.quickstart").get_config().to_dict() | {"cell": cells}
+    found = [(p["cell"], p["depth"]) for p in sweep.points(fields)]
+    assert found == [(cell, 2 if cell == "+rnn" else 1) for cell in cells.split(",")]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_config_argument_that_there_is_not_is_refused(monkeypatch, name):
     monkeypatch.syspath_prepend(str(ROOT))
     with pytest.raises(ValueError, match=r"^config argument: 'fast' given; it must be 'quick' or nothing$"):
-        importlib.import_module("experiments.gru").get_config("fast")
+        importlib.import_module(f"experiments.{name}").get_config("fast")
 
 
 # --- The command line -------------------------------------------------------------------------------------------------

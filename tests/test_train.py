@@ -105,9 +105,10 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
 
 
 @pytest.mark.usefixtures("quick_compile")
-def test_blocks_of_examples_change_neither_loss_nor_gradient():
+def test_blocks_of_examples_change_neither_loss_nor_gradient_nor_score():
     specs = [make_spec(CELLS["ugrnn"], max_mappings=16, unroll=2, block_size=size) for size in (None, 4)]
-    whole, in_blocks = (jax.jit(functools.partial(train.loss_and_gradient, spec)) for spec in specs)
+    both = lambda spec, params, data: (train.loss_and_gradient(spec, params, data), train.evaluate(spec, data, params))
+    whole, in_blocks = (jax.jit(functools.partial(both, spec)) for spec in specs)
     data = specs[0].task.data(make_keys().task, specs[0], {"num_mappings": np.float32(16)})
     params = noisy(network.init(jax.random.key(0), specs[0], make_hparams(specs[0].cell)))
     for num_mappings in (3, 8, 13, 16):

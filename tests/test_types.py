@@ -19,6 +19,7 @@ from rnn_capacity.cells import CELLS
         ("max_mappings", 0),
         ("num_outputs", 0),
         ("batch_size", 0),
+        ("nonlinearity", "gelu"),
         ("input_steps", "last"),
         ("optimizer", "lbfgs"),
         ("schedule", "linear"),
@@ -28,6 +29,12 @@ from rnn_capacity.cells import CELLS
 def test_a_field_out_of_range_is_refused_by_its_name_and_value(field, value):
     with pytest.raises(ValueError, match=f"^{field}: {value!r} given; it must be "):
         make_spec(CELLS["rnn"], **{field: value})
+
+
+def test_a_batch_size_that_minibatches_cannot_count_with_is_refused_with_the_largest_that_they_can():
+    make_spec(CELLS["rnn"], max_mappings=2**20, batch_size=2**12 - 1)
+    with pytest.raises(ValueError, match=r"^batch_size: 4096 given; it must be at most 4095"):
+        make_spec(CELLS["rnn"], max_mappings=2**20, batch_size=2**12)
 
 
 def test_a_spec_is_equal_to_its_twin_and_hashes_alike():

@@ -61,7 +61,7 @@ def capacity(results: Sequence[Mapping[str, Any]]) -> Figure:
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylim(0, high + 0.2)
+    ax.set_ylim(0, max([high, *(r["bits_per_param"] for r in results if r["bits_per_param"] > high)]) + 0.2)
     ax.set_xlabel("parameters")
     ax.set_ylabel("bits per parameter")
     ax.set_title(

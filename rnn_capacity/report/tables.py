@@ -25,19 +25,24 @@ COLUMNS = {
     "chance": lambda r: f"{r['chance_bits_per_param']:.3f}",
     "accuracy": lambda r: f"{r['accuracy']:.3f}",
     "trials": lambda r: f"{r['num_trials']}",
-    "infeasible": lambda r: f"{r['num_infeasible']}",
+    "infeasible": lambda r: _infeasible(r),
     "seconds": lambda r: f"{r['seconds']:.0f}",
     "paper": lambda r: published.CAPACITY.get(r["cell"], "-"),
 }
 CAPTION = (
     "bits/param: best of the trials. again: its hparams again on fresh data and weights, 95 % interval of the mean. "
-    "chance: the same selection, untrained. paper: best of 1000+ tuned trials."
+    "chance: the same selection, untrained. infeasible: diverged, + again. paper: best of 1000+ tuned trials."
 )
 
 
 def _interval(result: Mapping[str, Any]) -> str:
     low, high = result["interval"]
     return "-" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
+
+
+def _infeasible(result: Mapping[str, Any]) -> str:
+    again = result["num_infeasible_repeats"]
+    return f"{result['num_infeasible']}" + (f"+{again}" if again else "")
 
 
 def cells(result: Mapping[str, Any]) -> dict[str, str]:
@@ -50,7 +55,7 @@ def frame(results: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([cells(r) for r in results], columns=list(COLUMNS))
 
 
-WIDTHS = {"cell": 5, "again, 95 %": 12, "paper": 9}
+WIDTHS = {"cell": 5, "params": 7, "bits": 8, "again, 95 %": 13, "seconds": 8, "paper": 9}
 
 
 def _row(values: Mapping[str, str]) -> str:
@@ -86,7 +91,7 @@ def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> li
 
 
 def _records(trials: pd.DataFrame) -> list[dict[str, Any]]:
-    return json.loads(trials.to_json(orient="records"))
+    return trials.astype(object).where(trials.notna(), None).to_dict("records")
 
 
 def _without_nan(value):

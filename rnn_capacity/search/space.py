@@ -15,9 +15,9 @@ import numpy as np
 import optuna
 
 from rnn_capacity import network
-from rnn_capacity.cells.base import NONLINEARITIES, Cell
+from rnn_capacity.cells.base import Cell
 from rnn_capacity.cells.initializers import BIAS_INITS, RECURRENT_INITS
-from rnn_capacity.types import INPUT_STEPS, OPTIMIZERS, SCHEDULES, check_choice
+from rnn_capacity.types import INPUT_STEPS, NONLINEARITY_NAMES, OPTIMIZERS, SCHEDULES, check_choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ Space = Mapping[str, Dimension]
 
 # What a trial's Spec takes from the search; trials are grouped by it. The rest are traced hparams.
 SPEC_DIMENSIONS = {
-    "nonlinearity": tuple(NONLINEARITIES),
+    "nonlinearity": NONLINEARITY_NAMES,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "input_steps": INPUT_STEPS,
@@ -56,7 +56,7 @@ LIMITS = {
     "learning_rate_decay": (0, 1, False),
     "gradient_clip": (0, math.inf, False),
     "l2": (0, math.inf, True),
-    "squared_gradient_decay": (0, 1, True),
+    "squared_gradient_decay": (0, 0.9999, True),
     "mappings_per_param": (0, math.inf, False),
     "momentum_logit": (-math.inf, math.inf, False),
 }
@@ -165,6 +165,8 @@ def space_for(cell: Cell, space: str = "quick", overrides: Mapping[str, Any] | N
     table = SPACES[check_choice("space", space, tuple(SPACES))]
     table = {**table, **(QUICK_CELLS.get(cell.name, {}) if space == "quick" else {})}
     limits = CELL_LIMITS.get(cell.name, {})
+    if not isinstance(overrides, Mapping | None):
+        raise ValueError(f"hparams: {overrides!r} given; it must be a mapping from names to values or ranges")
     overrides = {name: value for name, value in (overrides or {}).items() if value is not None}
 
     names = [name for name in table if name not in INIT_FAMILIES]
@@ -204,7 +206,11 @@ def _family(name: str) -> str | None:
 def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] | None) -> Dimension:
     """An override from a config or a call, checked."""
     if name in CHOICES:
-        options = (value,) if isinstance(value, str) else tuple(_options(value))
+        options = _options(value)
+        if not isinstance(options, tuple | list) or not options:
+            raise ValueError(
+                f"hparams.{name}: {value!r} given; it must be one or several of {', '.join(CHOICES[name])}"
+            )
         for option in options:
             check_choice(f"hparams.{name}", option, limit or CHOICES[name])
         return _choice(options)
@@ -217,7 +223,8 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
         raise ValueError(f"hparams.{name}: ({low}, {high}) given; the lower end must not be above the upper")
     if low == high:
         return float(low)
-    log = isinstance(dimension, Range) and dimension.log
+    scale = dimension if isinstance(dimension, Range) else PAPER[_family(name)]  # one that is fixed has none of its own
+    log = isinstance(scale, Range) and scale.log
     if log and low <= 0:
         raise ValueError(f"hparams.{name}: ({low}, {high}) given; its scale is logarithmic, so both must be above 0")
     return Range(float(low), float(high), log)

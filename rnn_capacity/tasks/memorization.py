@@ -75,8 +75,10 @@ def sample(data: Batch, step: Array, spec: Spec) -> Batch:
     """All mappings, or the next `batch_size` of them in turn: they are in random order already."""
     if spec.batch_size is None or spec.batch_size >= spec.max_mappings:
         return data
-    num_mappings = data.weights_b.sum().astype(int)
-    index = (step * spec.batch_size + jnp.arange(spec.batch_size)) % num_mappings
+    num_mappings = data.weights_b.sum().astype(jnp.uint32)
+    # After b steps the turns repeat, so the step is taken modulo b; the product then fits 32 bits (Spec checks it).
+    start = (step.astype(jnp.uint32) % num_mappings) * jnp.uint32(spec.batch_size) % num_mappings
+    index = (start + jnp.arange(spec.batch_size, dtype=jnp.uint32)) % num_mappings
     return jax.tree.map(lambda a: jnp.take(a, index, axis=-1), data)
 
 
