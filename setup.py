@@ -24,6 +24,7 @@ setup(
         "pandas>=2.2",
         "rich>=13.7",
         "scipy>=1.13",
+        "tinygp>=0.3.1",
     ],
     extras_require={
         "test": ["flax>=0.12", "pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.12"],

@@ -269,7 +269,7 @@ class CapacityPlan:
 
     def again(self, best: Mapping[str, Any]) -> CapacityPlan:
         """The same with every hparam fixed."""
-        return dataclasses.replace(self, space={**self.space, **best})
+        return dataclasses.replace(self, space=spaces.complete(self.space, best))
 
     def mappings(self, per_param: float) -> int:
         return max(1, round(per_param * self.num_params))
@@ -331,7 +331,7 @@ class CapacityPlan:
             chance_bits_per_param=max(o["untrained_bits_per_param"] for o in outcomes),
             accuracy=found.get("accuracy", float("nan")),
             num_mappings=found.get("num_mappings", 0),
-            best_hparams={**self.space, **best.params} if best is not None else {},
+            best_hparams=spaces.holding(self.space, {**self.space, **best.params}) if best is not None else {},
             num_trials=len(trials),
             num_infeasible=sum(not o["feasible"] for o in outcomes),
             num_infeasible_repeats=len(repeats) - len(again),

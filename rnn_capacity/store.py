@@ -15,6 +15,8 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from rnn_capacity.search.space import Space, complete, distributions, holding
+
 DATABASE = "study.db"
 PLAN, RESULT, OUTCOME = "plan", "result", "outcome"  # the names of what we attach to studies and trials
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # the study's own progress says more
@@ -127,14 +129,18 @@ def interrupted(study: optuna.Study) -> list[optuna.Trial]:
     return [optuna.Trial(study, trial._trial_id) for trial in running]
 
 
-def propose(trial: optuna.Trial, space: Mapping[str, optuna.distributions.BaseDistribution]) -> dict[str, Any]:
-    """A trial's values of all dimensions: those it has, and from the sampler those it was stopped before it got."""
-    values = {}
-    for name, dimension in space.items():
-        if isinstance(dimension, optuna.distributions.CategoricalDistribution):
-            values[name] = trial.suggest_categorical(name, dimension.choices)
-        else:
-            values[name] = trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+def propose(trial: optuna.Trial, space: Space) -> dict[str, Any]:
+    """A trial's values of all dimensions: those it has, and from the sampler those it was stopped before it got.
+
+    What has no effect beside what was chosen is not asked for, and is not kept.
+    """
+    values = complete(space, {})
+    for name, distribution in distributions(space).items():  # choices first
+        if name in holding(space, values):
+            if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+                values[name] = trial.suggest_categorical(name, distribution.choices)
+            else:
+                values[name] = trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
     return values
 
 

@@ -12,7 +12,7 @@ import optuna
 
 from rnn_capacity import store, train
 from rnn_capacity.progress import Reporter
-from rnn_capacity.search.space import Space, distributions
+from rnn_capacity.search.space import Space
 from rnn_capacity.types import Keys, Outcome, Spec
 
 ASK_AT_ONCE = 16  # trials asked for together at least, so that those of one spec can be trained together
@@ -49,8 +49,6 @@ def run(
         make_trial: (number, a value for every dimension of the space) -> the trial.
         describe: (trial, outcome, seconds) -> (what is kept of it, the objective).
     """
-    tuned = distributions(space)
-    fixed = {name: value for name, value in space.items() if name not in tuned}
     together = len(devices) * trials_per_device
     reporter.start(what, len(store.measured(study)), num_trials)
     try:
@@ -58,7 +56,7 @@ def run(
             asked = store.interrupted(study)[:left]
             wanted = min(left, max(ASK_AT_ONCE, together)) - len(asked)
             asked += [study.ask() for _ in range(wanted)]
-            made = [(trial, make_trial(trial.number, fixed | store.propose(trial, tuned))) for trial in asked]
+            made = [(trial, make_trial(trial.number, store.propose(trial, space))) for trial in asked]
             for batch in _batches(made, together):
                 outcomes, seconds = _train(batch, devices, _on_chunk(study, batch, reporter, unit))
                 for (proposal, trial), outcome in zip(batch, outcomes, strict=True):

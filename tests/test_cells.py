@@ -92,19 +92,6 @@ def test_the_forget_bias_is_the_papers_b_fg(name):
     np.testing.assert_allclose(*outputs, rtol=1e-6)
 
 
-def test_the_plus_rnn_has_a_forget_bias_for_each_direction():
-    cell = CELLS["+rnn"]
-    init = lambda **biases: reference_cells.unpack(
-        "+rnn", cell.init(jax.random.key(0), INPUTS, UNITS, make_hparams(cell, **biases))
-    )
-    base = init(forget_bias_y=0.0, forget_bias_h=0.0)
-    y, h = init(forget_bias_y=2.0, forget_bias_h=0.0), init(forget_bias_y=0.0, forget_bias_h=2.0)
-    np.testing.assert_allclose(y["bgy"] - base["bgy"], 2.0, rtol=1e-6)
-    np.testing.assert_allclose(h["bgh"] - base["bgh"], 2.0, rtol=1e-6)
-    np.testing.assert_array_equal(y["bgh"], base["bgh"])
-    np.testing.assert_array_equal(h["bgy"], base["bgy"])
-
-
 @every_cell
 def test_the_scales_of_a_gate_change_that_gates_matrices_only(cell):
     unpack = lambda hparams: reference_cells.unpack(cell.name, cell.init(jax.random.key(4), INPUTS, UNITS, hparams))

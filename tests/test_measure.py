@@ -85,10 +85,10 @@ def test_the_result_is_the_best_of_the_trials(result):
     for name in ("learning_rate", "recurrent_scale", "mappings_per_param"):
         assert result.best_hparams[name] == best.get(name, result.best_hparams[name])
     plan = plan_of()
-    assert set(result.best_hparams) == set(plan.space)
-    assert {name: result.best_hparams[name] for name, d in plan.space.items() if isinstance(d, float | str)} == {
-        name: d for name, d in plan.space.items() if isinstance(d, float | str)
-    }
+    without_effect = {"momentum_logit", "learning_rate_decay"}  # beside RMSProp and a cosine
+    assert set(result.best_hparams) == set(plan.space) - without_effect
+    fixed = {name: d for name, d in plan.space.items() if isinstance(d, float | str) and name not in without_effect}
+    assert {name: result.best_hparams[name] for name in fixed} == fixed
 
 
 def test_the_interval_is_students_of_the_repeats(result):
@@ -322,7 +322,7 @@ BAD = [
     ("devices", "0", {"devices": 0}),
     ("devices", "5", {"devices": 5}),
     ("space", "'wide'", {"space": "wide"}),
-    ("sampler", "'gp'", {"sampler": "gp"}),
+    ("sampler", "'vizier'", {"sampler": "vizier"}),
     ("precision", "'float64'", {"precision": "float64"}),
     ("seed", "-1", {"seed": -1}),
     ("seed", "1.5", {"seed": 1.5}),

@@ -70,7 +70,7 @@ def test_the_hparams_of_a_cell_are_the_names_that_its_network_reads():
         "bias_scale",
     }
     assert set(network.hparam_names(CELLS["gru"])) == readout | gates("r", "u", "c") | {"recurrent_init", "forget_bias"}
-    plus = gates("y", "h", "gy", "gh") | {"input_scale_in", "bias_scale_in", "forget_bias_y", "forget_bias_h"}
+    plus = gates("y", "h", "gy", "gh") | {"input_scale_in", "bias_scale_in", "forget_bias"}
     assert set(network.hparam_names(CELLS["+rnn"])) == readout | plus | {"recurrent_init"}
 
 

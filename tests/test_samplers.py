@@ -1,4 +1,4 @@
-"""Samplers: a proposal is a function of the seed and the trial's number, whatever was asked before."""
+"""Samplers that look at no result: a proposal is a function of the seed and the number, whatever was asked before."""
 
 import types
 
@@ -7,9 +7,11 @@ import optuna
 import pytest
 from scipy.stats import qmc
 
+from rnn_capacity import store
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search.space import PAPER, Choice, Range, distributions
 
+NAMES = ("quasi-random", "random")
 SPACE = {
     "x": Range(-2.0, 2.0),
     "y": Range(1e-4, 1e-1, log=True),
@@ -37,7 +39,7 @@ def new_study(name, space, seed, **kwargs):
     return optuna.create_study(sampler=SAMPLERS[name](space, seed), direction="maximize", **kwargs)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_and_number_give_the_same_proposal_in_any_order(name):
     expected = [proposal(name, SPACE, 5, number) for number in range(12)]
     for number in np.random.default_rng(0).permutation(12):
@@ -45,7 +47,7 @@ def test_the_same_seed_and_number_give_the_same_proposal_in_any_order(name):
     assert len({tuple(p.values()) for p in expected}) == 12
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_another_seed_gives_other_proposals(name):
     for number in (0, 1, 7):
         first, second = (proposal(name, SPACE, seed, number) for seed in (0, 1))
@@ -69,7 +71,7 @@ def test_each_of_16_slices_of_a_dimension_has_one_of_the_first_16_quasi_random_p
     np.testing.assert_array_equal(np.sort(slices, axis=0), np.broadcast_to(np.arange(16)[:, None], slices.shape))
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_through_a_study_every_proposal_is_the_samplers_and_in_range(name):
     asked = ask(new_study(name, SPACE, 2), SPACE, 32)
     assert asked == [proposal(name, SPACE, 2, number) for number in range(32)]
@@ -83,7 +85,7 @@ def test_through_a_study_every_proposal_is_the_samplers_and_in_range(name):
     assert 8 <= sum(params["y"] < 10**-2.5 for params in asked) <= 24
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_results_change_no_proposal(name):
     study = new_study(name, SPACE, 0)
     asked = []
@@ -97,7 +99,7 @@ def test_results_change_no_proposal(name):
     assert asked == ask(new_study(name, SPACE, 0), SPACE, 6)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_reopened_study_goes_on_in_the_sequence(name):
     storage = optuna.storages.InMemoryStorage()
     asked = []
@@ -107,19 +109,25 @@ def test_a_reopened_study_goes_on_in_the_sequence(name):
     assert asked == ask(new_study(name, SPACE, 7), SPACE, 8)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_space_with_nothing_to_tune_proposes_nothing(name):
     space = {"x": 1.0, "name": "a"}
     assert ask(new_study(name, space, 0), space, 3) == [{}, {}, {}]
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_papers_whole_space_is_proposed(name):
-    for params in ask(new_study(name, PAPER, 0), PAPER, 4):
-        assert set(params) == set(distributions(PAPER))
+    study = new_study(name, PAPER, 0)
+    asked = [store.propose(study.ask(), PAPER) for _ in range(12)]
+    for params, trial in zip(asked, study.trials, strict=True):
+        assert set(params) == set(PAPER)
+        without_effect = set() if trial.params["optimizer"] == "momentum" else {"momentum_logit"}
+        without_effect |= {"recurrent_scale"} if trial.params["recurrent_init"] == "identity" else set()
+        assert set(trial.params) == set(distributions(PAPER)) - without_effect
+    assert len({params["optimizer"] for params in asked}) == 4
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_dimension_that_the_space_lacks_is_refused_by_name(name):
     trial = new_study(name, SPACE, 0).ask()
     with pytest.raises(ValueError, match=r"^width: .*x, y, fixed, name"):

@@ -37,7 +37,7 @@ OF_CELL = {
     "ugrnn": {"recurrent_init", "forget_bias"} | of_gates("cg", "recurrent_scale", "input_scale", "bias_scale"),
     "gru": {"recurrent_init", "forget_bias"} | of_gates("ruc", "recurrent_scale", "input_scale", "bias_scale"),
     "lstm": {"recurrent_init", "forget_bias"} | of_gates("ifco", "recurrent_scale", "input_scale", "bias_scale"),
-    "+rnn": {"recurrent_init", "forget_bias_y", "forget_bias_h", "input_scale_in", "bias_scale_in"}
+    "+rnn": {"recurrent_init", "forget_bias", "input_scale_in", "bias_scale_in"}
     | of_gates(("y", "h", "gy", "gh"), "recurrent_scale", "input_scale", "bias_scale"),
 }
 
@@ -101,6 +101,44 @@ def test_what_holds_for_one_cell_only(space):
         assert options("rnn", "nonlinearity") == options("lstm", "nonlinearity") == {"tanh", "relu"}
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_papers_space_has_10_to_27_dimensions(cell):
+    assert 10 <= len(spaces.tuned(space_for(CELLS[cell], "paper"))) <= 27
+
+
+def test_what_has_no_effect_beside_a_fixed_choice_is_not_tuned():
+    names = lambda **overrides: set(spaces.tuned(space_for(CELLS["gru"], "paper", overrides)))
+    whole = names()
+    assert whole - names(optimizer="rmsprop") == {"optimizer", "momentum_logit"}
+    assert whole - names(optimizer="momentum") == {"optimizer"}
+    assert whole - names(optimizer=["sgd", "adam"]) == {"momentum_logit"}
+    assert whole - names(schedule="cosine") == {"learning_rate_decay"}
+    scales = {f"recurrent_scale_{gate}" for gate in "ruc"}
+    assert whole - names(recurrent_init="identity") == {"recurrent_init"} | scales
+    assert whole - names(recurrent_init="normal") == {"recurrent_init"}
+
+
+def test_a_range_that_has_no_effect_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"^hparams.momentum_logit: \(2.0, 3.0\) .* optimizer is momentum, .*'adam'"):
+        space_for(CELLS["gru"], "paper", {"optimizer": "adam", "momentum_logit": (2.0, 3.0)})
+
+
+def test_a_point_holds_what_has_an_effect_there_and_goes_back_to_itself():
+    space = space_for(CELLS["gru"], "paper")
+    rng = np.random.default_rng(0)
+    seen = set()
+    for point in rng.random((200, len(spaces.tuned(space)))):
+        values = spaces.from_unit(space, point)
+        assert ("momentum_logit" in values) == (values["optimizer"] == "momentum")
+        assert ("recurrent_scale_u" in values) == (values["recurrent_init"] != "identity")
+        assert spaces.from_unit(space, np.array(spaces.to_unit(space, values))) == pytest.approx(values)
+        whole = spaces.complete(space, values)
+        assert set(whole) == set(space)
+        assert set(spaces.holding(space, whole)) & set(spaces.tuned(space)) == set(values)
+        seen.add((values["optimizer"], values["recurrent_init"]))
+    assert len(seen) == 12
+
+
 def own_cell(*names, name="own"):
     def init(key, num_inputs, num_units, hparams):
         return {
@@ -132,7 +170,9 @@ def test_an_override_fixes_a_value():
     found = space_for(CELLS["gru"], "paper", {"learning_rate": 0.03, "optimizer": "adam", "forget_bias": 1})
     assert (found["learning_rate"], found["optimizer"], found["forget_bias"]) == (0.03, "adam", 1.0)
     untouched = space_for(CELLS["gru"], "paper")
-    assert {name for name in found if found[name] != untouched[name]} == {"learning_rate", "optimizer", "forget_bias"}
+    changed = {name for name in found if found[name] != untouched[name]}
+    assert changed == {"learning_rate", "optimizer", "forget_bias", "momentum_logit"}  # Adam has no such momentum
+    assert found["momentum_logit"] == 4.0
 
 
 @pytest.mark.parametrize("given", [(0.01, 0.02), [0.01, 0.02], Range(0.01, 0.02)])
@@ -148,7 +188,8 @@ def test_a_range_of_one_value_is_that_value():
 
 @pytest.mark.parametrize("name", ["l2", "gradient_clip", "learning_rate_decay"])
 def test_a_range_where_the_quick_space_has_a_value_is_on_the_papers_scale(name):
-    assert space_for(CELLS["gru"], "quick", {name: (1e-6, 1e-1)})[name] == Range(1e-6, 1e-1, log=True)
+    found = space_for(CELLS["gru"], "quick", {name: (1e-6, 1e-1), "schedule": "exponential"})
+    assert found[name] == Range(1e-6, 1e-1, log=True)
 
 
 @pytest.mark.parametrize("given", [["sgd", "adam"], ("sgd", "adam"), Choice(("sgd", "adam"))])
@@ -292,7 +333,7 @@ def test_the_largest_value_of_a_dimension():
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_trials_values_are_split_into_spec_fields_and_numbers(cell, space):
     found = space_for(CELLS[cell], space)
-    values = found | spaces.from_unit(found, [0.7] * len(spaces.distributions(found)))
+    values = spaces.complete(found, spaces.from_unit(found, [0.7] * len(spaces.distributions(found))))
     fields, hparams = spaces.split(values)
     assert set(fields) == {"nonlinearity", "optimizer", "schedule", "input_steps"}
     assert set(hparams) == set(found) - set(fields)

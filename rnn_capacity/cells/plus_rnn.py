@@ -8,7 +8,8 @@
     h'  = gh * h + (1 - gh) * hin              recurrent output
 
 The matrices are stacked y, h, gy, gh: W_h (4h, h), W_x (4h, h), b (4h,). x and y have one size, so an input of another
-size is projected first, by W_in and b_in, as in the authors' TensorFlow cell. s1 and s2 are fixed.
+size is projected first, by W_in and b_in, as in the authors' TensorFlow cell. s1 and s2 are fixed. b_fgy and b_fgh are
+one hparam, as in the authors' published table.
 """
 
 import jax
@@ -26,7 +27,7 @@ def init(key, num_inputs, num_units, hparams):
     params = {
         "W_h": initializers.recurrent(key_h, num_units, hparams, GATES),
         "W_x": initializers.rectangular(key_x, num_units, num_units, hparams, GATES),
-        "b": jnp.concatenate([b_y, b_h, b_gy + hparams["forget_bias_y"], b_gh + hparams["forget_bias_h"]]),
+        "b": jnp.concatenate([b_y, b_h, b_gy + hparams["forget_bias"], b_gh + hparams["forget_bias"]]),
         "h_0": jnp.zeros(num_units),
     }
     if num_inputs != num_units:

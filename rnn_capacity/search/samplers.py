@@ -13,7 +13,7 @@ import numpy as np
 import optuna
 from scipy.stats import qmc
 
-from rnn_capacity.search.space import Space, distributions, from_unit
+from rnn_capacity.search.space import Space, complete, distributions, from_unit
 
 
 class PointSampler(optuna.samplers.BaseSampler):
@@ -31,6 +31,8 @@ class PointSampler(optuna.samplers.BaseSampler):
         return from_unit(self._space, self._point(trial.number, len(search_space))) if search_space else {}
 
     def sample_independent(self, study, trial, param_name, param_distribution):
+        if param_name in self._space:  # proposed already, but for what has no effect beside what was proposed
+            return complete(self._space, {})[param_name]
         raise ValueError(f"{param_name}: not a dimension of this study's search space, {', '.join(self._space)}")
 
 

@@ -132,6 +132,14 @@ QUICK_CELLS: Mapping[str, Space] = {
 
 SPACES: Mapping[str, Space] = {"quick": QUICK, "paper": PAPER}
 
+# What has an effect only under some names of a choice: it is not tuned where it has none.
+CONDITIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "momentum_logit": ("optimizer", ("momentum",)),
+    "squared_gradient_decay": ("optimizer", ("rmsprop",)),
+    "learning_rate_decay": ("schedule", ("exponential",)),
+    "recurrent_scale": ("recurrent_init", ("orthogonal", "normal")),
+}
+
 # What a cell's init reads, alone or with a gate behind it; the rest of a table is of training.
 INIT_FAMILIES = (
     "recurrent_init",
@@ -193,6 +201,15 @@ def space_for(cell: Cell, space: str = "quick", overrides: Mapping[str, Any] | N
             chosen[name] = _choice(kept or limits[family])
         else:
             chosen[name] = table[family]
+    for name, dimension in chosen.items():
+        if isinstance(dimension, Range) and not _may_hold(chosen, name):
+            if name in overrides or families[name] in overrides:
+                parent, options = condition(chosen, name)
+                raise ValueError(
+                    f"hparams.{name}: ({dimension.low}, {dimension.high}) given; it matters only where {parent} is "
+                    f"{' or '.join(options)}, and that is {chosen[parent]!r}"
+                )
+            chosen[name] = _middle(dimension)
     return chosen
 
 
@@ -231,6 +248,7 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
 
 
 def _options(dimension: Dimension | Sequence[str]) -> Sequence[str]:
+    """The names that a Choice, a name that is fixed, or an override holds."""
     if isinstance(dimension, Choice):
         return dimension.options
     return (dimension,) if isinstance(dimension, str) else dimension
@@ -251,29 +269,88 @@ def _check_number(key: str, value: Any) -> None:
         raise ValueError(f"hparams.{key}: {value!r} given; it must be {bounds}")
 
 
-def distributions(space: Space) -> dict[str, optuna.distributions.BaseDistribution]:
-    """What is tuned, in Optuna's terms; fixed dimensions are left out."""
+def condition(space: Space, name: str) -> tuple[str, tuple[str, ...]] | None:
+    """What must be chosen for a dimension to have an effect: (a dimension of the space, its names), or None."""
+    family = _family(name)
+    if family not in CONDITIONS:
+        return None
+    parent, options = CONDITIONS[family]
+    own = parent + name.removeprefix(family)  # of the same gate, where each gate has one
+    parent = own if own in space else parent
+    return (parent, options) if parent in space else None
+
+
+def holding(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that have an effect."""
     found = {}
-    for name, dimension in space.items():
-        if isinstance(dimension, Range):
-            found[name] = optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-        elif isinstance(dimension, Choice):
-            found[name] = optuna.distributions.CategoricalDistribution(dimension.options)
+    for name, value in values.items():
+        needed = condition(space, name)
+        if needed is None or values[needed[0]] in needed[1]:
+            found[name] = value
+    return found
+
+
+def complete(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for every dimension: those proposed, those fixed, and the middle of those that have no effect."""
+    return {name: params[name] if name in params else _middle(d) for name, d in space.items()}
+
+
+def tuned(space: Space) -> dict[str, Range | Choice]:
+    """The dimensions that are not fixed."""
+    return {name: d for name, d in space.items() if isinstance(d, Range | Choice)}
+
+
+def _may_hold(space: Space, name: str) -> bool:
+    needed = condition(space, name)
+    return needed is None or any(option in needed[1] for option in _options(space[needed[0]]))
+
+
+def _middle(dimension: Dimension) -> float | str:
+    """Of a range, on its own scale; what is fixed is itself."""
+    return from_unit({"": dimension}, np.array([0.5]))[""] if isinstance(dimension, Range) else dimension
+
+
+def distributions(space: Space) -> dict[str, optuna.distributions.BaseDistribution]:
+    """What is tuned, in Optuna's terms, choices first; fixed dimensions are left out."""
+    found = {}
+    for name, d in sorted(tuned(space).items(), key=lambda item: isinstance(item[1], Range)):
+        if isinstance(d, Range):
+            found[name] = optuna.distributions.FloatDistribution(d.low, d.high, log=d.log)
+        else:
+            found[name] = optuna.distributions.CategoricalDistribution(d.options)
     return found
 
 
 def from_unit(space: Space, point: np.ndarray) -> dict[str, float | str]:
-    """A point of the unit cube, a coordinate for each tuned dimension, in the space's own scales."""
-    tuned = {name: d for name, d in space.items() if isinstance(d, Range | Choice)}
+    """A point of the unit cube, a coordinate for each tuned dimension, in the space's own scales.
+
+    Dimensions that have no effect there are left out.
+    """
     values = {}
-    for (name, d), u in zip(tuned.items(), point, strict=True):
+    for (name, d), u in zip(tuned(space).items(), point, strict=True):
         if isinstance(d, Choice):
             values[name] = d.options[min(int(u * len(d.options)), len(d.options) - 1)]
         elif d.log:
             values[name] = float(np.clip(math.exp(math.log(d.low) + u * math.log(d.high / d.low)), d.low, d.high))
         else:
             values[name] = float(d.low + u * (d.high - d.low))
-    return values
+    held = holding(space, {**space, **values})
+    return {name: value for name, value in values.items() if name in held}
+
+
+def to_unit(space: Space, values: Mapping[str, Any]) -> list[float]:
+    """The inverse: values, without those that have no effect, as a point of the unit cube."""
+    point = []
+    for name, d in tuned(space).items():
+        if name not in values:
+            point.append(0.5)
+        elif isinstance(d, Choice):
+            point.append((d.options.index(values[name]) + 0.5) / len(d.options))
+        elif d.log:
+            point.append(math.log(values[name] / d.low) / math.log(d.high / d.low))
+        else:
+            point.append((values[name] - d.low) / (d.high - d.low))
+    return point
 
 
 def largest(dimension: Dimension) -> float:

@@ -1,0 +1,120 @@
+"""What a proposal is worth: expected improvement times the probability of being feasible, and where it is highest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.stats import norm
+
+from rnn_capacity.search import gp
+from rnn_capacity.types import Array
+
+NUM_INCUMBENTS = 8  # the best trials, which candidates are drawn near
+NUM_CLIMBED = 64  # candidates that are improved by gradient, once a fit
+NUM_STARTS = 6  # candidates that are improved by gradient, at each proposal
+CLIMB_STEPS, START_STEPS = 40, 20
+
+
+class Acquisition(NamedTuple):
+    """All that says how good a proposal is."""
+
+    value: gp.Posterior
+    feasibility: gp.Posterior | None
+    threshold: Array  # of the second process, between feasible and not
+    best: Array  # the highest mean of the trials, pending ones included
+
+
+class Pool(NamedTuple):
+    """Candidates, with what is known of each so that a pending trial costs a row and not a product of matrices."""
+
+    x: Array  # (m, C)
+    free: Array  # (m, C), which features a gradient may move
+    mean: Array  # (m,)
+    variance: Array  # (m,)
+    projected: Array  # (rows, m), W k(x)
+    log_feasible: Array  # (m,)
+
+
+@jax.jit
+def incumbents(value: gp.Posterior, num_trials: Array) -> tuple[Array, Array]:
+    """The highest means of the trials, (NUM_INCUMBENTS,), and which trials have them; -inf where there are fewer."""
+    mean, *_ = gp.predict(value, value.x * value.lengths)
+    return jax.lax.top_k(jnp.where(jnp.arange(len(mean)) < num_trials, mean, -jnp.inf), NUM_INCUMBENTS)
+
+
+def _log_h(z: Array) -> Array:
+    """log(z Phi(z) + phi(z)), of which expected improvement is a multiple, without underflow (Ament et al. 2023)."""
+    near, far = jnp.maximum(z, -1.0), jnp.clip(z, -1e6, -1.0)
+    ratio = jnp.exp(jnp.log(-far) + norm.logcdf(far) - norm.logpdf(far))  # -> 1 - 1 / z^2
+    tail = norm.logpdf(far) + jnp.where(far > -1e3, jnp.log1p(-jnp.minimum(ratio, 1 - 1e-12)), -2 * jnp.log(-far))
+    return jnp.where(z > -1, jnp.log(near * norm.cdf(near) + norm.pdf(near)), tail)
+
+
+def _log_improvement(mean: Array, variance: Array, best: Array) -> Array:
+    deviation = jnp.sqrt(variance)
+    return _log_h((mean - best) / deviation) + jnp.log(deviation)
+
+
+def log_feasible(acquisition: Acquisition, x: Array) -> Array:
+    """The log probability of being feasible at x (m, C), by least-squares classification (Rasmussen, Williams 2006)."""
+    if acquisition.feasibility is None:
+        return jnp.zeros(len(x))
+    mean, variance, _ = gp.predict(acquisition.feasibility, x)
+    return norm.logcdf((mean - acquisition.threshold) / jnp.sqrt(variance + acquisition.feasibility.noise))
+
+
+def log_acquisition(acquisition: Acquisition, x: Array) -> Array:
+    mean, variance, _ = gp.predict(acquisition.value, x)
+    return _log_improvement(mean, variance, acquisition.best) + log_feasible(acquisition, x)
+
+
+def _climb(acquisition: Acquisition, x: Array, free: Array, num_steps: int) -> Array:
+    """Rows x (m, C) after steps of Adam on their free features, inside the box."""
+    gradient = jax.grad(lambda x: jnp.sum(log_acquisition(acquisition, x)))
+
+    def step(i, state):
+        x, first, second = state
+        g = jnp.where(free, gradient(x), 0.0)
+        g = jnp.where(jnp.isfinite(g), g, 0.0)
+        first, second = 0.8 * first + 0.2 * g, 0.95 * second + 0.05 * g**2
+        size = 0.05 * 0.5 * (1 + jnp.cos(jnp.pi * i / num_steps))
+        direction = first / (1 - 0.8 ** (i + 1)) / jnp.sqrt(second / (1 - 0.95 ** (i + 1)) + 1e-16)
+        return jnp.where(free, jnp.clip(x + size * direction, 0, 1), x), first, second
+
+    zero = jnp.zeros_like(x)
+    return jax.lax.fori_loop(0, num_steps, step, (x, zero, zero))[0]
+
+
+@jax.jit
+def make_pool(acquisition: Acquisition, x: Array, free: Array) -> Pool:
+    """The candidates, and the best of them improved."""
+    start = jax.lax.top_k(log_acquisition(acquisition, x), NUM_CLIMBED)[1]
+    x = jnp.concatenate([x, _climb(acquisition, x[start], free[start], CLIMB_STEPS)])
+    free = jnp.concatenate([free, free[start]])
+    return Pool(x, free, *gp.predict(acquisition.value, x), log_feasible(acquisition, x))
+
+
+@jax.jit
+def hallucinate(acquisition: Acquisition, pool: Pool, x: Array) -> tuple[Acquisition, Pool]:
+    """Both, with one pending trial more."""
+    value = acquisition.value
+    mean, variance, projected = gp.predict(value, x[None])
+    across = value.kernel((x / value.lengths)[None], pool.x / value.lengths)[0]
+    new = (across - projected[:, 0] @ pool.projected) / jnp.sqrt(variance[0] + value.noise)
+    pool = pool._replace(
+        variance=jnp.maximum(pool.variance - new**2, 1e-12), projected=pool.projected.at[value.used].set(new)
+    )
+    best = jnp.maximum(acquisition.best, mean[0])
+    return acquisition._replace(value=gp.hallucinate(value, x), best=best), pool
+
+
+@jax.jit
+def best(acquisition: Acquisition, pool: Pool) -> Array:
+    """The features (C,) of the next proposal."""
+    scores = _log_improvement(pool.mean, pool.variance, acquisition.best) + pool.log_feasible
+    start = jax.lax.top_k(scores, NUM_STARTS)[1]
+    climbed = _climb(acquisition, pool.x[start], pool.free[start], START_STEPS)
+    x = jnp.concatenate([pool.x[start], climbed])
+    return x[jnp.argmax(log_acquisition(acquisition, x))]

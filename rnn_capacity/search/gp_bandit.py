@@ -1,0 +1,199 @@
+"""The paper's tuner: a batched Gaussian-process bandit (Collins et al. 2017, appendix A), as an Optuna sampler.
+
+Expected improvement under a Matern 5/2 process with a length scale for each dimension (Snoek, Larochelle, Adams 2012).
+A trial that is still running, whoever started it, counts as if it had come out at the mean (GP-BUCB, Desautels, Krause,
+Burdick 2014), so a whole batch is proposed from one fit. What is particular:
+
+- Outcomes below the median count by their rank alone, as in Vizier's bandit (Song et al. 2024): how bad a bad trial was
+  says nothing about where the good ones are.
+- Infeasible trials (told as failed) have no outcome. A second process learns from them where trials fail, and expected
+  improvement is multiplied by the probability that they do not.
+- Choices, and dimensions that have an effect only under some choice: see `encoding.py`.
+- The first proposals are quasi-random.
+
+The same seed and history give the same proposals, in one process or in many: each fit starts from the one before, which
+is kept with the trial that asked for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import norm as scipy_norm
+
+from rnn_capacity.search import acquisition, gp
+from rnn_capacity.search.encoding import Encoding
+from rnn_capacity.search.samplers import quasi_random_sampler
+from rnn_capacity.search.space import Space, distributions
+
+NUM_STARTUP = 20  # trials that have ended before the first fit
+NUM_CANDIDATES = 2048
+FEW = 256  # trials that a first fit of many starts with, since each evaluation of it is cheap
+MAX_FITTED = 1024  # trials that length scales are fitted on; the process is conditioned on all
+FIRST_EVALUATIONS, EVALUATIONS = 60, 20  # of the likelihood, for a first fit and for one that starts from the last
+FIT = "gp_bandit"  # the system attribute that a fit is kept in
+
+
+class _Model(NamedTuple):
+    """What was learnt of a history, and which trials are pending in it."""
+
+    history: tuple  # the study, and its trials that have ended
+    room: int  # for pending trials
+    pending: tuple[int, ...]
+    acquisition: acquisition.Acquisition
+    pool: acquisition.Pool
+
+
+class GPBanditSampler(optuna.samplers.BaseSampler):
+    """Proposes where a Gaussian process expects the most improvement on the best."""
+
+    def __init__(self, space: Space, seed: int = 0, *, num_startup: int = NUM_STARTUP):
+        """
+        Args:
+            space: what is tuned; fixed dimensions are left alone.
+            num_startup: trials that must have ended before the first fit; until then proposals are quasi-random.
+        """
+        self._seed, self._num_startup = seed, num_startup
+        self._encoding = Encoding(space)
+        self._distributions = distributions(space)
+        self._quasi_random = quasi_random_sampler(space, seed)
+        self._features: dict[int, np.ndarray] = {}  # of trials with all their values, by id
+        self._model: _Model | None = None
+
+    def infer_relative_search_space(self, study, trial) -> dict[str, Any]:
+        return self._distributions
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        return self._quasi_random.sample_independent(study, trial, param_name, param_distribution)
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space) -> dict[str, Any]:
+        if not search_space or self._is_proposed(trial):
+            return {}
+        trials = [t for t in study.get_trials(deepcopy=False) if self._is_proposed(t)]
+        ended = [t for t in trials if t.state.is_finished() and _outcome(t) is not None]
+        pending = [t for t in trials if t.state == TrialState.RUNNING]
+        if len(ended) < self._num_startup or not any(np.isfinite(_outcome(t)) for t in ended):
+            return self._quasi_random.sample_relative(study, trial, search_space)
+        with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+            model = self._learnt(study, trial, ended, pending)
+            for other in pending:
+                if other.number not in model.pending:
+                    after = acquisition.hallucinate(model.acquisition, model.pool, self._encoded(other))
+                    model = model._replace(pending=(*model.pending, other.number), acquisition=after[0], pool=after[1])
+            self._model = model
+            return self._encoding.decode(np.asarray(acquisition.best(model.acquisition, model.pool)))
+
+    def _is_proposed(self, trial: FrozenTrial) -> bool:
+        """Whether a trial has all its values."""
+        return trial._trial_id in self._features or self._encoding.is_complete(trial.params)
+
+    def _encoded(self, trial: FrozenTrial) -> np.ndarray:
+        if trial._trial_id not in self._features:
+            self._features[trial._trial_id] = self._encoding.encode(trial.params)
+        return self._features[trial._trial_id]
+
+    def _learnt(self, study, trial, ended, pending) -> _Model:
+        """The model of what has ended: the last one if it still holds, or a new one, in which nothing is pending."""
+        history = (study.study_name, tuple(t.number for t in ended))
+        room = gp.bucket(len(pending) + 1)
+        running = {t.number for t in pending}
+        last = self._model
+        if last and last.history == history and last.room >= room and running.issuperset(last.pending):
+            return last
+
+        x = np.array([self._encoded(t) for t in ended])
+        values = np.array([_outcome(t) for t in ended])
+        feasible = np.isfinite(values)
+        sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
+        y = _standardised(_ranked_below_median(sign * values[feasible]))
+        label = _standardised(np.where(feasible, 1.0, -1.0))
+        fit = self._fits(study, trial, x, feasible, y, label)
+        value = self._condition(fit["value"], x[feasible], y, room)
+        highest, which = map(np.asarray, acquisition.incumbents(value, len(y)))
+        incumbents = [ended[i] for i in np.flatnonzero(feasible)[which[np.isfinite(highest)]]]
+        judged = acquisition.Acquisition(
+            value,
+            feasibility=None if feasible.all() else self._condition(fit["feasibility"], x, label, 1),
+            threshold=(label.max() + label.min()) / 2,
+            best=highest[0],
+        )
+        points = self._candidates(np.random.default_rng((self._seed, len(ended))), incumbents)
+        return _Model(history, room, (), judged, acquisition.make_pool(judged, *self._encoding.features(points)))
+
+    def _fits(self, study, trial, x, feasible, y, label) -> dict[str, list[float]]:
+        """The fitted parameters of both processes, kept with the trial that they are made for."""
+        before = [t for t in study.get_trials(deepcopy=False) if FIT in t.system_attrs]
+        last = before[-1].system_attrs[FIT] if before else {}
+        if last.get("trials") == len(x):  # another worker has fitted this history, or this one before it was stopped
+            return last
+        fit = {"trials": len(x), "value": self._fit(x[feasible], y, last.get("value"))}
+        if not feasible.all():
+            fit["feasibility"] = self._fit(x, label, last.get("feasibility"))
+        study._storage.set_trial_system_attr(trial._trial_id, FIT, fit)
+        return fit
+
+    def _fit(self, x, y, start) -> list[float]:
+        """Rounded, so that what is kept is what was used."""
+        if start is None and len(x) > FEW:
+            start = self._fit(*_thinned(x, y, FEW), None)
+        x, y = _thinned(x, y, MAX_FITTED)
+        evaluations = FIRST_EVALUATIONS if start is None else EVALUATIONS
+        return np.round(gp.fit(x, y, self._encoding.dimension_of, start, evaluations), 6).tolist()
+
+    def _condition(self, fit, x, y, room) -> gp.Posterior:
+        rows = gp.bucket(len(x))
+        y = np.pad(y, (0, rows - len(y)))
+        return gp.condition(np.array(fit), gp.pad(x, rows), y, len(x), self._encoding.dimension_of, room=room)
+
+    def _candidates(self, rng, incumbents) -> np.ndarray:
+        """Points of the unit cube: half anywhere, half near the best trials, at several distances."""
+        size = self._encoding.num_dimensions
+        anywhere = rng.random((NUM_CANDIDATES // 2, size))
+        centres = np.array([self._encoding.to_unit(t.params) for t in incumbents])
+        near = centres[rng.integers(len(centres), size=NUM_CANDIDATES // 2)]
+        distance = rng.choice([0.2, 0.05, 0.01], size=(len(near), 1))
+        moved = rng.random(near.shape) < np.maximum(rng.random((len(near), 1)), 1 / size)
+        drawn = np.where(
+            self._encoding.is_choice, rng.random(near.shape), near + distance * rng.normal(size=near.shape)
+        )
+        return np.concatenate([anywhere, np.clip(np.where(moved, drawn, near), 0, 1)])
+
+
+def _outcome(trial: FrozenTrial) -> float | None:
+    """What a trial that has ended says: its value, NaN where it is infeasible, None where nothing."""
+    if trial.state == TrialState.COMPLETE:
+        return trial.value
+    if trial.state == TrialState.PRUNED:
+        return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
+    return np.nan
+
+
+def _thinned(x: np.ndarray, y: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most so many trials: the best, and as many of the others at even distances in rank."""
+    if len(x) <= most:
+        return x, y
+    best, others = np.split(np.argsort(-y, kind="stable"), [most // 2])
+    kept = np.concatenate([best, others[np.linspace(0, len(others) - 1, most - len(best)).astype(int)]])
+    return x[kept], y[kept]
+
+
+def _ranked_below_median(values: np.ndarray) -> np.ndarray:
+    """Values above the median as they are; those below spread as a normal distribution would, by rank."""
+    median = np.median(values)
+    good = values >= median
+    if good.all():
+        return values
+    spread = np.sqrt(np.mean((values[good] - median) ** 2)) or 1.0  # of the upper half, about the median
+    unique, rank = np.unique(values[~good], return_inverse=True)
+    quantiles = scipy_norm.ppf(0.5 * (rank + 0.5) / len(unique))
+    warped = values.copy()
+    warped[~good] = median + spread * quantiles
+    return warped
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    return (values - values.mean()) / (values.std() or 1.0)
