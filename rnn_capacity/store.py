@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib.metadata
 import json
 import os
 import pathlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from rnn_capacity.database import Database, first_line, hide_password
 from rnn_capacity.search.space import Space, complete, distributions, holding
 
 DATABASE = "study.db"
@@ -60,12 +62,17 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
     if "://" not in url:
         folder = check_workdir(storage, "storage")
         url = f"sqlite:///{folder / DATABASE}"
-    try:
-        return optuna.storages.RDBStorage(url)
-    except Exception as error:
-        shown = re.sub(r"(://[^:/]*):[^@]*@", r"\1:***@", url)
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"storage: {shown!r} given; it must be a database that answers ({reason})") from error
+    for attempt in range(3):
+        try:
+            return Database(url)
+        except Exception as error:
+            reason = first_line(error.__cause__ or error)
+            if "already exists" in reason and attempt < 2:  # another worker makes its tables at this moment
+                continue
+            if isinstance(error, ImportError) and url.startswith("postgresql"):
+                reason += "; pip install '.[postgres]' brings what PostgreSQL needs"
+            given = hide_password(url)
+            raise ValueError(f"storage: {given!r} given; it must be a database that answers ({reason})") from error
 
 
 def open_study(
@@ -82,8 +89,6 @@ def open_study(
     _check_plan(name, study.user_attrs.get(PLAN), plan)
     if PLAN not in study.user_attrs:
         study.set_user_attr(PLAN, dict(plan))
-        study.set_user_attr("versions", versions())
-        study.set_user_attr("device", f"{jax.devices()[0].device_kind} x {jax.device_count()}")
     return study
 
 
@@ -108,25 +113,26 @@ def _check_plan(name, known, plan):
     )
 
 
-def versions() -> dict[str, str]:
-    found = {}
+def add_worker(study: optuna.Study, worker: str) -> None:
+    """Keeps what trained the trials that bear this worker's name: packages, the digest of our code, the devices."""
+    packages = {}
     for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            packages[package] = importlib.metadata.version(package)
+    files = sorted(pathlib.Path(__file__).parent.rglob("*.py"))
+    code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    study.set_user_attr(f"worker {worker}", {"packages": packages, "code": code, "device": device})
+
+
+def is_measured(trial: FrozenTrial) -> bool:
+    """Whether a trial has been trained and told, feasible or not."""
+    return trial.state.is_finished() and OUTCOME in trial.user_attrs
 
 
 def measured(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that have been trained, feasible or not."""
-    return [t for t in study.get_trials(deepcopy=False) if t.state.is_finished() and OUTCOME in t.user_attrs]
-
-
-def interrupted(study: optuna.Study) -> list[optuna.Trial]:
-    """The trials that were asked for and never told: those of a run that was stopped."""
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return [optuna.Trial(study, trial._trial_id) for trial in running]
+    """All such trials of a study."""
+    return [trial for trial in study.get_trials(deepcopy=False) if is_measured(trial)]
 
 
 def propose(trial: optuna.Trial, space: Space) -> dict[str, Any]:
@@ -145,18 +151,28 @@ def propose(trial: optuna.Trial, space: Space) -> dict[str, Any]:
 
 
 def tell(study: optuna.Study, trial: optuna.Trial, outcome: Mapping[str, Any], value: float | None) -> None:
-    """Keeps what a trial gave. An infeasible one has no value and is a failed trial to Optuna."""
-    trial.set_user_attr(OUTCOME, dict(outcome))
-    if outcome["feasible"]:
-        study.tell(trial.number, value)
-    else:
-        study.tell(trial.number, state=TrialState.FAIL)
+    """Keeps what a trial gave; nothing is changed of one that another worker has told already.
+
+    An infeasible trial has no value and is a failed trial to Optuna; one that was stopped early is a pruned one, with
+    the value that it had reached.
+    """
+    try:
+        trial.set_user_attr(OUTCOME, dict(outcome))
+        if not outcome["feasible"]:
+            study.tell(trial.number, state=TrialState.FAIL)
+        elif outcome["stopped_early"]:
+            trial.report(value, outcome["steps"])
+            study.tell(trial.number, state=TrialState.PRUNED)
+        else:
+            study.tell(trial.number, value)
+    except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
+        if study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING:
+            raise
 
 
 def trials_frame(trials: list[FrozenTrial]) -> pd.DataFrame:
     """A row a trial: its number, what it was given, what it gave."""
-    rows = [{"number": t.number, **t.params, **t.user_attrs[OUTCOME]} for t in trials]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([{"number": t.number, **t.params, **t.user_attrs[OUTCOME]} for t in trials])
 
 
 def save_result(study: optuna.Study, result: Mapping[str, Any]) -> None:

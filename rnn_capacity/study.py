@@ -1,7 +1,13 @@
-"""Asks a study for trials, trains them together, tells it what they gave; goes on where it was stopped."""
+"""Asks a study for trials, trains them together, tells it what they gave; goes on where it was stopped.
+
+Several workers may run one study at a time: each trains trials that no other does (`lease.py`).
+"""
 
 from __future__ import annotations
 
+import collections
+import itertools
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,13 +15,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optuna
+from optuna.trial import TrialState
 
 from rnn_capacity import store, train
+from rnn_capacity.lease import Lease
 from rnn_capacity.progress import Reporter
 from rnn_capacity.search.space import Space
 from rnn_capacity.types import Keys, Outcome, Spec
 
 ASK_AT_ONCE = 16  # trials asked for together at least, so that those of one spec can be trained together
+RUNGS = 3  # where trials are stopped early: at so many points of the run, the last of which is its end
+SECONDS_BETWEEN_LOOKS = 1.0  # while other workers have the last trials
+
+_logger = logging.getLogger(__name__)
 
 
 class Trial(NamedTuple):
@@ -24,6 +36,20 @@ class Trial(NamedTuple):
     spec: Spec
     hparams: Mapping[str, float]
     keys: Keys
+
+
+class _Entry(NamedTuple):
+    """A trial on its way."""
+
+    proposal: optuna.Trial
+    trial: Trial
+    state: train.TrialState | None = None  # where it stands, if it has begun
+    outcome: Outcome | None = None
+    seconds: float = 0.0
+
+
+class OutOfMemoryError(RuntimeError):
+    """A single trial does not fit on a device."""
 
 
 def run(
@@ -38,57 +64,176 @@ def run(
     reporter: Reporter,
     what: str,
     unit: str,
+    halving: int | None = None,
 ) -> list[optuna.trial.FrozenTrial]:
     """Trains until the study holds `num_trials` measured trials, and returns these.
 
-    Trials that an earlier run asked for and never told are trained first. Trials of one spec train together, as many at
-    once as the devices take; after each such batch its outcomes are stored, so a killed run loses that batch at most.
+    Trials that a worker asked for and did not live to tell are trained first. Trials of one spec train together, as
+    many at once as the devices take; after each such batch its outcomes are stored, so a killed run loses that batch at
+    most.
 
     Args:
         space: what is tuned, and what is fixed.
         make_trial: (number, a value for every dimension of the space) -> the trial.
-        describe: (trial, outcome, seconds) -> (what is kept of it, the objective).
+        describe: (trial, outcome, seconds) -> (what is kept of it, the objective; None where it is infeasible).
+        halving: successive halving (Jamieson, Talwalkar 2016): of the trials asked for together, one in so many is
+            trained on after each rung, and the others are stopped early. None: all are trained to the end.
+
+    Raises:
+        OutOfMemoryError: a single trial does not fit on a device.
+        StorageLostError: the database was away for too long.
     """
-    together = len(devices) * trials_per_device
+    width = _Width(study, devices, trials_per_device)
     reporter.start(what, len(store.measured(study)), num_trials)
     try:
-        while (left := num_trials - len(store.measured(study))) > 0:
-            asked = store.interrupted(study)[:left]
-            wanted = min(left, max(ASK_AT_ONCE, together)) - len(asked)
-            asked += [study.ask() for _ in range(wanted)]
-            made = [(trial, make_trial(trial.number, store.propose(trial, space))) for trial in asked]
-            for batch in _batches(made, together):
-                outcomes, seconds = _train(batch, devices, _on_chunk(study, batch, reporter, unit))
-                for (proposal, trial), outcome in zip(batch, outcomes, strict=True):
-                    kept, value = describe(trial, outcome, seconds / len(batch))
-                    store.tell(study, proposal, kept, value)
+        with Lease(study) as lease:
+            store.add_worker(study, lease.worker)
+            while len(store.measured(study)) < num_trials:
+                proposals = _proposals(study, space, lease, num_trials, max(ASK_AT_ONCE, width.together))
+                if not proposals:
+                    reporter.update(len(store.measured(study)), "the last trials are other workers'")
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
+                    continue
+                block = [_Entry(p, make_trial(p.number, values)) for p, values in proposals]
+                for entry, steps in _trained(block, halving, width, _Shown(study, reporter, unit), describe):
+                    kept, value = describe(entry.trial, entry.outcome, entry.seconds)
+                    stopped = kept["feasible"] and steps < entry.trial.spec.train_steps
+                    store.tell(study, entry.proposal, kept | {"steps": steps, "stopped_early": stopped}, value)
+                    lease.release(entry.proposal)
     finally:
         reporter.stop()
     return store.measured(study)[:num_trials]
 
 
-def _batches(made: Sequence[tuple[Any, Trial]], together: int) -> Iterator[list[tuple[Any, Trial]]]:
-    """Trials grouped by spec, in the order of their numbers, in batches that the devices take at once."""
-    groups: dict[Spec, list] = {}
-    for proposal, trial in made:
-        groups.setdefault(trial.spec, []).append((proposal, trial))
-    for group in groups.values():
-        for start in range(0, len(group), together):
-            yield group[start : start + together]
+def _proposals(study, space, lease, num_trials, at_once) -> list[tuple[optuna.Trial, dict[str, Any]]]:
+    """What to train next, with a value for every dimension: what nobody trains any more, then new trials.
+
+    New ones come in blocks of `at_once`, which begin where they would have begun had nothing been stopped: a sampler
+    that learns from outcomes then proposes the same.
+    """
+    left = num_trials - len(store.measured(study))
+    found = [(trial, store.propose(trial, space)) for trial in lease.adopt(left)]
+    trials = study.get_trials(deepcopy=False)
+    room = left - sum(t.state == TrialState.RUNNING for t in trials)
+    wanted = -len(trials) % at_once or (0 if found else at_once)
+    for _ in range(min(wanted, room)):
+        trial = lease.new()
+        found.append((trial, store.propose(trial, space)))
+    # Two workers may have seen the same room: the trials that are too many wait until more are wanted.
+    trials = study.get_trials(deepcopy=False)
+    counted = [t.number for t in trials if t.state == TrialState.RUNNING or store.is_measured(t)]
+    surplus = set(counted[num_trials:])
+    for trial, _ in found:
+        if trial.number in surplus:
+            lease.put_back(trial)
+    return [(trial, values) for trial, values in found if trial.number not in surplus]
 
 
-def _train(batch, devices, on_chunk) -> tuple[list[Outcome], float]:
-    trials = [trial for _, trial in batch]
+def _trained(block: list[_Entry], halving, width: _Width, shown: _Shown, describe) -> Iterator[tuple[_Entry, int]]:
+    """Each trial of a block as it ends, with the steps that it was trained for."""
+    train_steps = block[0].trial.spec.train_steps
+    rungs = [max(1, train_steps // halving**k) for k in reversed(range(RUNGS))] if halving else [train_steps]
+    shown.begin(len(block), rungs, halving or 1)
+    objective = lambda entry: describe(entry.trial, entry.outcome, entry.seconds)[1]
+    for until in rungs:
+        reached = []
+        for batch in _batches(block, until, width, shown):
+            for entry in batch:
+                if until < train_steps and entry.outcome.feasible:
+                    reached.append(entry)
+                else:
+                    yield entry, until
+        reached.sort(key=objective, reverse=True)
+        block = reached[: -(-len(reached) // (halving or 1))]
+        yield from ((entry, until) for entry in reached[len(block) :])
+
+
+def _batches(entries: Sequence[_Entry], until: int, width: _Width, shown: _Shown) -> Iterator[list[_Entry]]:
+    """The trials grouped by spec, in the order that they are given, trained up to a step as many at once as fit."""
+    groups: dict[Spec, list[_Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.trial.spec, []).append(entry)
+    waiting = collections.deque(groups.values())
+    while waiting:
+        group = waiting.popleft()
+        batch, rest = group[: width.together], group[width.together :]
+        try:
+            trained = _train(batch, until, width.devices, shown.batch(batch, until))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            width.halve(batch[0].trial.spec, error)
+            waiting.appendleft(group)
+            continue
+        if rest:
+            waiting.appendleft(rest)
+        yield trained
+
+
+def _train(batch: list[_Entry], until: int, devices, on_chunk) -> list[_Entry]:
+    trials = [entry.trial for entry in batch]
     hparams = {name: np.array([t.hparams[name] for t in trials], np.float32) for name in trials[0].hparams}
     keys = jax.tree.map(lambda *k: jax.numpy.stack(k), *(t.keys for t in trials))
+    state = None if batch[0].state is None else jax.tree.map(lambda *a: np.stack(a), *(e.state for e in batch))
     start = time.perf_counter()
-    outcomes = train.train_trials(trials[0].spec, hparams, keys, devices=devices, on_chunk=on_chunk)
-    seconds = time.perf_counter() - start
-    return [jax.tree.map(lambda a, k=k: a[k].item(), outcomes) for k in range(len(trials))], seconds
+    outcomes, state = train.advance(trials[0].spec, hparams, keys, state, until, devices=devices, on_chunk=on_chunk)
+    seconds = (time.perf_counter() - start) / len(batch)
+    ended = until == trials[0].spec.train_steps
+    state = None if ended else jax.tree.map(np.asarray, state)  # off the devices: the next batch needs their memory
+    return [
+        entry._replace(
+            state=jax.tree.map(lambda a, k=k: a[k], state),
+            outcome=jax.tree.map(lambda a, k=k: a[k].item(), outcomes),
+            seconds=entry.seconds + seconds,
+        )
+        for k, entry in enumerate(batch)
+    ]
 
 
-def _on_chunk(study, batch, reporter, unit):
-    measured = store.measured(study)
-    values = [t.value for t in measured if t.value is not None]
-    best = f"best {max(values):.2f} {unit}" if values else "no result yet"
-    return lambda fraction: reporter.update(len(measured) + fraction * len(batch), best)
+class _Width:
+    """How many trials the devices take at once: less once their memory did not suffice, which the study remembers."""
+
+    def __init__(self, study: optuna.Study, devices: Sequence[jax.Device], trials_per_device: int):
+        self.devices, self._study = devices, study
+        self._name = f"trials per {devices[0].device_kind}"
+        self._per_device = min(trials_per_device, study.user_attrs.get(self._name, trials_per_device))
+
+    @property
+    def together(self) -> int:
+        return len(self.devices) * self._per_device
+
+    def halve(self, spec: Spec, error: Exception) -> None:
+        if self._per_device == 1:
+            raise OutOfMemoryError(
+                f"a single trial of {spec.cell.name}, {spec.num_units} units, depth {spec.depth}, {spec.max_mappings} "
+                f"mappings does not fit on a {self.devices[0].device_kind}; give a smaller num_params or batch_size"
+            ) from error
+        self._per_device //= 2
+        _logger.warning("out of memory: %d trials a device from now on", self._per_device)
+        self._study.set_user_attr(self._name, self._per_device)
+
+
+class _Shown:
+    """How far a block of trials is, as its batches train."""
+
+    def __init__(self, study: optuna.Study, reporter: Reporter, unit: str):
+        self._study, self._reporter, self._unit = study, reporter, unit
+
+    def begin(self, num_trials: int, rungs: Sequence[int], halving: int) -> None:
+        self._before, self._num_trials = len(store.measured(self._study)), num_trials
+        lengths = [after - before for before, after in itertools.pairwise([0, *rungs])]
+        self._total = sum(num_trials / halving**k * length for k, length in enumerate(lengths))
+        self._done = 0.0  # of these steps
+
+    def batch(self, batch: list[_Entry], until: int) -> Callable[[float], None]:
+        values = [t.value for t in store.measured(self._study) if t.value is not None]
+        best = f"best {max(values):.2f} {self._unit}" if values else "no result yet"
+        steps = len(batch) * (until - (0 if batch[0].state is None else int(batch[0].state.step)))
+        before = self._done
+
+        def on_chunk(fraction):
+            self._done = before + fraction * steps
+            share = min(self._done / self._total, 1.0)  # where trials diverge, rungs are shorter than was foreseen
+            self._reporter.update(self._before + share * self._num_trials, best)
+
+        return on_chunk

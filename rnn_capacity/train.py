@@ -185,12 +185,30 @@ def train_trials(
     devices: Sequence[jax.Device],
     on_chunk: Callable[[float], None] = lambda fraction: None,
 ) -> Outcome:
-    """K trials at once over the devices, in chunks of steps; NumPy arrays [K].
+    """K trials at once over the devices, from beginning to end; NumPy arrays [K]."""
+    return advance(spec, hparams, keys, None, spec.train_steps, devices=devices, on_chunk=on_chunk)[0]
+
+
+def advance(
+    spec: Spec,
+    hparams: Hparams,
+    keys: Keys,
+    state: TrialState | None,
+    until: int,
+    *,
+    devices: Sequence[jax.Device],
+    on_chunk: Callable[[float], None] = lambda fraction: None,
+) -> tuple[Outcome, TrialState]:
+    """K trials at once over the devices, in chunks of steps, up to step `until`.
 
     Args:
         hparams: each a [K] array.
         keys: each a [K] array of keys.
-        on_chunk: called after every chunk with the fraction of the steps that is done.
+        state: where the trials stand, [K] each, all at one step; None: before the first.
+        on_chunk: called after every chunk with the fraction of the steps up to `until` that is done.
+
+    Returns:
+        What came out so far, NumPy arrays [K], and where the trials stand, on the devices, padded as they are.
     """
     network.check_cell(spec.cell, spec)
     if spec.block_size is None:
@@ -198,19 +216,22 @@ def train_trials(
     num_trials = len(keys.task)
     if missing := [name for name in HPARAM_NAMES if name not in hparams]:
         raise ValueError(f"hparams: {', '.join(missing)} not given; training reads {', '.join(HPARAM_NAMES)}")
-    hparams, keys = sharding.pad_trials((dict(hparams), keys), sharding.padded_count(num_trials, devices))
+    trials = (dict(hparams), keys, state)
+    hparams, keys, state = sharding.pad_trials(trials, sharding.padded_count(num_trials, devices))
     programs = _programs(spec, tuple(devices))
-    data, state = programs.begin(0, hparams, keys)
-    untrained = programs.evaluate(0, data, state.params)
-    done, chunk = 0, min(FIRST_CHUNK, spec.train_steps)
-    while done < spec.train_steps:
+    data, initial = programs.begin(0, hparams, keys)
+    untrained = programs.evaluate(0, data, initial.params)
+    state = initial if state is None else state
+    begun = done = int(np.asarray(state.step)[0])
+    chunk = min(FIRST_CHUNK, until)
+    while done < until:
         start = time.perf_counter()
-        until = min(done + chunk, spec.train_steps)
-        state = jax.block_until_ready(programs.chunk(np.int32(until), hparams, data, state))
-        if done:  # the first chunk's time is mostly compilation
+        target = min(done + chunk, until)
+        state = jax.block_until_ready(programs.chunk(np.int32(target), hparams, data, state))
+        if done > begun:  # the first chunk's time is mostly compilation
             seconds = time.perf_counter() - start
-            chunk = math.ceil(min(max(CHUNK_SECONDS / seconds, 0.25), 8.0) * (until - done))
-        done = until
-        on_chunk(done / spec.train_steps)
+            chunk = math.ceil(min(max(CHUNK_SECONDS / seconds, 0.25), 8.0) * (target - done))
+        done = target
+        on_chunk((done - begun) / (until - begun))
     outcomes = outcome(untrained, programs.evaluate(0, data, state.params), state)
-    return jax.tree.map(lambda a: np.asarray(a)[:num_trials], outcomes)
+    return jax.tree.map(lambda a: np.asarray(a)[:num_trials], outcomes), state

@@ -38,7 +38,7 @@ def trainer(monkeypatch):
 @pytest.fixture
 def no_training(monkeypatch):
     """The test fails if anything is trained."""
-    monkeypatch.setattr(train, "train_trials", lambda *_, **__: pytest.fail("a trial was trained"))
+    monkeypatch.setattr(train, "advance", lambda *_, **__: pytest.fail("a trial was trained"))
 
 
 def numbers(result):
@@ -163,11 +163,11 @@ def test_the_repeats_have_their_own_data_and_the_search_has_one_for_all(monkeypa
     keys = []
 
     class Keyed(FakeTrainer):
-        def __call__(self, spec, hparams, key, **kwargs):
+        def __call__(self, spec, hparams, key, *args, **kwargs):
             keys.extend(
                 (bytes(jax.random.key_data(t)), bytes(jax.random.key_data(n))) for t, n in zip(*key, strict=True)
             )
-            return super().__call__(spec, hparams, key, **kwargs)
+            return super().__call__(spec, hparams, key, *args, **kwargs)
 
     Keyed().install(monkeypatch)
     measure("irnn", num_trials=4, num_repeats=3)

@@ -30,7 +30,7 @@ def trainer(monkeypatch):
 @pytest.fixture
 def no_training(monkeypatch):
     """The test fails if anything is trained."""
-    monkeypatch.setattr(train, "train_trials", lambda *_, **__: pytest.fail("a trial was trained"))
+    monkeypatch.setattr(train, "advance", lambda *_, **__: pytest.fail("a trial was trained"))
 
 
 def config(workdir=None, **fields):

@@ -35,7 +35,7 @@ FRAGILE = Cell("fragile", _init, lambda params: params["h_0"], _apply)
 
 
 class FakeTrainer:
-    """Stands in for `train.train_trials`: what a trial gives is a number made from its spec, hparams and key.
+    """Stands in for `train.advance`: what a trial gives is a number made from its spec, hparams and key.
 
     `trained` holds all the trials that it was given, in order, so that a trial given twice is seen; `batches` how many
     it was given at a time.
@@ -45,7 +45,7 @@ class FakeTrainer:
         self.trained, self.batches = [], []
         self._infeasible = infeasible
 
-    def __call__(self, spec, hparams, keys, *, devices, on_chunk=lambda fraction: None):
+    def __call__(self, spec, hparams, keys, state, until, *, devices, on_chunk=lambda fraction: None):
         outcomes = []
         bits_of_keys = zip(*(np.asarray(jax.random.key_data(k)).tolist() for k in keys), strict=True)
         for k, key in enumerate(bits_of_keys):
@@ -60,10 +60,15 @@ class FakeTrainer:
         self.batches.append(len(outcomes))
         for fraction in (0.5, 1.0):
             on_chunk(fraction)
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *outcomes)
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *outcomes), self._state(len(outcomes), until)
+
+    @staticmethod
+    def _state(count, until):
+        nothing = np.zeros(count)
+        return train.TrialState(np.full(count, until), nothing, nothing, np.ones(count, bool))
 
     def install(self, monkeypatch):
-        monkeypatch.setattr(train, "train_trials", self)
+        monkeypatch.setattr(train, "advance", self)
         return self
 
 
