@@ -94,7 +94,7 @@ def _build(shape: Any, dtype: Any, order: str, data: Any) -> np.ndarray:
     data = data.encode("latin1") if isinstance(data, str) else data  # a Python 2 string
     if not isinstance(data, bytes | bytearray) or len(data) != dtype.itemsize * math.prod(shape):
         raise pickle.UnpicklingError("it has an array whose size is not that of its data")
-    return np.ndarray(shape, dtype, data, order=order)
+    return np.ndarray(shape, dtype, bytes(data), order=order)  # a copy, for a stream can change a bytearray later
 
 
 def _reconstruct(subtype, shape, typecode):

@@ -245,6 +245,16 @@ def test_a_name_that_is_admitted_can_do_no_harm(tmp_path, kind):
     assert found["hparams"][0] == authors_table.LSTM["hparams"]
 
 
+def test_data_that_a_stream_changes_later_is_not_the_arrays(tmp_path):
+    """NumPy would go on looking where a bytearray was before it grew."""
+    protocol_5 = b"\x80\x05\x96" + struct.pack("<Q", 8) + b"\x00" * 8 + b"q\x01"  # a bytearray, kept
+    array = b"cnumpy._core.numeric\n_frombuffer\n(h\x01" + F8 + b"(I1\ntS'C'\ntRq\x02"
+    grown = b"h\x01(" + b"K\xff" * 4096 + b"e00h\x02."
+    (found,) = load(tmp_path, protocol_5 + array + grown)
+    assert found.tolist() == [0.0]
+    assert type(found.base) is bytes
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_file_cut_off_anywhere_is_refused(tmp_path, protocol):
     stream = pickle.dumps(TABLE[:1], protocol)
