@@ -27,7 +27,8 @@ setup(
         "tinygp>=0.3.1",
     ],
     extras_require={
-        "test": ["flax>=0.12", "pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.12"],
+        "parquet": ["pyarrow>=18.0"],
+        "test": ["flax>=0.12", "pyarrow>=18.0", "pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.12"],
         "cuda": ["jax[cuda12]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
     },

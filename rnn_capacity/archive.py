@@ -1,0 +1,68 @@
+"""Trials read back from a storage that is there: nothing is made, and nothing measured again."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from rnn_capacity import store
+
+
+def open_existing(storage: str | os.PathLike | optuna.storages.BaseStorage) -> optuna.storages.BaseStorage:
+    """As `store.open_storage`, where that would make a new one: a folder without a study, or an SQLite file.
+
+    Raises:
+        ValueError: there is no study, or the database does not answer.
+    """
+    if isinstance(storage, str | os.PathLike):
+        url = str(storage)
+        if "://" not in url:
+            url = f"sqlite:///{pathlib.Path(url).expanduser() / store.DATABASE}"  # by URL, also where one may only read
+        sqlite = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]*).*", url)
+        if sqlite is not None and not os.path.isfile(sqlite[1]):
+            must = f"it must be a folder with a {store.DATABASE}, or the URL of a database that is there"
+            raise ValueError(f"storage: {str(storage)!r} given; {must}")
+        storage = url
+    return store.open_storage(storage)
+
+
+def studies(storage: str | os.PathLike | optuna.storages.BaseStorage) -> list[optuna.Study]:
+    """Every study of a storage that is there, the repeats of a best trial included, by name.
+
+    Raises:
+        ValueError: the storage is not there, or holds none.
+    """
+    opened = open_existing(storage)
+    names = sorted(optuna.get_all_study_names(opened))
+    if not names:
+        raise ValueError("storage: one without a study given; it must hold one")
+    return [optuna.load_study(study_name=name, storage=opened) for name in names]
+
+
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """All trials but those that still run or wait."""
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+
+
+def hparams(study: optuna.Study, trial: FrozenTrial) -> dict[str, float | str]:
+    """What a trial ran with: what was proposed to it, and what its study's plan fixes.
+
+    A tuned hparam that was not proposed, having no effect in this trial, is not there.
+    """
+    plan = study.user_attrs.get(store.PLAN, {})
+    described = {n.removeprefix("hparams."): text for n, text in plan.items() if n.startswith("hparams.")}
+    fixed = {n: _value(text) for n, text in described.items() if not text.startswith(("Range(", "Choice("))}
+    return fixed | trial.params
+
+
+def _value(text: str) -> Any:
+    """A plan says what is fixed as a string."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
