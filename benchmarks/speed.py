@@ -29,7 +29,8 @@ import optax
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from rnn_capacity import measure, sharding, train
+from rnn_capacity import sharding, train
+from rnn_capacity.plan import plan_capacity
 from rnn_capacity.search import space as spaces
 
 NUM_PARAMS, UNROLL, NUM_EXAMPLES = 1000, 5, 512
@@ -97,7 +98,7 @@ def train_baseline(cell, params, x_tbi, labels_b, num_steps):
 def make_plan(cell, depth=1, mappings_per_param=1.0):
     """A capacity study as `measure_capacity` would run it."""
     hparams = {"learning_rate": LEARNING_RATE, "squared_gradient_decay": DECAY, "gradient_clip": CLIP}
-    return measure.plan_capacity(
+    return plan_capacity(
         cell,
         num_params=NUM_PARAMS,
         depth=depth,
@@ -108,6 +109,7 @@ def make_plan(cell, depth=1, mappings_per_param=1.0):
         space="quick",
         hparams=hparams | {"mappings_per_param": mappings_per_param},
         sampler="random",
+        halving=None,
         seed=0,
         precision="highest",
     )
@@ -116,7 +118,7 @@ def make_plan(cell, depth=1, mappings_per_param=1.0):
 def make_trials(plan, num_trials):
     """What `train_trials` makes of trials in the middle of the plan's search space: spec, hparams [K], keys [K]."""
     middle = spaces.from_unit(plan.space, np.full(len(spaces.distributions(plan.space)), 0.5))
-    trials = [plan.search_trial(number, {**plan.space, **middle}) for number in range(num_trials)]
+    trials = [plan.trial(number, spaces.complete(plan.space, middle)) for number in range(num_trials)]
     spec = dataclasses.replace(trials[0].spec, block_size=sharding.default_block_size(jax.devices()))
     hparams = {name: np.array([t.hparams[name] for t in trials], np.float32) for name in trials[0].hparams}
     return spec, hparams, jax.tree.map(lambda *k: jnp.stack(k), *(t.keys for t in trials))

@@ -11,7 +11,7 @@ from ml_collections import config_flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # where experiments/ is
 
-from rnn_capacity import sweep
+from rnn_capacity import database, study, sweep
 from rnn_capacity.search.space import PAPER
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -30,7 +30,7 @@ def main(argv):
         config["workdir"] = _WORKDIR.value
     try:
         sweep.run(config)
-    except ValueError as error:  # bad input is told in a line
+    except (ValueError, OSError, database.StorageLostError, study.OutOfMemoryError) as error:  # told in a line
         sys.exit(f"error: {error}")
 
 

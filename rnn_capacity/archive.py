@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
 
 from rnn_capacity import store
+from rnn_capacity.plan import HPARAM
+from rnn_capacity.search import space as spaces
+from rnn_capacity.types import check_choice
 
 
 def open_existing(storage: str | os.PathLike | optuna.storages.BaseStorage) -> optuna.storages.BaseStorage:
@@ -29,6 +31,16 @@ def open_existing(storage: str | os.PathLike | optuna.storages.BaseStorage) -> o
             raise ValueError(f"storage: {str(storage)!r} given; {must}")
         storage = url
     return store.open_storage(storage)
+
+
+def load_study(storage: str | os.PathLike | optuna.storages.BaseStorage, name: str) -> optuna.Study:
+    """A study of a storage that is there.
+
+    Raises:
+        ValueError: the storage or the study is not there.
+    """
+    found = {study.study_name: study for study in studies(storage)}
+    return found[check_choice("study_name", name, tuple(found))]
 
 
 def studies(storage: str | os.PathLike | optuna.storages.BaseStorage) -> list[optuna.Study]:
@@ -55,14 +67,6 @@ def hparams(study: optuna.Study, trial: FrozenTrial) -> dict[str, float | str]:
     A tuned hparam that was not proposed, having no effect in this trial, is not there.
     """
     plan = study.user_attrs.get(store.PLAN, {})
-    described = {n.removeprefix("hparams."): text for n, text in plan.items() if n.startswith("hparams.")}
-    fixed = {n: _value(text) for n, text in described.items() if not text.startswith(("Range(", "Choice("))}
-    return fixed | trial.params
-
-
-def _value(text: str) -> Any:
-    """A plan says what is fixed as a string."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    dimensions = {n.removeprefix(HPARAM): spaces.from_json(d) for n, d in plan.items() if n.startswith(HPARAM)}
+    fixed = {name: value for name, value in dimensions.items() if name not in spaces.tuned(dimensions)}
+    return spaces.holding(dimensions, fixed | trial.params)

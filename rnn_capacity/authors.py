@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -52,9 +51,7 @@ GATES = {("lstm", "f"): "g"}  # the others are called alike, as far as their tab
 NO_GATES = ("readout", "in")  # layers of ours that are not the cell's
 VALUES = {"sgd": "SGD", "momentum": "Momentum", "rmsprop": "RMSProp", "adam": "Adam", "constant": "delta"}
 
-# How the name of a search begins, and their task. What follows the name of a search is of its repeats.
-TASK_TYPES = {"capacity": "per_cap"}
-_SEARCH = re.compile(rf"({'|'.join(TASK_TYPES)}) .* params=(\d+) T=\d+")
+TASK_TYPES = {"memorization": "per_cap"}
 
 
 def their_hparams(cell: str, hparams: Mapping[str, float | str]) -> dict[str, float | str]:
@@ -76,25 +73,24 @@ def rows(studies: Iterable[optuna.Study]) -> pd.DataFrame:
     """Our measured trials as rows of the authors' table, FIELDS as columns, hparams as dicts.
 
     Searches only: a repeat of the best trial is no row of theirs. Memorization has one set of data, so its three losses
-    are one. The budget is read from the study's name, which alone has it; T and the number of inputs have no field.
+    are one. T and the number of inputs have no field.
     """
     found = []
     for study in studies:
-        search = _SEARCH.fullmatch(study.study_name)
-        if search is None:
+        plan = study.user_attrs.get(store.PLAN)
+        if plan is None or plan["again"] is not None:
             continue
-        plan = study.user_attrs[store.PLAN]
         for trial in store.measured(study):
             hparams = archive.hparams(study, trial) | {"train_steps": plan["train_steps"]}
             loss = trial.user_attrs[store.OUTCOME]["loss"]
             found.append(
                 {
                     "architecture": plan["cell"],
-                    "task_type": TASK_TYPES[search[1]],
+                    "task_type": TASK_TYPES[plan["task"]],
                     "hparams": their_hparams(plan["cell"], hparams),
                     "n_layers": plan["depth"],
                     "hyper_iter": trial.number,
-                    "max_params": int(search[2]),
+                    "max_params": plan["max_params"],
                     "num_params": plan["num_params"],
                     **dict.fromkeys(LOSSES, math.nan if loss is None else loss),
                 }

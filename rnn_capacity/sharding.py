@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import pathlib
+import platform
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +21,7 @@ AXIS = "trial"
 # on an accelerator side by side, and more of them fill it.
 TRIALS_PER_DEVICE = {"cpu": 1, "gpu": 256, "tpu": 256}
 IN_TURN = {"cpu"}  # where a device's trials run one after the other: each then stays in the cache
+KEPT_SECONDS = 0.3  # programs that took longer to compile are kept
 BLOCK_SIZE = {"cpu": 512}  # examples whose activations stay in a core's cache; elsewhere all at once
 
 
@@ -31,6 +35,23 @@ def use_all_cores() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with contextlib.suppress(RuntimeError):  # JAX is up
         jax.config.update("jax_num_cpu_devices", cores)
+
+
+def keep_compiled() -> None:
+    """Keeps compiled programs on disk, for later runs, in the user's cache; unless JAX has been told where, or not to.
+
+    A CPU's programs are for the instructions that it has, so each kind of CPU has its own folder.
+    """
+    if jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache:
+        return
+    cpu = platform.machine()
+    with contextlib.suppress(OSError, StopIteration):
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        cpu += next(line for line in lines if line.startswith(("flags", "Features")))
+    kind = hashlib.sha256(cpu.encode()).hexdigest()[:12]
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rnn_capacity" / kind
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", KEPT_SECONDS)
 
 
 def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:

@@ -17,7 +17,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from rnn_capacity import store, train
+from rnn_capacity import sharding, store, train
 from rnn_capacity.lease import Lease
 from rnn_capacity.progress import Reporter
 from rnn_capacity.search.space import Space
@@ -96,13 +96,23 @@ def run(
                     continue
                 block = [_Entry(p, make_trial(p.number, values)) for p, values in proposals]
                 for entry, steps in _trained(block, halving, width, _Shown(study, reporter, unit), describe):
-                    kept, value = describe(entry.trial, entry.outcome, entry.seconds)
-                    stopped = kept["feasible"] and steps < entry.trial.spec.train_steps
-                    store.tell(study, entry.proposal, kept | {"steps": steps, "stopped_early": stopped}, value)
+                    store.tell(study, entry.proposal, *_kept(entry, steps, describe))
                     lease.release(entry.proposal)
     finally:
         reporter.stop()
     return store.measured(study)[:num_trials]
+
+
+def train_alone(trial: Trial, steps: int, describe) -> dict[str, Any]:
+    """What a trial gives, trained for so many steps, as a study would keep it."""
+    (entry,) = _train([_Entry(None, trial)], steps, sharding.choose_devices(1), lambda fraction: None)
+    return _kept(entry, steps, describe)[0]
+
+
+def _kept(entry: _Entry, steps: int, describe) -> tuple[dict[str, Any], float | None]:
+    kept, value = describe(entry.trial, entry.outcome, entry.seconds)
+    stopped = kept["feasible"] and steps < entry.trial.spec.train_steps
+    return kept | {"steps": steps, "stopped_early": stopped}, value
 
 
 def _proposals(study, space, lease, num_trials, at_once) -> list[tuple[optuna.Trial, dict[str, Any]]]:

@@ -12,7 +12,9 @@ from rich.console import Console
 
 from rnn_capacity import sharding, store
 from rnn_capacity.cells import CELLS, Cell
-from rnn_capacity.measure import CapacityPlan, check_run, measure_capacity, plan_capacity
+from rnn_capacity.database import hide_password
+from rnn_capacity.measure import check_run, measure_capacity
+from rnn_capacity.plan import CapacityPlan, plan_capacity
 from rnn_capacity.progress import reporter
 from rnn_capacity.report import plots, tables
 from rnn_capacity.tasks import TASKS
@@ -32,16 +34,18 @@ FIELDS: Mapping[str, str] = {
     "batch_size": "mappings a step; None: all of them",
     "space": "search space: quick, or paper (the whole of its appendix A)",
     "hparams": "hparams fixed to a value or narrowed to (low, high), by family; in a config file also by name",
-    "sampler": "quasi-random or random",
+    "sampler": "gp (the paper's bandit), quasi-random or random",
+    "halving": "stop losers early, one in so many stays at each rung; None: all trials run to the end, as in the paper",
     "seed": "of the data, the initial weights and the search",
     "precision": "of matrix products: default, high, highest (full float32)",
     "devices": "how many to use; None: all. On a CPU every core is one",
     "trials_per_device": "trials a device is given at a time; None: what suits the backend",
     "workdir": "folder of the study, the tables and the figure",
+    "storage": "database URL of the study, for many workers; None: SQLite in the workdir",
     "per_cell": "cell -> fields that differ for it",
 }
 GRID = {"cell": "cell", "depths": "depth", "num_params": "num_params", "unroll": "unroll"}
-NOT_OF_A_MEASUREMENT = ("task", "workdir", "per_cell")
+NOT_OF_A_MEASUREMENT = ("task", "workdir", "storage", "per_cell")
 
 
 def defaults() -> dict[str, Any]:
@@ -49,7 +53,7 @@ def defaults() -> dict[str, Any]:
     of_call = inspect.signature(measure_capacity).parameters
     values = {field: of_call[GRID.get(field, field)].default for field in FIELDS if field not in NOT_OF_A_MEASUREMENT}
     values |= {field: (values[field],) for field in GRID}
-    return values | {"hparams": {}, "task": "memorization", "workdir": "results", "per_cell": {}}
+    return values | {"hparams": {}, "task": "memorization", "workdir": "results", "storage": None, "per_cell": {}}
 
 
 def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -105,7 +109,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
     console = console or Console()
     grid = points(config)
     workdir = store.check_workdir(config.get("workdir", defaults()["workdir"]))
-    storage = store.open_storage(workdir)
+    storage = store.open_storage(config.get("storage") or workdir)
     for plan in map(_plan, grid):
         store.check_plan(storage, plan.name, plan.describe())
     show = functools.partial(console.print, soft_wrap=True, highlight=False)
@@ -118,7 +122,8 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
     results = store.results(storage)
     if len(grid) > 1 or len(results) > 1:
         show(f"\nAll of {workdir}:\n{tables.text(results)}", style="bold")
-    show(f"\n{tables.CAPTION}\n\nWritten: {', '.join(map(str, [workdir / store.DATABASE, *write(storage, workdir)]))}")
+    kept = hide_password(config.get("storage") or workdir / store.DATABASE)
+    show(f"\n{tables.CAPTION}\n\nWritten: {', '.join(map(str, [kept, *write(storage, workdir)]))}")
     return results
 
 

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from tiny import FRAGILE, TINY, FakeTrainer, without_seconds
 
 from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity, train
-from rnn_capacity.measure import find_cell, plan_capacity
+from rnn_capacity.plan import find_cell, plan_capacity
 
 mpl.use("Agg")
 
@@ -381,7 +381,7 @@ def plan_of(cell="rnn", **options):
         "batch_size": None,
         "space": "quick",
     }
-    of_plan |= {"hparams": TINY["hparams"], "sampler": "quasi-random", "seed": 0, "precision": "highest"}
+    of_plan |= {"hparams": TINY["hparams"], "sampler": "gp", "halving": None, "seed": 0, "precision": "highest"}
     return plan_capacity(cell, **(of_plan | options))
 
 

@@ -45,6 +45,7 @@ def make_result(cell="rnn", depth=1, num_params=981, bits_per_param=3.25, **fiel
         "unroll": 5,
         "bits": bits_per_param * num_params,
         "bits_per_param": bits_per_param,
+        "still_improving": feasible,
         "interval": [bits_per_param - 0.25, bits_per_param + 0.125],
         "repeats": [3.125, 3.25] if feasible else [],
         "chance_bits_per_param": 0.0625,
@@ -53,8 +54,10 @@ def make_result(cell="rnn", depth=1, num_params=981, bits_per_param=3.25, **fiel
         "best_hparams": {"learning_rate": 0.03, "optimizer": "adam"} if feasible else {},
         "num_trials": 2,
         "num_infeasible": 1,
+        "num_stopped_early": 0,
         "num_infeasible_repeats": 0,
         "train_steps": 100,
+        "total_steps": 200,
         "seconds": 12.4,
         "trials": trials,
     }
@@ -101,6 +104,7 @@ def test_a_row_says_what_was_measured():
         "21",
         "3188",
         "3.25",
+        "yes",
         "3.00 to 3.38",
         "0.062",
         "0.969",
@@ -113,7 +117,7 @@ def test_a_row_says_what_was_measured():
 
 
 def test_a_result_without_numbers_is_shown_as_such():
-    assert re.split(" {2,}", tables.line(NOTHING).strip())[5:10] == ["nan", "nan", "-", "0.062", "nan"]
+    assert re.split(" {2,}", tables.line(NOTHING).strip())[5:10] == ["nan", "nan", "no", "-", "0.062"]
 
 
 def test_a_users_cell_has_a_row_and_no_number_of_the_paper():

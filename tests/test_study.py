@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from tiny import FakeTrainer
 
 from rnn_capacity import store, study
-from rnn_capacity.measure import plan_capacity
+from rnn_capacity.plan import plan_capacity
 from rnn_capacity.progress import Silent
 from rnn_capacity.search import SAMPLERS
 
@@ -39,6 +39,7 @@ STUDY = {
         "learning_rate": (0.01, 0.1),
     },
     "sampler": "quasi-random",
+    "halving": None,
     "seed": 0,
     "precision": "highest",
 }
@@ -76,7 +77,7 @@ def run(storage, num_trials, *, reporter=None, num_devices=1, trials_per_device=
     return study.run(
         searched,
         plan.space,
-        plan.search_trial,
+        plan.trial,
         plan.outcome,
         num_trials=num_trials,
         devices=jax.devices()[:num_devices],

@@ -15,7 +15,7 @@ from rich.console import Console
 from tiny import TINY, FakeTrainer
 
 from rnn_capacity import CELLS, measure_capacity, sweep, train
-from rnn_capacity.measure import plan_capacity
+from rnn_capacity.plan import plan_capacity
 from rnn_capacity.report import tables
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -112,7 +112,7 @@ BAD = [
     ("seed", "-1", {"per_cell": {"+rnn": {"seed": -1}}}),
     ("hparams", "'recurrent_scale'", {"cell": "rnn,irnn", "hparams": TINY["hparams"] | {"recurrent_scale": 1.0}}),
     ("hparams.learning_rate", "-1", {"hparams": {"learning_rate": -1}}),
-    ("sampler", "'gp'", {"sampler": "gp"}),
+    ("sampler", "'vizier'", {"sampler": "vizier"}),
     ("precision", "'low'", {"precision": "low"}),
 ]
 
@@ -256,7 +256,7 @@ CONFIGS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if pa
 def test_every_field_is_documented_and_every_argument_of_measure_capacity_is_a_field():
     assert all(text.strip() and "\n" not in text for text in sweep.FIELDS.values())
     arguments = set(inspect.signature(measure_capacity).parameters) - {"storage", "progress"}
-    assert set(sweep.FIELDS) == (arguments - {"depth"}) | {"depths", "task", "workdir", "per_cell"}
+    assert set(sweep.FIELDS) == (arguments - {"depth"}) | {"depths", "task", "workdir", "storage", "per_cell"}
     assert set(sweep.GRID.values()) <= set(inspect.signature(plan_capacity).parameters)
     issue = "cell task depths num_params unroll num_inputs num_trials train_steps batch_size sampler seed precision"
     assert {*issue.split(), "trials_per_device", "workdir"} <= set(sweep.FIELDS)

@@ -21,6 +21,7 @@ COLUMNS = {
     "units": lambda r: f"{r['num_units']}",
     "bits": lambda r: f"{r['bits']:.0f}",
     "bits/param": lambda r: f"{r['bits_per_param']:.2f}",
+    "rising": lambda r: "yes" if r.get("still_improving") else "no",
     "again, 95 %": lambda r: _interval(r),
     "chance": lambda r: f"{r['chance_bits_per_param']:.3f}",
     "accuracy": lambda r: f"{r['accuracy']:.3f}",
@@ -30,8 +31,9 @@ COLUMNS = {
     "paper": lambda r: published.CAPACITY.get(r["cell"], "-"),
 }
 CAPTION = (
-    "bits/param: best of the trials. again: its hparams again on fresh data and weights, 95 % interval of the mean. "
-    "chance: the same selection, untrained. infeasible: diverged, + again. paper: best of 1000+ tuned trials."
+    "bits/param: best of the trials. rising: the last quarter of them raised it by over 1 %, so more would find more. "
+    "again: its hparams again on fresh data and weights, 95 % interval of the mean. chance: the same selection, "
+    "untrained. infeasible: diverged, + again. paper: best of 1000+ tuned trials."
 )
 
 

@@ -285,7 +285,7 @@ def holding(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for name, value in values.items():
         needed = condition(space, name)
-        if needed is None or values[needed[0]] in needed[1]:
+        if needed is None or values.get(needed[0]) in needed[1]:
             found[name] = value
     return found
 
@@ -351,6 +351,20 @@ def to_unit(space: Space, values: Mapping[str, Any]) -> list[float]:
         else:
             point.append((values[name] - d.low) / (d.high - d.low))
     return point
+
+
+def to_json(dimension: Dimension) -> Any:
+    """A dimension as plain JSON: a number or a name that is fixed, {low, high, log}, or a list of names."""
+    if isinstance(dimension, Range):
+        return dataclasses.asdict(dimension)
+    return list(dimension.options) if isinstance(dimension, Choice) else dimension
+
+
+def from_json(value: Any) -> Dimension:
+    """The inverse."""
+    if isinstance(value, Mapping):
+        return Range(**value)
+    return Choice(tuple(value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 def largest(dimension: Dimension) -> float:
