@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,13 +63,14 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
     if "://" not in url:
         folder = check_workdir(storage, "storage")
         url = f"sqlite:///{folder / DATABASE}"
-    for attempt in range(3):
+    for attempt in range(10):
         try:
             return Database(url)
         except Exception as error:
-            reason = first_line(error.__cause__ or error)
-            if "already exists" in reason and attempt < 2:  # another worker makes its tables at this moment
+            if "already exists" in f"{error} {error.__cause__}" and attempt < 9:  # another worker makes its tables now
+                time.sleep(0.1)
                 continue
+            reason = first_line(error.__cause__ or error)
             if isinstance(error, ImportError) and url.startswith("postgresql"):
                 reason += "; pip install '.[postgres]' brings what PostgreSQL needs"
             given = hide_password(url)

@@ -104,9 +104,7 @@ def test_what_a_trial_needs_to_be_run_again_is_there(measured, tmp_path):
 def test_hparams_that_a_trial_was_not_given_are_null(tmp_path):
     storage = store.open_storage(None)
     study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
-    study.set_user_attr(
-        "plan", {"hparams.momentum_logit": {"low": 1.0, "high": 7.0, "log": False}, "hparams.l2": 1e-7}
-    )
+    study.set_user_attr("plan", {"hparams.momentum_logit": {"low": 1.0, "high": 7.0, "log": False}, "hparams.l2": 1e-7})
     uniform = optuna.distributions.FloatDistribution(1.0, 7.0)
     for params in ({"momentum_logit": 2.5}, {}):
         trial = optuna.trial.create_trial(

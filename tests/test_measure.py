@@ -15,7 +15,8 @@ import pytest
 from matplotlib.axes import Axes
 from tiny import FRAGILE, TINY, FakeTrainer, without_seconds
 
-from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity, train
+from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity, store, train
+from rnn_capacity.measure import still_improving, train_again
 from rnn_capacity.plan import find_cell, plan_capacity
 
 mpl.use("Agg")
@@ -112,6 +113,61 @@ def test_without_repeats_there_is_no_interval():
     assert found.repeats == ()
     assert all(math.isnan(end) for end in (*found.interval, found.mean_bits_per_param))
     assert found.bits_per_param > 0.1
+
+
+# --- What is kept of a trial, and of a search -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1.0, 2.0, 3.0, 2.0], False),
+        ([1.0, 2.0, 2.0, 3.0], True),
+        ([1.0, 2.0, 2.0, 2.01], False),  # not by more than a hundredth
+        ([None, None, None, 0.5], True),
+        ([0.5, None, None, None], False),
+        ([1.0, 1.0, 1.0, 1.5, 1.0], False),  # of five the last quarter is one
+        ([None], False),
+        ([], False),
+    ],
+)
+def test_a_search_is_still_improving_where_its_last_quarter_raised_the_best(values, expected):
+    assert still_improving(values) is expected
+
+
+def test_a_kept_trial_is_trained_again_to_the_same_from_what_is_kept_alone(tmp_path):
+    result = measure(storage=tmp_path)
+    for name in optuna.get_all_study_names(store.open_storage(tmp_path)):
+        before, again = train_again(tmp_path, name, 1)
+        assert before.pop("seconds") > 0 < again.pop("seconds")
+        assert before == again
+    assert before["bits_per_param"] in result.repeats or before["bits_per_param"] in set(
+        result.trials["bits_per_param"]
+    )
+
+
+def test_to_train_again_what_is_not_there_or_with_another_cell_is_refused(tmp_path, trainer):
+    measure(FRAGILE, storage=tmp_path)
+    (name, *_) = optuna.get_all_study_names(store.open_storage(tmp_path))
+    for args, field in (
+        ((name, 99, FRAGILE), "number"),
+        (("none", 0), "study_name"),
+        ((name, 0, CELLS["gru"]), "cell"),
+    ):
+        with pytest.raises(ValueError, match=rf"^{field}: "):
+            train_again(tmp_path, *args)
+    with pytest.raises(ValueError, match=r"^storage: "):
+        train_again(tmp_path / "nothing", name, 0)
+    before, again = train_again(tmp_path, name, 0, FRAGILE)
+    assert before["bits_per_param"] == again["bits_per_param"]
+
+
+def test_the_steps_of_a_search_are_told_and_halving_saves_some(trainer):
+    whole = measure("irnn", num_trials=8)
+    raced = measure("irnn", num_trials=8, halving=2)
+    assert (whole.total_steps, whole.num_stopped_early) == (8 * whole.train_steps, 0)
+    assert raced.num_stopped_early == 6
+    assert raced.total_steps == raced.trials["steps"].sum() < whole.total_steps / 2 + whole.train_steps
 
 
 # --- The same every time ----------------------------------------------------------------------------------------------

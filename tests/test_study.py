@@ -1,6 +1,7 @@
 """Studies: every trial once, whatever stops the run, and the same trials and values as if nothing had."""
 
 import contextlib
+import functools
 import itertools
 import os
 import pathlib
@@ -9,8 +10,10 @@ import sqlite3
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 import jax
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -85,6 +88,7 @@ def run(storage, num_trials, *, reporter=None, num_devices=1, trials_per_device=
         reporter=reporter or Silent(),
         what="a study",
         unit="bits",
+        halving=plan.halving,
     )
 
 
@@ -247,6 +251,75 @@ def test_another_point_of_the_grid_is_another_study(trainer, changed):
     assert len(trainer.trained) == len(set(trainer.trained)) == 4
     assert len(optuna.get_all_study_summaries(storage)) == 2
     assert contents(run(storage, 2)) == expected
+
+
+@pytest.mark.parametrize("updates", [3, 13, 21, 30])
+def test_the_bandit_goes_on_with_the_proposals_that_it_would_have_had(trainer, monkeypatch, updates):
+    """It proposes by what was told: where blocks began must be where they would have begun, and its fits be kept."""
+    monkeypatch.setitem(SAMPLERS, "gp", functools.partial(SAMPLERS["gp"], num_startup=4))
+    monkeypatch.setattr(study, "ASK_AT_ONCE", 4)
+    expected = contents(run(in_memory(), 14, sampler="gp"))
+    assert expected != contents(run(in_memory(), 14, sampler="quasi-random"))
+    storage = in_memory()
+    with contextlib.suppress(Stopped):
+        run(storage, 14, reporter=StopsAfter(updates), sampler="gp")
+    assert contents(run(storage, 14, sampler="gp")) == expected
+
+
+# --- Successive halving -----------------------------------------------------------------------------------------------
+
+
+class Racing(FakeTrainer):
+    """Training whose outcome after any number of steps is the trial's learning rate; 0.09 and above diverge at once."""
+
+    def __call__(self, spec, hparams, keys, state, until, **kwargs):
+        outcomes, after = super().__call__(spec, hparams, keys, state, until, **kwargs)
+        rates = np.array(hparams["learning_rate"], np.float32)
+        before = np.zeros(len(rates), int) if state is None else state.step
+        assert (before == before[0]).all()
+        self.steps += [until - int(b) for b in before]
+        score = outcomes.score | {"bits": rates * spec.max_mappings}
+        return outcomes._replace(score=score, feasible=rates < 0.09), after
+
+    steps: ClassVar[list] = []
+
+
+def test_of_each_block_losers_stop_at_a_rung_and_the_best_are_trained_to_the_end(monkeypatch):
+    trainer = Racing().install(monkeypatch)
+    trainer.steps = []
+    trials = run(in_memory(), 32, halving=2, train_steps=16)
+    for block in (trials[:16], trials[16:]):
+        feasible = [t for t in block if t.params["learning_rate"] < 0.09]
+        ranked = sorted(feasible, key=lambda t: -t.params["learning_rate"])
+        second = -(-len(ranked) // 2)
+        third = -(-second // 2)
+        steps = [t.user_attrs[store.OUTCOME]["steps"] for t in ranked]
+        assert steps == [16] * third + [8] * (second - third) + [4] * (len(ranked) - second)
+        assert [t.state.name for t in ranked] == ["COMPLETE"] * third + ["PRUNED"] * (len(ranked) - third)
+        assert all(t.user_attrs[store.OUTCOME]["stopped_early"] == (t.state.name == "PRUNED") for t in ranked)
+        assert {t.state.name for t in block if t not in feasible} == {"FAIL"}
+        assert len(feasible) < 16
+    assert sum(trainer.steps) == sum(t.user_attrs[store.OUTCOME]["steps"] for t in trials)  # none is trained twice
+
+
+def test_what_is_trained_in_rungs_ends_as_what_is_trained_at_once():
+    """On real training: a survivor's outcome is what it would have been had nothing been stopped."""
+    fields = {"hparams": STUDY["hparams"] | {"optimizer": "adam"}, "train_steps": 12}
+    whole = {t.number: t for t in run(in_memory(), 6, **fields)}
+    raced = run(in_memory(), 6, halving=2, num_devices=2, **fields)
+    outcome = lambda trial: {k: v for k, v in trial.user_attrs[store.OUTCOME].items() if k != "seconds"}
+    survivors = [t for t in raced if t.state.name == "COMPLETE"]
+    assert 0 < len(survivors) < 6
+    for trial in survivors:
+        assert outcome(trial) == outcome(whole[trial.number])
+
+
+def test_a_race_that_is_stopped_ends_as_if_it_had_not_been(trainer):
+    expected = contents(run(in_memory(), 20, halving=3))
+    storage = in_memory()
+    with contextlib.suppress(Stopped):
+        run(storage, 20, halving=3, reporter=StopsAfter(5))
+    assert contents(run(storage, 20, halving=3)) == expected
 
 
 def test_an_infeasible_trial_is_kept_as_failed_counted_and_not_repeated(monkeypatch):

@@ -1,0 +1,376 @@
+"""Workers side by side on one study, workers that die, databases that go away: every trial once, and none is lost."""
+
+import contextlib
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import jax
+import optuna
+import postgres
+import pytest
+import sqlalchemy
+import sqlalchemy.event
+import sqlalchemy.exc
+from optuna.trial import TrialState
+from test_study import STUDY, contents
+from tiny import FakeTrainer
+
+from rnn_capacity import database, lease, store, study
+from rnn_capacity.plan import plan_capacity
+from rnn_capacity.progress import Silent
+from rnn_capacity.search import SAMPLERS
+
+ROOT = pathlib.Path(__file__).parents[1]
+# A worker: fake training that takes a moment, and at its end the trials that it trained, by their learning rates.
+WORKER = """
+import json, sys, time
+import tiny, test_workers
+from rnn_capacity import train
+
+class Slow(tiny.FakeTrainer):
+    def __call__(self, *args, **kwargs):
+        time.sleep(0.05)
+        return super().__call__(*args, **kwargs)
+
+train.advance = trainer = Slow()
+url, num_trials, out = sys.argv[1:]
+test_workers.run(url, int(num_trials))
+with open(out, "w") as file:
+    json.dump([dict(hparams)["learning_rate"] for _, hparams, _ in trainer.trained], file)
+"""
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "JAX_PLATFORMS": "cpu"}
+
+
+def open_study(url, **fields):
+    plan = plan_capacity(**(STUDY | fields))
+    sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
+    return plan, store.open_study(store.open_storage(url), plan.name, plan.describe(), sampler)
+
+
+def run(url, num_trials, reporter=None, **fields):
+    plan, opened = open_study(url, **fields)
+    return study.run(
+        opened,
+        plan.space,
+        plan.trial,
+        plan.outcome,
+        num_trials=num_trials,
+        devices=jax.devices()[:1],
+        trials_per_device=2,
+        reporter=reporter or Silent(),
+        what="",
+        unit="",
+    )
+
+
+def start(url, num_trials, out):
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(url), str(num_trials), str(out)], env=ENVIRONMENT, cwd=ROOT
+    )
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
+
+
+def trials_of(url):
+    """All trials of the one study that is there, of any state; none where there is none yet."""
+    if "://" not in str(url):
+        if not (url / store.DATABASE).exists():
+            return []
+        url = f"sqlite:///{url / store.DATABASE}"
+    with contextlib.suppress(ValueError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError):
+        storage = store.Database(url)
+        for found in storage.get_all_studies():
+            return storage.get_all_trials(found._study_id)
+    return []
+
+
+def num_told(url):
+    return sum(trial.state.is_finished() for trial in trials_of(url))
+
+
+def expected(num_trials, **fields):
+    """What one worker gives that nothing happens to."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        FakeTrainer().install(monkeypatch)
+        return contents(run(None, num_trials, **fields))
+
+
+@pytest.fixture
+def trainer(monkeypatch):
+    return FakeTrainer().install(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def server():
+    if postgres.find_binaries() is None:
+        pytest.skip("no PostgreSQL server is installed")
+    server = postgres.Server()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def url(request, tmp_path):
+    """An empty database: a folder for SQLite, or one of the server's own."""
+    if request.param == "SQLite":
+        return tmp_path / "study"
+    server = request.getfixturevalue("server")
+    engine = sqlalchemy.create_engine(
+        server.url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
+    )
+    name = f"study_{os.getpid()}_{time.monotonic_ns()}"
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.url.replace("/postgres", f"/{name}")
+
+
+# --- Side by side -----------------------------------------------------------------------------------------------------
+
+
+def test_two_workers_share_a_study_and_each_trial_is_trained_once(url, tmp_path):
+    outs = [tmp_path / "first.json", tmp_path / "second.json"]
+    workers = [start(url, 60, out) for out in outs]
+    assert [worker.wait(240) for worker in workers] == [0, 0]
+    first, second = (json.loads(out.read_text()) for out in outs)
+    assert min(len(first), len(second)) > 0
+    trials = trials_of(url)
+    done = [trial for trial in trials if store.is_measured(trial)]
+    assert contents(done) == expected(60)
+    assert sorted(first + second) == pytest.approx(sorted(trial.params["learning_rate"] for trial in done))
+    assert all(trial.state == TrialState.WAITING for trial in trials if trial not in done)
+    assert len({trial.system_attrs[lease.WORKER] for trial in done}) == 2
+
+
+def test_of_two_workers_one_is_killed_and_the_other_trains_all(url, tmp_path):
+    killed, other = start(url, 48, tmp_path / "killed.json"), start(url, 48, tmp_path / "other.json")
+    wait_for(lambda: num_told(url) > 4)
+    killed.kill()
+    killed.wait()
+    assert other.wait(240) == 0
+    done = [trial for trial in trials_of(url) if store.is_measured(trial)]
+    assert contents(done) == expected(48)
+    assert not (tmp_path / "killed.json").exists()
+
+
+# --- Killed, and started again ----------------------------------------------------------------------------------------
+
+
+def test_a_worker_killed_at_random_moments_leaves_a_study_that_ends_with_each_trial_once(tmp_path):
+    chance = random.Random(0)
+    for _ in range(4):
+        worker, told = start(tmp_path, 40, tmp_path / "out.json"), num_told(tmp_path)
+        wait_for(lambda told=told: len(trials_of(tmp_path)) > told)  # it is at work
+        time.sleep(chance.uniform(0, 0.5))
+        worker.send_signal(signal.SIGKILL)
+        assert worker.wait() == -signal.SIGKILL
+    before = {trial.number for trial in trials_of(tmp_path) if store.is_measured(trial)}
+    assert len(before) < 40
+    assert start(tmp_path, 40, tmp_path / "out.json").wait(240) == 0
+    trials = trials_of(tmp_path)
+    assert [trial.number for trial in trials] == list(range(40))
+    assert contents(trials) == expected(40)
+    assert len(json.loads((tmp_path / "out.json").read_text())) == 40 - len(before)  # what was measured is not again
+
+
+def test_more_trials_than_wanted_wait_until_they_are(tmp_path, trainer):
+    _, opened = open_study(tmp_path)
+    with lease.Lease(opened) as other:
+        surplus = [other.new() for _ in range(3)]
+        for trial in surplus:
+            other.put_back(trial)
+    trials = run(tmp_path, 2)
+    assert len(trainer.trained) == 2
+    assert len(trials) == 2
+    assert contents(run(tmp_path, 6)) == expected(6)
+    assert len(trainer.trained) == 6
+
+
+# --- Whose a trial is -------------------------------------------------------------------------------------------------
+
+
+def test_a_living_workers_trials_are_not_taken(tmp_path, trainer):
+    _, opened = open_study(tmp_path)
+    with lease.Lease(opened) as first, lease.Lease(opened) as second:
+        mine = [first.new() for _ in range(3)]
+        assert second.adopt(10) == []
+        first.put_back(mine[0])
+        assert [trial.number for trial in second.adopt(10)] == [mine[0].number]
+        assert first.adopt(10) == []
+    with lease.Lease(opened) as third:  # both have ended, and told nothing
+        assert [trial.number for trial in third.adopt(2)] == [0, 1]
+        assert [trial.number for trial in third.adopt(10)] == [2]
+
+
+def test_a_trial_from_elsewhere_is_taken_once_its_heartbeat_is_stale_and_not_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "HEARTBEAT", 1)
+    monkeypatch.setattr(database, "GRACE", 2)
+    _, opened = open_study(tmp_path)
+    with monkeypatch.context() as there:
+        there.setattr(lease.socket, "gethostname", lambda: "another-machine")
+        with lease.Lease(opened) as remote:
+            trial = remote.new()
+            time.sleep(3.5)
+            with monkeypatch.context() as here:
+                here.setattr(lease.socket, "gethostname", lambda: "this-machine")
+                with lease.Lease(opened) as local:
+                    assert local.adopt(10) == []  # it beats
+        # The remote worker is gone, and cannot be asked.
+    with lease.Lease(opened) as local:
+        assert local.adopt(10) == []
+        wait_for(lambda: local.adopt(10), seconds=10)
+    assert opened.trials[0].number == trial.number
+
+
+def test_a_worker_that_was_taken_for_dead_finds_its_trial_told(tmp_path, trainer):
+    """Both train it, to the same result; the second to tell it changes nothing and does not fail."""
+    plan, opened = open_study(tmp_path)
+    with lease.Lease(opened) as slow:
+        trial = slow.new()
+        values = store.propose(trial, plan.space)
+        lease._alive.discard(slow.worker)
+        done = run(tmp_path, 4)
+        told = contents(done)
+        store.tell(opened, trial, {"feasible": True, "stopped_early": False, "steps": 10, "bits": 0.0}, 123.0)
+        store.tell(opened, trial, {"feasible": False, "stopped_early": False, "steps": 10}, None)
+    assert [t.number for t in done] == [0, 1, 2, 3]
+    assert values["learning_rate"] == done[0].params["learning_rate"]
+    assert contents(run(tmp_path, 4)) == told
+
+
+# --- Databases that go away -------------------------------------------------------------------------------------------
+
+
+class At(Silent):
+    """Does something once, at the n-th update."""
+
+    def __init__(self, update, action):
+        self._left, self._action = update, action
+
+    def update(self, done, best):
+        self._left -= 1
+        if self._left == 0:
+            self._action()
+
+
+def test_a_server_that_goes_away_for_a_while_is_waited_for(server, url, trainer, caplog, monkeypatch):
+    if "postgresql" not in str(url):
+        pytest.skip("SQLite has no server")
+    monkeypatch.setattr(database, "RETRY", 0.1)
+    back = threading.Timer(2.0, server.start)
+
+    def away():
+        server.stop()
+        back.start()
+
+    trials = run(url, 20, reporter=At(4, away))
+    back.join()
+    assert contents(trials) == expected(20)
+    assert len(trainer.trained) == 20
+    assert "waiting for it" in caplog.text
+    assert "answers again" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_server_that_stays_away_ends_the_run_in_a_line_and_the_study_goes_on_later(server, url, trainer, monkeypatch):
+    if "postgresql" not in str(url):
+        pytest.skip("SQLite has no server")
+    monkeypatch.setattr(database, "RETRY", 0.1)
+    monkeypatch.setattr(database, "PATIENCE", 0.5)
+    with pytest.raises(database.StorageLostError, match=r"^storage: postgresql.*the same command goes on") as error:
+        run(url, 20, reporter=At(4, server.stop))
+    assert "secret" not in str(error.value)
+    server.start()
+    monkeypatch.setattr(database, "PATIENCE", 60.0)
+    assert contents(run(url, 20)) == expected(20)
+
+
+def test_a_full_disk_ends_the_run_in_a_line_and_the_study_goes_on_when_there_is_room(tmp_path, trainer, monkeypatch):
+    monkeypatch.setattr(database, "RETRY", 0.1)
+    monkeypatch.setattr(database, "PATIENCE", 0.5)
+    run(tmp_path, 4)
+    full = store.open_storage(tmp_path)
+
+    @sqlalchemy.event.listens_for(full.engine, "connect")
+    def no_more_pages(connection, _):
+        connection.execute("PRAGMA max_page_count = 1")  # SQLite makes that: what the file has
+
+    full.engine.dispose()
+    with pytest.raises(database.StorageLostError, match=r"^storage: sqlite.*full.*the same command goes on"):
+        run(full, 400)
+    before = num_told(tmp_path)
+    assert before >= 4
+    assert contents(run(tmp_path, 40)) == expected(40)
+
+
+def test_a_url_that_does_not_answer_is_refused_at_once_and_without_its_password():
+    with pytest.raises(
+        ValueError, match=r"^storage: 'postgresql.*' given; it must be a database that answers"
+    ) as error:
+        store.open_storage("postgresql://me:secret@127.0.0.1:1/none")
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+# --- Devices whose memory does not suffice ----------------------------------------------------------------------------
+
+
+class Small(FakeTrainer):
+    """A device on which so many trials fit."""
+
+    def __init__(self, fit):
+        super().__init__()
+        self._fit = fit
+
+    def __call__(self, spec, hparams, keys, *args, **kwargs):
+        if len(keys.task) > self._fit:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 99 bytes.")
+        return super().__call__(spec, hparams, keys, *args, **kwargs)
+
+
+def run_wide(storage, num_trials, width):
+    plan, opened = open_study(storage)
+    options = {"devices": jax.devices()[:1], "trials_per_device": width, "reporter": Silent(), "what": "", "unit": ""}
+    return study.run(opened, plan.space, plan.trial, plan.outcome, num_trials=num_trials, **options)
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_the_size_remembered(monkeypatch, caplog):
+    storage = store.open_storage(None)
+    trainer = Small(fit=3).install(monkeypatch)
+    assert contents(run_wide(storage, 24, width=8)) == expected(24)
+    assert "out of memory: 2 trials a device" in caplog.text
+    again = Small(fit=2).install(monkeypatch)
+    run_wide(storage, 40, width=8)  # would raise if it were tried at more
+    assert max(trainer.batches + again.batches) == 2
+    assert len(trainer.trained) + len(again.trained) == 40
+
+
+def test_a_single_trial_that_does_not_fit_is_told_in_a_line(monkeypatch):
+    storage = store.open_storage(None)
+    Small(fit=0).install(monkeypatch)
+    with pytest.raises(study.OutOfMemoryError, match=r"^a single trial of irnn, .*smaller num_params"):
+        run_wide(storage, 4, width=4)
+    FakeTrainer().install(monkeypatch)
+    assert contents(run_wide(storage, 4, width=4)) == expected(4)
+
+
+def test_another_failure_of_the_runtime_is_not_taken_for_one_of_memory(monkeypatch):
+    def fail(*_, **__):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    monkeypatch.setattr(study.train, "advance", fail)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        run_wide(store.open_storage(None), 4, width=4)
