@@ -190,6 +190,14 @@ def test_a_pending_trial_of_another_worker_is_kept_away_from():
     assert ask(study).params == second
 
 
+def test_a_trial_that_ended_without_an_outcome_is_pending_no_more():
+    study, _ = begun()
+    batch = [ask(study) for _ in range(2)]
+    for trial in batch:
+        study.tell(trial, state=TrialState.PRUNED)
+    assert ask(study).params == batch[0].params
+
+
 def test_a_pending_trial_that_has_no_values_yet_is_no_trouble():
     study, _ = begun()
     study.ask()
