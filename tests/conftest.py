@@ -1,4 +1,12 @@
-"""Four CPU devices for every test: trials are spread over devices, so this must be set before JAX starts."""
+"""Four CPU devices for every test: trials are spread over devices, so this must be set before JAX starts.
+
+One thread for BLAS, which must be set before NumPy starts: several wait for each other where the processors are taken,
+and each of the many small factorisations of a Gaussian process's fit then takes many times as long.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import helpers
 import jax

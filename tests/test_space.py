@@ -305,7 +305,7 @@ def test_a_mapped_point_is_never_outside():
     rng = np.random.default_rng(0)
     for low, high in np.sort(rng.uniform(1e-9, 3, (300, 2))):
         for log in (False, True):
-            for u in (0.0, 1e-17, rng.random(), BELOW_ONE):
+            for u in (0.0, 1e-17, rng.random(), BELOW_ONE, 1.0):
                 value = spaces.from_unit({"x": Range(low, high, log)}, [u])["x"]
                 assert low <= value <= high
 

@@ -92,13 +92,17 @@ def objective(theta: Array, x: Array, y: Array, used: Array, dimension_of: Array
 def fit(
     x: np.ndarray, y: np.ndarray, dimension_of: np.ndarray, start: np.ndarray | None, max_evaluations: int
 ) -> np.ndarray:
-    """The most probable logarithms of (length scales, amplitude, noise), by L-BFGS.
+    """The most probable logarithms of (length scales, amplitude, noise), by L-BFGS from two starts.
+
+    There are two kinds of explanation, signal that wiggles and noise about what is smooth, and each may be a local
+    optimum: one start is on the side of noise.
 
     Args:
         x: features (n, C).
         y: outcomes (n,), standardised.
         dimension_of: (C,) which dimension's length scale a column takes.
-        start: where to start; None: at the prior's mean.
+        start: where else to start; None: at the prior's mean.
+        max_evaluations: of the objective, from each start.
     """
     num_dimensions = int(dimension_of[-1]) + 1
     rows = bucket(len(x))
@@ -113,10 +117,12 @@ def fit(
         return float(value), np.asarray(gradient)
 
     options = {"maxfun": max_evaluations}
-    found = scipy.optimize.minimize(
-        evaluate, mean if start is None else start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
-    )
-    return found.x
+    smooth = np.concatenate([mean[:-2] + 1, mean[-2:-1], [-1.0]])
+    found = [
+        scipy.optimize.minimize(evaluate, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        for start in (mean if start is None else start, smooth)
+    ]
+    return min(found, key=lambda f: f.fun).x
 
 
 @functools.partial(jax.jit, static_argnames="room")

@@ -61,6 +61,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         self._encoding = Encoding(space)
         self._distributions = distributions(space)
         self._quasi_random = quasi_random_sampler(space, seed)
+        self._storage: optuna.storages.BaseStorage | None = None  # whose trials the next two are of
         self._features: dict[int, np.ndarray] = {}  # of trials with all their values, by id
         self._model: _Model | None = None
 
@@ -71,6 +72,8 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         return self._quasi_random.sample_independent(study, trial, param_name, param_distribution)
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space) -> dict[str, Any]:
+        if self._storage is not study._storage:  # where ids mean other trials
+            self._storage, self._features, self._model = study._storage, {}, None
         if not search_space or self._is_proposed(trial):
             return {}
         trials = [t for t in study.get_trials(deepcopy=False) if self._is_proposed(t)]
@@ -183,7 +186,7 @@ def _thinned(x: np.ndarray, y: np.ndarray, most: int) -> tuple[np.ndarray, np.nd
 
 def _ranked_below_median(values: np.ndarray) -> np.ndarray:
     """Values above the median as they are; those below spread as a normal distribution would, by rank."""
-    median = np.median(values)
+    median = np.sort(values)[len(values) // 2]  # one of the values: half way to a bad one depends on how bad it was
     good = values >= median
     if good.all():
         return values

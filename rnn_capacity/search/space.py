@@ -333,7 +333,7 @@ def from_unit(space: Space, point: np.ndarray) -> dict[str, float | str]:
         elif d.log:
             values[name] = float(np.clip(math.exp(math.log(d.low) + u * math.log(d.high / d.low)), d.low, d.high))
         else:
-            values[name] = float(d.low + u * (d.high - d.low))
+            values[name] = float(np.clip(d.low + u * (d.high - d.low), d.low, d.high))  # rounding may take it above
     held = holding(space, {**space, **values})
     return {name: value for name, value in values.items() if name in held}
 

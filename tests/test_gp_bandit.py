@@ -1,0 +1,508 @@
+"""The Gaussian-process bandit through Optuna studies: what it proposes, and what its proposals depend on."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState, create_trial
+
+from rnn_capacity import store
+from rnn_capacity.search import SAMPLERS, GPBanditSampler, gp, gp_bandit
+from rnn_capacity.search.encoding import Encoding
+from rnn_capacity.search.samplers import quasi_random_sampler
+from rnn_capacity.search.space import Choice, Range, distributions
+
+STARTUP = 6
+FLAT = {"x": Range(-1.0, 1.0), "y": Range(0.01, 1.0, log=True), "fixed": 2.0}
+MIXED = {
+    "optimizer": Choice(("adam", "momentum")),
+    "momentum_logit": Range(1.0, 7.0),
+    "learning_rate": Range(1e-4, 1e-1, log=True),
+}
+
+
+def bowl(params):
+    """Highest, and 0, at x = 0.3, y = 10^-1.4."""
+    return -((params["x"] - 0.3) ** 2) - (np.log10(params["y"]) + 1.4) ** 2
+
+
+def mixed(params):
+    return params.get("momentum_logit", 2.0) - abs(np.log10(params["learning_rate"]) + 2)
+
+
+def new_study(space=FLAT, seed=0, storage=None, direction="maximize", sampler=None):
+    """A study with a sampler object of its own, which goes on with what is in the storage."""
+    return optuna.create_study(
+        study_name="one",
+        storage=storage or optuna.storages.InMemoryStorage(),
+        sampler=sampler or GPBanditSampler(space, seed, num_startup=STARTUP),
+        direction=direction,
+        load_if_exists=True,
+    )
+
+
+def ask(study, space=FLAT):
+    trial = study.ask()
+    store.propose(trial, space)
+    return trial
+
+
+def run(study, count, function=bowl, space=FLAT, infeasible=lambda params: False):
+    """So many trials one after another; what was proposed."""
+    asked = []
+    for _ in range(count):
+        trial = ask(study, space)
+        if infeasible(trial.params):
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, function(trial.params))
+        asked.append(trial.params)
+    return asked
+
+
+def begun(seed=0, function=bowl, space=FLAT, **kwargs):
+    """A study in which the first fit is next, and its storage."""
+    study = new_study(space, seed, **kwargs)
+    run(study, STARTUP, function, space)
+    return study, study._storage
+
+
+def add(study, value=None, state=TrialState.COMPLETE, steps=None, **params):
+    """A trial that ended elsewhere."""
+    of_params = {name: d for name, d in distributions(FLAT).items() if name in params}
+    study.add_trial(
+        create_trial(state=state, value=value, params=params, distributions=of_params, intermediate_values=steps or {})
+    )
+
+
+def features(asked, space=FLAT):
+    return np.array([Encoding(space).encode(params) for params in asked])
+
+
+@pytest.fixture
+def fitted(monkeypatch):
+    """The features and outcomes of each fit that is made."""
+    fits, real = [], gp.fit
+
+    def fit(x, y, *args):
+        fits.append((x, y))
+        return real(x, y, *args)
+
+    monkeypatch.setattr(gp, "fit", fit)
+    return fits
+
+
+# --- The same seed and history, the same proposals --------------------------------------------------------------------
+
+
+def test_the_same_seed_and_history_give_the_same_proposals():
+    one, other = (run(begun()[0], 3) for _ in range(2))
+    assert one == other
+    assert one[0] != run(begun(seed=1)[0], 1)[0]
+
+
+def test_another_seed_gives_other_proposals_from_the_same_history():
+    proposals = []
+    for seed in (0, 1):
+        _, storage = begun()
+        proposals.append(ask(new_study(seed=seed, storage=storage)).params)
+    assert proposals[0] != proposals[1]
+
+
+def test_a_new_sampler_for_every_trial_proposes_the_same():
+    expected = run(begun()[0], 4)
+    _, storage = begun()
+    assert [run(new_study(storage=storage), 1)[0] for _ in range(4)] == expected
+
+
+def test_a_new_sampler_in_the_middle_of_a_batch_proposes_the_same_without_a_fit(fitted):
+    study, _ = begun()
+    expected = [ask(study).params for _ in range(5)]
+    assert len(fitted) == 1
+    study, storage = begun()
+    asked = [ask(study).params for _ in range(2)]
+    assert len(fitted) == 2
+    workers = [new_study(storage=storage) for _ in range(2)]
+    asked += [ask(workers[i]).params for i in (0, 1, 0)]
+    assert asked == expected
+    assert len(fitted) == 2
+
+
+def test_a_database_keeps_all_that_the_proposals_depend_on(tmp_path):
+    expected = run(begun()[0], 3)
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    study, _ = begun(storage=optuna.storages.RDBStorage(url))
+    asked = run(study, 1)
+    for _ in range(2):
+        asked += run(new_study(storage=optuna.storages.RDBStorage(url)), 1)
+    assert asked == expected
+
+
+def test_one_fit_serves_a_batch_and_the_next_starts_from_it(fitted):
+    study, _ = begun()
+    for number in range(1, 4):
+        for trial in [ask(study) for _ in range(3)]:
+            study.tell(trial, bowl(trial.params))
+        assert len(fitted) == number
+    starts = [t.number for t in study.trials if gp_bandit.FIT in t.system_attrs]
+    assert starts == [6, 9, 12]
+
+
+def test_a_batch_that_ends_out_of_order_changes_no_bit(fitted):
+    """What a proposal depends on is the trials that have ended, not the order in which they did."""
+    proposals = []
+    for order in ((0, 1, 2), (2, 0, 1)):
+        study, _ = begun()
+        batch = [ask(study) for _ in range(3)]
+        for i in order:
+            study.tell(batch[i], bowl(batch[i].params))
+        proposals.append(ask(study).params)
+    assert proposals[0] == proposals[1]
+
+
+def test_a_sampler_serves_two_studies_as_two_would():
+    expected = run(begun()[0], 2)
+    sampler = GPBanditSampler(FLAT, 0, num_startup=STARTUP)
+    run(new_study(sampler=sampler), STARTUP + 2, lambda params: -params["x"])
+    assert run(new_study(sampler=sampler), STARTUP + 2)[STARTUP:] == expected
+
+
+# --- Pending trials ---------------------------------------------------------------------------------------------------
+
+
+def test_the_proposals_of_a_batch_are_apart():
+    study, _ = begun()
+    x = features([ask(study).params for _ in range(8)])
+    apart = np.linalg.norm(x[:, None] - x[None], axis=-1)[np.triu_indices(8, 1)]
+    assert apart.min() > 0.005
+    assert np.median(apart) > 0.1
+
+
+def test_a_pending_trial_of_another_worker_is_kept_away_from():
+    _, storage = begun()
+    first = ask(new_study(storage=storage)).params
+    second = ask(new_study(storage=storage)).params
+    assert np.linalg.norm(np.subtract(*features([first, second]))) > 0.02
+
+    study, _ = begun()
+    add(study, state=TrialState.RUNNING, **first)
+    assert ask(study).params == second
+
+
+def test_a_trial_that_ended_without_an_outcome_is_pending_no_more():
+    study, _ = begun()
+    batch = [ask(study) for _ in range(2)]
+    for trial in batch:
+        study.tell(trial, state=TrialState.PRUNED)
+    assert ask(study).params == batch[0].params
+
+
+def test_a_pending_trial_that_has_no_values_yet_is_no_trouble():
+    study, _ = begun()
+    study.ask()
+    assert ask(study).params == ask(begun()[0]).params
+
+
+def test_a_trial_that_was_stopped_between_its_values_is_asked_for_the_rest():
+    study, storage = begun()
+    expected = ask(study).params
+    study, storage = begun()
+    stopped = study.ask()
+    stopped.suggest_float("x", -1.0, 1.0)
+    (again,) = store.interrupted(new_study(storage=storage))
+    store.propose(again, FLAT)
+    assert again.params == expected
+
+
+# --- What counts ------------------------------------------------------------------------------------------------------
+
+
+def test_before_enough_trials_have_ended_the_proposals_are_quasi_random():
+    study = new_study(seed=3)
+    expected = run(new_study(sampler=quasi_random_sampler(FLAT, 3)), STARTUP + 2)
+    assert run(study, STARTUP - 1) == expected[: STARTUP - 1]
+    assert [ask(study).params for _ in range(3)] == expected[STARTUP - 1 :]  # five have ended, so none is fitted
+
+
+def test_infeasible_trials_have_no_outcome_and_a_process_of_their_own(fitted):
+    study, _ = begun()
+    add(study, state=TrialState.FAIL, x=0.9, y=0.5)
+    ask(study)
+    (x, y), (all_x, label) = fitted
+    assert len(x) == len(y) == STARTUP
+    assert len(all_x) == len(label) == STARTUP + 1
+    assert label[-1] < 0 < label[:-1].min()
+
+    study, _ = begun()
+    add(study, -100.0, x=0.9, y=0.5)  # bad, but feasible
+    ask(study)
+    assert [len(x) for x, _ in fitted[2:]] == [STARTUP + 1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_half_where_trials_were_infeasible_is_avoided(seed):
+    """The higher x is, the better; but above 0.2 nothing is feasible. Where these are left out, it looks there."""
+    asked = []
+    for told in (True, False):
+        study, rng = new_study(seed=seed), np.random.default_rng(seed)
+        for _ in range(30):
+            params = {"x": rng.uniform(-1, 1), "y": 10 ** rng.uniform(-2, 0)}
+            if params["x"] < 0.2:
+                add(study, params["x"], **params)
+            elif told:
+                add(study, state=TrialState.FAIL, **params)
+        asked.append(ask(study).params["x"])
+    assert 0 < asked[0] < 0.35
+    assert asked[0] < asked[1] - 0.05
+
+
+def test_the_best_that_is_feasible_is_found():
+    study = new_study()
+    asked = run(study, STARTUP + 14, lambda params: params["x"], infeasible=lambda params: params["x"] > 0.2)
+    late = [params["x"] for params in asked[-7:]]
+    assert study.best_value > 0.18
+    assert 0 < np.median(late) < 0.35
+
+
+def test_a_history_of_nothing_feasible_still_proposes():
+    study = new_study()
+    asked = run(study, STARTUP + 4, infeasible=lambda params: True)
+    assert asked == run(new_study(sampler=quasi_random_sampler(FLAT, 0)), STARTUP + 4)
+    asked = run(study, 2)  # the first feasible one is enough for a fit
+    assert asked[0] != asked[1]
+
+
+def test_an_infinite_value_is_no_outcome(fitted):
+    study, _ = begun()
+    add(study, -np.inf, x=0.9, y=0.5)
+    ask(study)
+    assert [len(x) for x, _ in fitted] == [STARTUP, STARTUP + 1]
+
+
+def test_a_pruned_trial_counts_with_its_last_value_if_it_has_one(fitted):
+    one, _ = begun()
+    add(one, state=TrialState.PRUNED, steps={1: 5.0, 3: -0.01, 2: 7.0}, x=0.2, y=0.05)
+    other, _ = begun()
+    add(other, -0.01, x=0.2, y=0.05)
+    assert ask(one).params == ask(other).params
+    np.testing.assert_array_equal(fitted[0][1], fitted[1][1])
+    assert len(fitted[0][0]) == STARTUP + 1
+
+    one, _ = begun()
+    add(one, state=TrialState.PRUNED, x=0.2, y=0.05)
+    assert ask(one).params == ask(begun()[0]).params
+
+
+def test_trials_of_another_space_are_left_out():
+    study, _ = begun()
+    add(study, 100.0, x=0.2)
+    assert ask(study).params == ask(begun()[0]).params
+
+
+def test_how_bad_a_bad_trial_was_changes_no_proposal():
+    proposals = []
+    for factor in (1, 1e6):
+        study = new_study()
+        values = {}
+        for params in run(new_study(), STARTUP):
+            values[bowl(params)] = params
+        median = np.median(list(values))
+        for value, params in values.items():
+            add(study, value if value >= median else median + factor * (value - median), **params)
+        proposals.append(ask(study).params)
+    assert proposals[0] == pytest.approx(proposals[1], rel=1e-6)
+
+
+def test_minimising_is_maximising_in_a_mirror():
+    study, _ = begun()
+    mirrored, _ = begun(direction="minimize", function=lambda params: -bowl(params))
+    assert run(study, 3) == run(mirrored, 3, lambda params: -bowl(params))
+
+
+def test_a_constant_objective_is_explored():
+    study, _ = begun(function=lambda params: 1.0)
+    x = features(run(study, 4, lambda params: 1.0))
+    assert np.linalg.norm(x[:, None] - x[None], axis=-1)[np.triu_indices(4, 1)].min() > 0.05
+
+
+def test_outcomes_of_enormous_and_of_tiny_size_are_the_same_to_it():
+    expected = features(run(begun()[0], 2))
+    for factor in (1e-12, 1e12):
+        scaled = lambda params, factor=factor: factor * bowl(params)
+        np.testing.assert_allclose(features(run(begun(function=scaled)[0], 2, scaled)), expected, atol=1e-3)
+
+
+def test_most_trials_are_left_out_of_a_fit_of_many(fitted, monkeypatch):
+    """The first fit starts with few; the best are among those that are kept."""
+    monkeypatch.setattr(gp_bandit, "FEW", 8)
+    monkeypatch.setattr(gp_bandit, "MAX_FITTED", 16)
+    study = new_study()
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        params = {"x": rng.uniform(-1, 1), "y": 10 ** rng.uniform(-2, 0)}
+        add(study, bowl(params), **params)
+    run(study, 2)
+    assert [len(x) for x, _ in fitted] == [8, 16, 16]  # the second proposal's fit starts from the first's
+    values = [t.value for t in study.trials[:40]]
+    best = features([study.trials[int(np.argmax(values))].params])[0]
+    for x, y in fitted[:2]:
+        np.testing.assert_array_equal(x[np.argmax(y)], best)
+
+
+# --- What the fit is given --------------------------------------------------------------------------------------------
+
+
+def test_values_below_the_median_count_by_their_rank():
+    values = np.array([3.0, -1e9, 1.0, 2.0, -5.0, 0.5, -5.0])
+    ranked = gp_bandit._ranked_below_median(values)
+    good = values >= np.median(values)
+    np.testing.assert_array_equal(ranked[good], values[good])
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(ranked[order]) >= 0).all()
+    assert ranked[4] == ranked[6]
+    np.testing.assert_array_equal(gp_bandit._ranked_below_median(np.where(values < -10, -6.0, values)), ranked)
+    assert ranked.min() > -5  # as a normal distribution would have it
+    np.testing.assert_array_equal(gp_bandit._ranked_below_median(np.ones(4)), np.ones(4))
+
+
+def test_what_is_kept_of_many_is_the_best_and_a_sample_of_the_rest():
+    y = np.random.default_rng(0).permutation(100).astype(float)
+    x, kept = gp_bandit._thinned(y[:, None], y, 20)
+    np.testing.assert_array_equal(x[:, 0], kept)
+    assert len(set(kept)) == 20
+    assert set(range(90, 100)) <= set(kept)
+    assert kept.min() == 0
+    assert np.diff(np.sort(kept)).max() <= 11
+
+
+# --- Spaces -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_conditional_dimension_is_proposed_only_where_it_holds():
+    study, _ = begun(function=mixed, space=MIXED)
+    asked = run(study, 6, mixed, MIXED)
+    for params in asked:
+        assert ("momentum_logit" in params) == (params["optimizer"] == "momentum")
+    assert study.best_params["optimizer"] == "momentum"  # where there is more to be had
+    assert study.best_value > 4
+
+
+def test_a_space_of_choices_alone():
+    space = {"nonlinearity": Choice(("tanh", "relu")), "input_steps": Choice(("first", "every"))}
+    function = lambda params: float(params["nonlinearity"] == "relu") + 2 * (params["input_steps"] == "every")
+    study, _ = begun(function=function, space=space)
+    batch = [ask(study, space).params for _ in range(4)]
+    assert all(set(params) == set(space) for params in batch)
+    assert batch[0] == {"nonlinearity": "relu", "input_steps": "every"}
+
+
+def test_a_space_of_one_dimension():
+    space = {"x": Range(-1.0, 1.0)}
+    function = lambda params: -((params["x"] - 0.3) ** 2)
+    study, _ = begun(function=function, space=space)
+    run(study, 6, function, space)
+    assert study.best_params["x"] == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_space_with_nothing_to_tune_proposes_nothing():
+    space = {"x": 1.0, "name": "a"}
+    assert run(new_study(space), STARTUP + 2, lambda params: 1.0, space) == [{}] * (STARTUP + 2)
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_the_ends_of_a_range_are_reached(end):
+    """Of one that rounding takes above its upper end, too."""
+    space = {"x": Range(-1.95, 1.38), "y": Range(0.01, 1.0, log=True)}
+    assert -1.95 + (1.38 + 1.95) > 1.38
+    sign = 1 if end == "high" else -1
+    function = lambda params: sign * (params["x"] + np.log10(params["y"]))
+    study, _ = begun(function=function, space=space)
+    asked = run(study, 3, function, space)
+    corner = {name: getattr(space[name], end) for name in space}
+    assert any(params == pytest.approx(corner, abs=1e-12) for params in asked)
+
+
+# --- How good it is ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_optimum_of_a_smooth_function_is_found_in_16_trials(seed):
+    study = new_study(seed=seed)
+    run(study, 16)
+    random = new_study(sampler=SAMPLERS["random"](FLAT, seed))
+    run(random, 100)
+    assert study.best_value > -2e-3
+    assert study.best_value > random.best_value / 2  # half of the loss of a hundred random trials
+
+
+# --- Beside the rest of Optuna, and of JAX ----------------------------------------------------------------------------
+
+
+def test_a_plain_optuna_objective_that_suggests_only_what_holds():
+    def objective(trial):
+        params = {"learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)}
+        if trial.suggest_categorical("optimizer", ("adam", "momentum")) == "momentum":
+            params["momentum_logit"] = trial.suggest_float("momentum_logit", 1.0, 7.0)
+        return mixed(params)
+
+    study = new_study(MIXED)
+    study.optimize(objective, n_trials=STARTUP + 4)
+    expected = new_study(MIXED)
+    assert [t.params for t in study.trials] == run(expected, STARTUP + 4, mixed, MIXED)
+
+
+def test_a_plain_optuna_objective_that_raises_is_infeasible():
+    def objective(trial):
+        params = {"x": trial.suggest_float("x", -1.0, 1.0), "y": trial.suggest_float("y", 0.01, 1.0, log=True)}
+        if params["x"] > 0.2:
+            raise FloatingPointError("diverged")
+        return bowl(params)
+
+    study, expected = new_study(), new_study()
+    study.optimize(objective, n_trials=STARTUP + 3, catch=FloatingPointError)
+    asked = run(expected, STARTUP + 3, infeasible=lambda params: params["x"] > 0.2)
+    assert [t.params for t in study.trials] == asked
+    assert any(t.state == TrialState.FAIL for t in study.trials)
+
+
+def test_a_trial_that_was_enqueued_keeps_what_it_was_given():
+    study, _ = begun(function=mixed, space=MIXED)
+    study.enqueue_trial({"optimizer": "momentum", "learning_rate": 0.07})
+    (params,) = run(study, 1, mixed, MIXED)
+    assert (params["optimizer"], params["learning_rate"]) == ("momentum", 0.07)
+    assert 1 <= params["momentum_logit"] <= 7
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_optunas_importances_and_plots_take_the_study():
+    import matplotlib.pyplot as plt
+    from optuna.visualization import matplotlib as plots
+
+    study, _ = begun(function=mixed, space=MIXED)
+    run(study, 6, mixed, MIXED)
+    importances = optuna.importance.get_param_importances(study)
+    assert set(importances) <= set(MIXED)
+    assert all(np.isfinite(v) for v in importances.values())
+    for plot in (plots.plot_optimization_history, plots.plot_param_importances, plots.plot_slice):
+        plot(study)
+        plt.close("all")
+
+
+def test_jax_is_left_as_it_was():
+    before = jnp.zeros(1)
+    study, _ = begun()
+    ask(study)
+    assert not jax.config.jax_enable_x64
+    after = jnp.zeros(1)
+    assert after.dtype == before.dtype == jnp.float32
+    assert after.devices() == before.devices()
+    assert jax.config.jax_default_device is None
+
+
+def test_a_default_device_that_was_chosen_stays_chosen():
+    device = jax.devices()[1]
+    expected = ask(begun()[0]).params
+    with jax.default_device(device):
+        assert ask(begun()[0]).params == expected
+        assert jnp.zeros(1).devices() == {device}
