@@ -13,8 +13,8 @@ from rnn_capacity.types import Array
 
 NUM_INCUMBENTS = 8  # the best trials, which candidates are drawn near
 NUM_CLIMBED = 64  # candidates that are improved by gradient, once a fit
-NUM_STARTS = 6  # candidates that are improved by gradient, at each proposal
-CLIMB_STEPS, START_STEPS = 40, 20
+NUM_STARTS = 4  # candidates that are improved by gradient, at each proposal
+CLIMB_STEPS, START_STEPS = 40, 12
 
 
 class Acquisition(NamedTuple):

@@ -18,6 +18,7 @@ from tinygp import GaussianProcess, kernels
 from rnn_capacity.types import Array
 
 FAR = 1e4
+FEW = 256  # trials of which the likelihood is cheap
 # Of log length scales, log amplitude, log noise: (mean, standard deviation). Length scales grow with the square root of
 # the dimensions, as distances do, which keeps few points in many dimensions from being explained by wiggles in each
 # (Hvarfner, Hellsten, Nardi 2024). Outputs are standardised, so the amplitude is about 1.
@@ -95,7 +96,7 @@ def fit(
     """The most probable logarithms of (length scales, amplitude, noise), by L-BFGS from two starts.
 
     There are two kinds of explanation, signal that wiggles and noise about what is smooth, and each may be a local
-    optimum: one start is on the side of noise.
+    optimum: one start is on the side of noise. Many trials tell the two apart, and are started once.
 
     Args:
         x: features (n, C).
@@ -117,10 +118,12 @@ def fit(
         return float(value), np.asarray(gradient)
 
     options = {"maxfun": max_evaluations}
-    smooth = np.concatenate([mean[:-2] + 1, mean[-2:-1], [-1.0]])
+    starts = [mean if start is None else start]
+    if used <= FEW:
+        starts.append(np.concatenate([mean[:-2] + 1, mean[-2:-1], [-1.0]]))
     found = [
         scipy.optimize.minimize(evaluate, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        for start in (mean if start is None else start, smooth)
+        for start in starts
     ]
     return min(found, key=lambda f: f.fun).x
 

@@ -32,9 +32,9 @@ from rnn_capacity.search.space import Space, distributions
 
 NUM_STARTUP = 20  # trials that have ended before the first fit
 NUM_CANDIDATES = 2048
-FEW = 256  # trials that a first fit of many starts with, since each evaluation of it is cheap
 MAX_FITTED = 1024  # trials that length scales are fitted on; the process is conditioned on all
-FIRST_EVALUATIONS, EVALUATIONS = 60, 20  # of the likelihood, for a first fit and for one that starts from the last
+FIRST_EVALUATIONS, EVALUATIONS = 40, 20  # of the likelihood, for a first fit and for one that starts from the last
+LATE_EVALUATIONS = 8  # the same of many trials, where each takes long and the last fit, or one of few, was close
 FIT = "gp_bandit"  # the system attribute that a fit is kept in
 
 
@@ -141,10 +141,10 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
 
     def _fit(self, x, y, start) -> list[float]:
         """Rounded, so that what is kept is what was used."""
-        if start is None and len(x) > FEW:
-            start = self._fit(*_thinned(x, y, FEW), None)
+        if start is None and len(x) > gp.FEW:
+            start = self._fit(*_thinned(x, y, gp.FEW), None)
         x, y = _thinned(x, y, MAX_FITTED)
-        evaluations = FIRST_EVALUATIONS if start is None else EVALUATIONS
+        evaluations = FIRST_EVALUATIONS if start is None else EVALUATIONS if len(x) <= gp.FEW else LATE_EVALUATIONS
         return np.round(gp.fit(x, y, self._encoding.dimension_of, start, evaluations), 6).tolist()
 
     def _condition(self, fit, x, y, room) -> gp.Posterior:
@@ -160,6 +160,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         near = centres[rng.integers(len(centres), size=NUM_CANDIDATES // 2)]
         distance = rng.choice([0.2, 0.05, 0.01], size=(len(near), 1))
         moved = rng.random(near.shape) < np.maximum(rng.random((len(near), 1)), 1 / size)
+        moved[np.arange(len(near)), rng.integers(size, size=len(near))] = True  # or it would be a copy
         drawn = np.where(
             self._encoding.is_choice, rng.random(near.shape), near + distance * rng.normal(size=near.shape)
         )
