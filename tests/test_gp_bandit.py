@@ -210,7 +210,7 @@ def test_a_trial_that_was_stopped_between_its_values_is_asked_for_the_rest():
     study, storage = begun()
     stopped = study.ask()
     stopped.suggest_float("x", -1.0, 1.0)
-    (again,) = store.interrupted(new_study(storage=storage))
+    again = optuna.Trial(new_study(storage=storage), stopped._trial_id)
     store.propose(again, FLAT)
     assert again.params == expected
 
@@ -335,7 +335,7 @@ def test_outcomes_of_enormous_and_of_tiny_size_are_the_same_to_it():
 
 def test_most_trials_are_left_out_of_a_fit_of_many(fitted, monkeypatch):
     """The first fit starts with few; the best are among those that are kept."""
-    monkeypatch.setattr(gp_bandit, "FEW", 8)
+    monkeypatch.setattr(gp, "FEW", 8)
     monkeypatch.setattr(gp_bandit, "MAX_FITTED", 16)
     study = new_study()
     rng = np.random.default_rng(0)
