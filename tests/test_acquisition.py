@@ -137,7 +137,7 @@ def test_what_a_proposal_is_worth_is_improvement_times_probability():
     x, _ = candidates()
     _, _, judged = problem()
     mean, variance, _ = predict(judged.value, x)
-    expected = acquisition._log_improvement(mean, variance, judged.best) + log_feasible(judged, x)
+    expected = acquisition._log_improvement(mean, variance, judged.target) + log_feasible(judged, x)
     np.testing.assert_allclose(log_acquisition(judged, x), expected)
 
 

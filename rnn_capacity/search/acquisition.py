@@ -25,6 +25,14 @@ class Acquisition(NamedTuple):
     threshold: Array  # of the second process, between feasible and not
     best: Array  # the highest mean of the trials, pending ones included
 
+    @property
+    def target(self) -> Array:
+        """What improves: beyond the best by the noise's standard deviation, below which nothing is told from chance.
+
+        Without it a search settles where its first good trials were: on noisy training runs it found less.
+        """
+        return self.best + jnp.sqrt(self.value.noise)
+
 
 class Pool(NamedTuple):
     """Candidates, with what is known of each so that a pending trial costs a row and not a product of matrices."""
@@ -52,9 +60,9 @@ def _log_h(z: Array) -> Array:
     return jnp.where(z > -1, jnp.log(near * norm.cdf(near) + norm.pdf(near)), tail)
 
 
-def _log_improvement(mean: Array, variance: Array, best: Array) -> Array:
+def _log_improvement(mean: Array, variance: Array, target: Array) -> Array:
     deviation = jnp.sqrt(variance)
-    return _log_h((mean - best) / deviation) + jnp.log(deviation)
+    return _log_h((mean - target) / deviation) + jnp.log(deviation)
 
 
 def log_feasible(acquisition: Acquisition, x: Array) -> Array:
@@ -67,7 +75,7 @@ def log_feasible(acquisition: Acquisition, x: Array) -> Array:
 
 def log_acquisition(acquisition: Acquisition, x: Array) -> Array:
     mean, variance, _ = gp.predict(acquisition.value, x)
-    return _log_improvement(mean, variance, acquisition.best) + log_feasible(acquisition, x)
+    return _log_improvement(mean, variance, acquisition.target) + log_feasible(acquisition, x)
 
 
 def _climb(acquisition: Acquisition, x: Array, free: Array, num_steps: int) -> Array:
@@ -113,7 +121,7 @@ def hallucinate(acquisition: Acquisition, pool: Pool, x: Array) -> tuple[Acquisi
 @jax.jit
 def best(acquisition: Acquisition, pool: Pool) -> Array:
     """The features (C,) of the next proposal."""
-    scores = _log_improvement(pool.mean, pool.variance, acquisition.best) + pool.log_feasible
+    scores = _log_improvement(pool.mean, pool.variance, acquisition.target) + pool.log_feasible
     start = jax.lax.top_k(scores, NUM_STARTS)[1]
     climbed = _climb(acquisition, pool.x[start], pool.free[start], START_STEPS)
     x = jnp.concatenate([pool.x[start], climbed])
