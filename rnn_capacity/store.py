@@ -39,7 +39,7 @@ def check_workdir(workdir: str | os.PathLike, field: str = "workdir") -> pathlib
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe.write_text("")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another worker's check may have been first
     except OSError as error:
         raise ValueError(
             f"{field}: {str(workdir)!r} given; it must be a folder that can be written ({error.strerror})"
