@@ -49,7 +49,7 @@ class Lease:
         _alive.discard(self.worker)
         self._stop.set()
         if self._beats:
-            self._thread.join()
+            self._thread.join(timeout=1)  # where the database is away, a heartbeat may wait for it long
 
     @property
     def _beats(self) -> bool:
@@ -113,6 +113,8 @@ class Lease:
         while not self._stop.wait(self._storage.get_heartbeat_interval()):
             try:
                 for trial_id in list(self._held):
+                    if self._stop.is_set():
+                        return
                     self._storage.record_heartbeat(trial_id)
             except (database.StorageLostError, optuna.exceptions.OptunaError) as error:
                 _logger.warning("no heartbeat: %s", error)
