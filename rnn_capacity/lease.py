@@ -1,7 +1,8 @@
 """Which worker trains which trial, so that several can serve one study and a dead one's trials are not lost.
 
 A trial in training belongs to the worker that started it, for as long as that lives: on this machine, while its process
-does; elsewhere, while its heartbeat is heard (Optuna's, in the database). A trial that belongs to nobody is anybody's.
+does; elsewhere, while its heartbeat is heard (Optuna's, in the database). A trial that belongs to nobody is anybody's; so is one in
+training that bears no worker's name (Optuna's own `ask` made it), where no heartbeat of it is heard.
 Should two workers take one at the same moment, both train it, to the same result, and the second to tell it finds it
 told: a trial is a pure function, so this costs time and nothing else.
 """
@@ -34,6 +35,7 @@ class Lease:
     def __init__(self, study: optuna.Study):
         self._study, self._storage = study, study._storage
         self._held: set[int] = set()
+        self._nameless: set[int] = set()  # trials in training without a worker's name
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, daemon=True)
         process = os.getpid()
@@ -98,6 +100,9 @@ class Lease:
     def _is_held(self, trial: FrozenTrial, stale: set[int]) -> bool:
         if trial._trial_id in stale:
             return False
+        if self._beats and WORKER not in trial.system_attrs and trial._trial_id not in self._nameless:
+            self._nameless.add(trial._trial_id)
+            self._storage.record_heartbeat(trial._trial_id)  # what never had one would never be stale
         host, process, start, _ = trial.system_attrs.get(WORKER, ":::").rsplit(":", 3)
         if host == socket.gethostname():
             if int(process) == os.getpid():

@@ -235,6 +235,27 @@ def test_a_trial_from_elsewhere_is_taken_once_its_heartbeat_is_stale_and_not_bef
     assert opened.trials[0].number == trial.number
 
 
+def test_a_trial_that_optuna_asked_for_is_not_waited_for_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "GRACE", 1)
+    _, opened = open_study(tmp_path)
+    optuna.load_study(study_name=opened.study_name, storage=f"sqlite:///{tmp_path / store.DATABASE}").ask()
+    with lease.Lease(opened) as held:
+        assert not held.adopt(1)  # somebody may be at it
+        wait_for(lambda: held.adopt(1))
+
+
+def test_a_lease_ends_at_once_while_the_database_is_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "HEARTBEAT", 1)
+    _, opened = open_study(tmp_path)
+    beaten = threading.Event()
+    monkeypatch.setattr(database.Database, "record_heartbeat", lambda self, trial_id: (beaten.set(), time.sleep(20)))
+    with lease.Lease(opened) as held:
+        held.new()
+        beaten.wait(10)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 10
+
+
 def test_a_worker_that_was_taken_for_dead_finds_its_trial_told(tmp_path, trainer):
     """Both train it, to the same result; the second to tell it changes nothing and does not fail."""
     plan, opened = open_study(tmp_path)
