@@ -244,6 +244,20 @@ def test_a_trial_that_optuna_asked_for_is_not_waited_for_without_end(tmp_path, m
         wait_for(lambda: held.adopt(1))
 
 
+def test_two_workers_that_take_one_trial_half_proposed_train_the_same(tmp_path):
+    (plan, one), (_, two) = open_study(tmp_path), open_study(tmp_path)
+    one.sampler, two.sampler = optuna.samplers.RandomSampler(seed=1), optuna.samplers.RandomSampler(seed=2)
+    number = one.ask().number
+    taken = []
+    for opened in (one, two):
+        (found,) = [t for t in opened.get_trials(deepcopy=False) if t.number == number]
+        taken.append(optuna.Trial(opened, found._trial_id))  # before the other has proposed anything
+    values = [store.propose(trial, plan.space) for trial in taken]
+    assert values[0] == values[1]
+    kept = one.trials[number].params
+    assert values[0] == values[0] | kept
+
+
 def test_a_lease_ends_at_once_while_the_database_is_away(tmp_path, monkeypatch):
     monkeypatch.setattr(database, "HEARTBEAT", 1)
     _, opened = open_study(tmp_path)
