@@ -9,6 +9,7 @@ told: a trial is a pure function, so this costs time and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import logging
@@ -72,15 +73,16 @@ class Lease:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
             if len(found) == most:
                 break
-            if trial._trial_id in self._held or not self._take(trial, stale):
-                continue
-            found.append(self._held_trial(trial._trial_id))
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # told meanwhile
+                if trial._trial_id not in self._held and self._take(trial, stale):
+                    found.append(self._held_trial(trial._trial_id))
         return found
 
     def put_back(self, trial: optuna.Trial) -> None:
         """Leaves a trial for later, for whoever needs one."""
         self._held.discard(trial._trial_id)
-        self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another worker has told it
+            self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
     def release(self, trial: optuna.Trial) -> None:
         """A trial has been told."""

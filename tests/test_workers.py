@@ -258,6 +258,20 @@ def test_two_workers_that_take_one_trial_half_proposed_train_the_same(tmp_path):
     assert values[0] == values[0] | kept
 
 
+def test_a_trial_told_by_another_while_it_is_proposed_to_is_let_go(tmp_path, trainer, monkeypatch):
+    """As where a worker is suspended in the middle of its proposals, and goes on once another has told its trial."""
+    _, other = open_study(tmp_path)
+    propose = store.propose
+
+    def suspended(trial, space):
+        if trial.number == 1:
+            other.tell(trial.number, state=TrialState.FAIL)
+        return propose(trial, space)
+
+    monkeypatch.setattr(store, "propose", suspended)
+    assert [trial.number for trial in run(tmp_path, 4)] == [0, 2, 3, 4]
+
+
 def test_a_lease_ends_at_once_while_the_database_is_away(tmp_path, monkeypatch):
     monkeypatch.setattr(database, "HEARTBEAT", 1)
     _, opened = open_study(tmp_path)
