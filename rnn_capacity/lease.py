@@ -1,8 +1,9 @@
 """Which worker trains which trial, so that several can serve one study and a dead one's trials are not lost.
 
 A trial in training belongs to the worker that started it, for as long as that lives: on this machine, while its process
-does; elsewhere, while its heartbeat is heard (Optuna's, in the database). A trial that belongs to nobody is anybody's; so is one in
-training that bears no worker's name (Optuna's own `ask` made it), where no heartbeat of it is heard.
+does; elsewhere, while its heartbeat is heard (Optuna's, in the database). A trial that belongs to nobody is anybody's;
+so is one in training that bears no worker's name (Optuna's own `ask` made it), where no heartbeat of it is heard.
+
 Should two workers take one at the same moment, both train it, to the same result, and the second to tell it finds it
 told: a trial is a pure function, so this costs time and nothing else.
 """

@@ -139,7 +139,7 @@ def _proposals(study, space, lease, num_trials, at_once) -> list[tuple[optuna.Tr
 
 
 def _proposed(trial, space, lease) -> list[tuple[optuna.Trial, dict[str, Any]]]:
-    """A trial with a value for every dimension; none where another worker, taking us for dead, has told it meanwhile."""
+    """A trial with a value for every dimension; none where another worker has told it meanwhile."""
     try:
         return [(trial, store.propose(trial, space))]
     except optuna.exceptions.UpdateFinishedTrialError:
