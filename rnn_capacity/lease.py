@@ -1,13 +1,16 @@
 """Which worker trains which trial, so that several can serve one study and a dead one's trials are not lost.
 
 A trial in training belongs to the worker that started it, for as long as that lives: on this machine, while its process
-does; elsewhere, while its heartbeat is heard (Optuna's, in the database). A trial that belongs to nobody is anybody's.
+does; elsewhere, while its heartbeat is heard (Optuna's, in the database). A trial that belongs to nobody is anybody's;
+so is one in training that bears no worker's name (Optuna's own `ask` made it), where no heartbeat of it is heard.
+
 Should two workers take one at the same moment, both train it, to the same result, and the second to tell it finds it
 told: a trial is a pure function, so this costs time and nothing else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import logging
@@ -34,6 +37,7 @@ class Lease:
     def __init__(self, study: optuna.Study):
         self._study, self._storage = study, study._storage
         self._held: set[int] = set()
+        self._nameless: set[int] = set()  # trials in training without a worker's name
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, daemon=True)
         process = os.getpid()
@@ -49,7 +53,7 @@ class Lease:
         _alive.discard(self.worker)
         self._stop.set()
         if self._beats:
-            self._thread.join()
+            self._thread.join(timeout=1)  # where the database is away, a heartbeat may wait for it long
 
     @property
     def _beats(self) -> bool:
@@ -70,15 +74,16 @@ class Lease:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
             if len(found) == most:
                 break
-            if trial._trial_id in self._held or not self._take(trial, stale):
-                continue
-            found.append(self._held_trial(trial._trial_id))
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # told meanwhile
+                if trial._trial_id not in self._held and self._take(trial, stale):
+                    found.append(self._held_trial(trial._trial_id))
         return found
 
     def put_back(self, trial: optuna.Trial) -> None:
         """Leaves a trial for later, for whoever needs one."""
         self._held.discard(trial._trial_id)
-        self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another worker has told it
+            self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
     def release(self, trial: optuna.Trial) -> None:
         """A trial has been told."""
@@ -98,6 +103,9 @@ class Lease:
     def _is_held(self, trial: FrozenTrial, stale: set[int]) -> bool:
         if trial._trial_id in stale:
             return False
+        if self._beats and WORKER not in trial.system_attrs and trial._trial_id not in self._nameless:
+            self._nameless.add(trial._trial_id)
+            self._storage.record_heartbeat(trial._trial_id)  # what never had one would never be stale
         host, process, start, _ = trial.system_attrs.get(WORKER, ":::").rsplit(":", 3)
         if host == socket.gethostname():
             if int(process) == os.getpid():
@@ -113,6 +121,8 @@ class Lease:
         while not self._stop.wait(self._storage.get_heartbeat_interval()):
             try:
                 for trial_id in list(self._held):
+                    if self._stop.is_set():
+                        return
                     self._storage.record_heartbeat(trial_id)
             except (database.StorageLostError, optuna.exceptions.OptunaError) as error:
                 _logger.warning("no heartbeat: %s", error)

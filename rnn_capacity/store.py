@@ -39,7 +39,7 @@ def check_workdir(workdir: str | os.PathLike, field: str = "workdir") -> pathlib
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe.write_text("")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another worker's check may have been first
     except OSError as error:
         raise ValueError(
             f"{field}: {str(workdir)!r} given; it must be a folder that can be written ({error.strerror})"
@@ -140,8 +140,16 @@ def measured(study: optuna.Study) -> list[FrozenTrial]:
 def propose(trial: optuna.Trial, space: Space) -> dict[str, Any]:
     """A trial's values of all dimensions: those it has, and from the sampler those it was stopped before it got.
 
-    What has no effect beside what was chosen is not asked for, and is not kept.
+    What has no effect beside what was chosen is not asked for, and is not kept. Should another worker propose to the
+    same trial, what both get is what is kept of it: Optuna keeps the first value and hands each worker its own.
     """
+    values = _suggested(trial, space)
+    while (kept := _suggested(optuna.Trial(trial.study, trial._trial_id), space)) != values:
+        values = kept
+    return values
+
+
+def _suggested(trial: optuna.Trial, space: Space) -> dict[str, Any]:
     values = complete(space, {})
     for name, distribution in distributions(space).items():  # choices first
         if name in holding(space, values):

@@ -122,13 +122,12 @@ def _proposals(study, space, lease, num_trials, at_once) -> list[tuple[optuna.Tr
     that learns from outcomes then proposes the same.
     """
     left = num_trials - len(store.measured(study))
-    found = [(trial, store.propose(trial, space)) for trial in lease.adopt(left)]
+    found = [proposed for trial in lease.adopt(left) for proposed in _proposed(trial, space, lease)]
     trials = study.get_trials(deepcopy=False)
     room = left - sum(t.state == TrialState.RUNNING for t in trials)
     wanted = -len(trials) % at_once or (0 if found else at_once)
     for _ in range(min(wanted, room)):
-        trial = lease.new()
-        found.append((trial, store.propose(trial, space)))
+        found += _proposed(lease.new(), space, lease)
     # Two workers may have seen the same room: the trials that are too many wait until more are wanted.
     trials = study.get_trials(deepcopy=False)
     counted = [t.number for t in trials if t.state == TrialState.RUNNING or store.is_measured(t)]
@@ -137,6 +136,15 @@ def _proposals(study, space, lease, num_trials, at_once) -> list[tuple[optuna.Tr
         if trial.number in surplus:
             lease.put_back(trial)
     return [(trial, values) for trial, values in found if trial.number not in surplus]
+
+
+def _proposed(trial, space, lease) -> list[tuple[optuna.Trial, dict[str, Any]]]:
+    """A trial with a value for every dimension; none where another worker has told it meanwhile."""
+    try:
+        return [(trial, store.propose(trial, space))]
+    except optuna.exceptions.UpdateFinishedTrialError:
+        lease.release(trial)
+        return []
 
 
 def _trained(block: list[_Entry], halving, width: _Width, shown: _Shown, describe) -> Iterator[tuple[_Entry, int]]:

@@ -235,6 +235,55 @@ def test_a_trial_from_elsewhere_is_taken_once_its_heartbeat_is_stale_and_not_bef
     assert opened.trials[0].number == trial.number
 
 
+def test_a_trial_that_optuna_asked_for_is_not_waited_for_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "GRACE", 1)
+    _, opened = open_study(tmp_path)
+    optuna.load_study(study_name=opened.study_name, storage=f"sqlite:///{tmp_path / store.DATABASE}").ask()
+    with lease.Lease(opened) as held:
+        assert not held.adopt(1)  # somebody may be at it
+        wait_for(lambda: held.adopt(1))
+
+
+def test_two_workers_that_take_one_trial_half_proposed_train_the_same(tmp_path):
+    (plan, one), (_, two) = open_study(tmp_path), open_study(tmp_path)
+    one.sampler, two.sampler = optuna.samplers.RandomSampler(seed=1), optuna.samplers.RandomSampler(seed=2)
+    number = one.ask().number
+    taken = []
+    for opened in (one, two):
+        (found,) = [t for t in opened.get_trials(deepcopy=False) if t.number == number]
+        taken.append(optuna.Trial(opened, found._trial_id))  # before the other has proposed anything
+    values = [store.propose(trial, plan.space) for trial in taken]
+    assert values[0] == values[1]
+    kept = one.trials[number].params
+    assert values[0] == values[0] | kept
+
+
+def test_a_trial_told_by_another_while_it_is_proposed_to_is_let_go(tmp_path, trainer, monkeypatch):
+    """As where a worker is suspended in the middle of its proposals, and goes on once another has told its trial."""
+    _, other = open_study(tmp_path)
+    propose = store.propose
+
+    def suspended(trial, space):
+        if trial.number == 1:
+            other.tell(trial.number, state=TrialState.FAIL)
+        return propose(trial, space)
+
+    monkeypatch.setattr(store, "propose", suspended)
+    assert [trial.number for trial in run(tmp_path, 4)] == [0, 2, 3, 4]
+
+
+def test_a_lease_ends_at_once_while_the_database_is_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "HEARTBEAT", 1)
+    _, opened = open_study(tmp_path)
+    beaten = threading.Event()
+    monkeypatch.setattr(database.Database, "record_heartbeat", lambda self, trial_id: (beaten.set(), time.sleep(20)))
+    with lease.Lease(opened) as held:
+        held.new()
+        beaten.wait(10)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 10
+
+
 def test_a_worker_that_was_taken_for_dead_finds_its_trial_told(tmp_path, trainer):
     """Both train it, to the same result; the second to tell it changes nothing and does not fail."""
     plan, opened = open_study(tmp_path)

@@ -81,7 +81,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         pending = [t for t in trials if t.state == TrialState.RUNNING]
         if len(ended) < self._num_startup or not any(np.isfinite(_outcome(t)) for t in ended):
             return self._quasi_random.sample_relative(study, trial, search_space)
-        with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        with jax.enable_x64(True), jax.default_device(_processor()):
             model = self._learnt(study, trial, ended, pending)
             for other in pending:
                 if other.number not in model.pending:
@@ -165,6 +165,14 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
             self._encoding.is_choice, rng.random(near.shape), near + distance * rng.normal(size=near.shape)
         )
         return np.concatenate([anywhere, np.clip(np.where(moved, drawn, near), 0, 1)])
+
+
+def _processor() -> jax.Device:
+    """The CPU, unless JAX was told to do without (JAX_PLATFORMS=cuda)."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return jax.local_devices()[0]
 
 
 def _outcome(trial: FrozenTrial) -> float | None:
