@@ -86,9 +86,6 @@ PROBLEMS = {  # name: (objective, space, its highest value)
 }
 OPTUNA = {
     "TPE": lambda space, seed: optuna.samplers.TPESampler(seed=seed, constant_liar=True),
-    "TPE, multivariate": lambda space, seed: optuna.samplers.TPESampler(
-        seed=seed, multivariate=True, constant_liar=True
-    ),
     "GPSampler": lambda space, seed: optuna.samplers.GPSampler(seed=seed),
 }
 

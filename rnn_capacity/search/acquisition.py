@@ -14,7 +14,8 @@ from rnn_capacity.types import Array
 NUM_INCUMBENTS = 8  # the best trials, which candidates are drawn near
 NUM_CLIMBED = 64  # candidates that are improved by gradient, once a fit
 NUM_STARTS = 4  # candidates that are improved by gradient, at each proposal
-CLIMB_STEPS, START_STEPS = 40, 12
+CLIMB_STEPS, START_STEPS = 40, 20
+FIRST_STEP, LAST_STEP = 0.05, 3e-5  # of the unit cube
 
 
 class Acquisition(NamedTuple):
@@ -27,11 +28,12 @@ class Acquisition(NamedTuple):
 
     @property
     def target(self) -> Array:
-        """What improves: beyond the best by the noise's standard deviation, below which nothing is told from chance.
+        """What improves: beyond the best by the noise's standard deviation, where there is noise.
 
-        Without it a search settles where its first good trials were: on noisy training runs it found less.
+        Less is not told from chance, and a search for it settles where its first good trials were: on training runs it
+        found less.
         """
-        return self.best + jnp.sqrt(self.value.noise)
+        return self.best + jnp.where(self.value.noise > gp.NOISELESS, jnp.sqrt(self.value.noise), 0.0)
 
 
 class Pool(NamedTuple):
@@ -87,7 +89,7 @@ def _climb(acquisition: Acquisition, x: Array, free: Array, num_steps: int) -> A
         g = jnp.where(free, gradient(x), 0.0)
         g = jnp.where(jnp.isfinite(g), g, 0.0)
         first, second = 0.8 * first + 0.2 * g, 0.95 * second + 0.05 * g**2
-        size = 0.05 * 0.5 * (1 + jnp.cos(jnp.pi * i / num_steps))
+        size = FIRST_STEP * (LAST_STEP / FIRST_STEP) ** (i / num_steps)
         direction = first / (1 - 0.8 ** (i + 1)) / jnp.sqrt(second / (1 - 0.95 ** (i + 1)) + 1e-16)
         return jnp.where(free, jnp.clip(x + size * direction, 0, 1), x), first, second
 

@@ -18,12 +18,13 @@ from tinygp import GaussianProcess, kernels
 from rnn_capacity.types import Array
 
 FAR = 1e4
+NOISELESS = 1e-4  # noise, of standardised outcomes, that is rather what a smooth process misses
 FEW = 256  # trials of which the likelihood is cheap
 # Of log length scales, log amplitude, log noise: (mean, standard deviation). Length scales grow with the square root of
 # the dimensions, as distances do, which keeps few points in many dimensions from being explained by wiggles in each
 # (Hvarfner, Hellsten, Nardi 2024). Outputs are standardised, so the amplitude is about 1.
 LENGTH_PRIOR, AMPLITUDE_PRIOR, NOISE_PRIOR = (-1.6, 1.7), (0.0, 1.0), (-5.0, 2.0)
-LENGTH_BOUNDS, AMPLITUDE_BOUNDS, NOISE_BOUNDS = (-4.0, 3.4), (-3.0, 3.0), (-13.0, 0.0)  # of the logarithms
+LENGTH_BOUNDS, AMPLITUDE_BOUNDS, NOISE_BOUNDS = (-4.0, 3.4), (-3.0, 5.0), (-15.0, 0.0)  # of the logarithms
 
 
 class Product(kernels.distance.Distance):
