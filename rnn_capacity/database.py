@@ -18,6 +18,7 @@ HEARTBEAT, GRACE = (
     10,
     40,
 )  # seconds between two signs of life of a trial in training; after which silence it is taken over
+HOPELESS = ("readonly", "read-only", "no such table", "no such column")  # of errors, that no waiting mends
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another worker's write
 
 _logger = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ def _patiently(method):
                 result = method(self, *args, **kwargs)
             except optuna.exceptions.StorageInternalError as error:
                 if not isinstance(error.__cause__, sqlalchemy.exc.OperationalError):
+                    raise
+                if any(text in str(error.__cause__) for text in HOPELESS):
                     raise
                 reason = f"storage: {hide_password(self.url)} fails ({first_line(error.__cause__.orig)})"
                 if time.monotonic() - begun > PATIENCE:
@@ -86,7 +89,7 @@ for _name in {*optuna.storages.BaseStorage.__abstractmethods__, *_CALLED, "recor
 
 
 def hide_password(url: str) -> str:
-    return re.sub(r"(://[^:/]*):[^@]*@", r"\1:***@", str(url))
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(url))
 
 
 def first_line(error: BaseException) -> str:

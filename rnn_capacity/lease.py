@@ -57,7 +57,7 @@ class Lease:
 
     @property
     def _beats(self) -> bool:
-        """Whether other processes can see the storage at all."""
+        """Whether the storage has heartbeats: a database has, memory and Optuna's journal have none."""
         return isinstance(self._storage, BaseHeartbeat) and self._storage.get_heartbeat_interval() is not None
 
     def new(self) -> optuna.Trial:
@@ -70,8 +70,9 @@ class Lease:
     def adopt(self, most: int) -> list[optuna.Trial]:
         """Trials that were put back or that belong to nobody, at most so many; they are this worker's from now on."""
         found = []
+        trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
         stale = set(self._storage._get_stale_trial_ids(self._study._study_id)) if self._beats else set()
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+        for trial in trials:
             if len(found) == most:
                 break
             with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # told meanwhile
@@ -111,7 +112,7 @@ class Lease:
             if int(process) == os.getpid():
                 return trial.system_attrs[WORKER] in _alive
             return _start_of(int(process)) == start
-        return self._beats  # elsewhere, and its heartbeat is not stale
+        return self._beats  # elsewhere: held while its heartbeat is fresh, and where there are none by nobody
 
     def _held_trial(self, trial_id: int) -> optuna.Trial:
         self._held.add(trial_id)

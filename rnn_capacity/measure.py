@@ -162,7 +162,7 @@ def measure_capacity(
     searched = store.open_study(storage, plan.name, plan.describe(), SAMPLERS[sampler](plan.space, seed))
     trials = run(searched, plan.space, plan.trial, num_trials=num_trials, what=what, halving=halving)
 
-    ended = [t for t in trials if t.state == TrialState.COMPLETE]
+    ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
     best = max(ended, key=lambda t: t.value, default=None)
     repeats = []
     if best is not None and num_repeats:
@@ -189,6 +189,8 @@ def train_again(
     """
     sharding.use_all_cores()  # before JAX starts
     kept = archive.load_study(storage, study_name)
+    if store.PLAN not in kept.user_attrs:
+        raise ValueError(f"study_name: {study_name!r} given; it must be a study that was measured here")
     plan = CapacityPlan.of(study_name, kept.user_attrs[store.PLAN], cell)
     found = {t.number: t for t in store.measured(kept)}
     if number not in found:
@@ -232,7 +234,7 @@ def _result(plan: CapacityPlan, trials: Sequence[FrozenTrial], best, repeats) ->
         unroll=plan.static["unroll"],
         bits=found.get("bits", float("nan")),
         bits_per_param=found.get("bits_per_param", float("nan")),
-        still_improving=still_improving([t.value for t in trials]),
+        still_improving=still_improving([t.value if t.state == TrialState.COMPLETE else None for t in trials]),
         interval=information.confidence_interval(again),
         repeats=tuple(again),
         chance_bits_per_param=max(o["untrained_bits_per_param"] for o in outcomes),

@@ -55,6 +55,8 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
     """
     if storage is None:
         return optuna.storages.InMemoryStorage()
+    if isinstance(storage, optuna.storages.RDBStorage) and not isinstance(storage, Database):
+        storage = str(storage.url)  # ours has heartbeats, and waits
     if isinstance(storage, optuna.storages.BaseStorage):
         return storage
     if not isinstance(storage, str | os.PathLike):
@@ -108,7 +110,7 @@ def _check_plan(name, known, plan):
     plan = json.loads(json.dumps(plan))
     if known in (None, plan):
         return
-    differing = next(key for key in [*plan, *known] if plan.get(key) != known.get(key))
+    differing = next(key for key in [*plan, *known] if key not in plan or key not in known or plan[key] != known[key])
     raise ValueError(
         f"{differing}: {plan.get(differing)!r} given; the study {name!r} was made with {known.get(differing)!r}, "
         "so keep that, or choose another workdir"
@@ -158,6 +160,17 @@ def _suggested(trial: optuna.Trial, space: Space) -> dict[str, Any]:
             else:
                 values[name] = trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
     return values
+
+
+def report(trial: optuna.Trial, value: float, steps: int) -> None:
+    """Keeps what a trial had reached after some steps, unless another worker has told it already."""
+    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+        trial.report(value, steps)
+
+
+def reported(study: optuna.Study, trial: optuna.Trial) -> list[int]:
+    """The steps that `report` has kept something for."""
+    return list(study._storage.get_trial(trial._trial_id).intermediate_values)
 
 
 def tell(study: optuna.Study, trial: optuna.Trial, outcome: Mapping[str, Any], value: float | None) -> None:

@@ -43,6 +43,7 @@ class _Entry(NamedTuple):
 
     proposal: optuna.Trial
     trial: Trial
+    passed: frozenset[int] = frozenset()  # the rungs, in steps, that it went on after before it was stopped
     state: train.TrialState | None = None  # where it stands, if it has begun
     outcome: Outcome | None = None
     seconds: float = 0.0
@@ -94,7 +95,10 @@ def run(
                     reporter.update(len(store.measured(study)), "the last trials are other workers'")
                     time.sleep(SECONDS_BETWEEN_LOOKS)
                     continue
-                block = [_Entry(p, make_trial(p.number, values)) for p, values in proposals]
+                block = [
+                    _Entry(p, make_trial(p.number, values), frozenset(store.reported(study, p)))
+                    for p, values in proposals
+                ]
                 for entry, steps in _trained(block, halving, width, _Shown(study, reporter, unit), describe):
                     store.tell(study, entry.proposal, *_kept(entry, steps, describe))
                     lease.release(entry.proposal)
@@ -150,7 +154,7 @@ def _proposed(trial, space, lease) -> list[tuple[optuna.Trial, dict[str, Any]]]:
 def _trained(block: list[_Entry], halving, width: _Width, shown: _Shown, describe) -> Iterator[tuple[_Entry, int]]:
     """Each trial of a block as it ends, with the steps that it was trained for."""
     train_steps = block[0].trial.spec.train_steps
-    rungs = [max(1, train_steps // halving**k) for k in reversed(range(RUNGS))] if halving else [train_steps]
+    rungs = sorted({max(1, train_steps // (halving or 1) ** k) for k in range(RUNGS)})
     shown.begin(len(block), rungs, halving or 1)
     objective = lambda entry: describe(entry.trial, entry.outcome, entry.seconds)[1]
     for until in rungs:
@@ -161,8 +165,11 @@ def _trained(block: list[_Entry], halving, width: _Width, shown: _Shown, describ
                     reached.append(entry)
                 else:
                     yield entry, until
-        reached.sort(key=objective, reverse=True)
-        block = reached[: -(-len(reached) // (halving or 1))]
+        # Those that went on before a worker was stopped go on again, and first of all it is kept which do.
+        reached.sort(key=lambda entry: (until in entry.passed, objective(entry)), reverse=True)
+        block = reached[: max(-(-len(reached) // (halving or 1)), sum(until in entry.passed for entry in reached))]
+        for entry in block:
+            store.report(entry.proposal, objective(entry), until)
         yield from ((entry, until) for entry in reached[len(block) :])
 
 

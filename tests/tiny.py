@@ -35,7 +35,7 @@ FRAGILE = Cell("fragile", _init, lambda params: params["h_0"], _apply)
 
 
 class FakeTrainer:
-    """Stands in for `train.advance`: what a trial gives is a number made from its spec, hparams and key.
+    """Stands in for `train.advance`: what a trial gives is a number made from its steps, hparams and key.
 
     `trained` holds all the trials that it was given, in order, so that a trial given twice is seen; `batches` how many
     it was given at a time.
@@ -52,7 +52,7 @@ class FakeTrainer:
             trial = {name: float(values[k]) for name, values in hparams.items()}
             identity = (spec, tuple(trial.items()), repr(key))
             self.trained.append(identity)
-            accuracy = 0.5 + 0.5 * (hash((tuple(trial.values()), *map(tuple, key))) % 10007) / 10007
+            accuracy = 0.5 + 0.5 * (hash((until, tuple(trial.values()), *map(tuple, key))) % 10007) / 10007
             score = {"bits": np.float32(trial["num_mappings"] * accuracy), "accuracy": np.float32(accuracy)}
             untrained = {"bits": np.float32(0.01), "accuracy": np.float32(0.5)}
             feasible = np.bool_(not self._infeasible(trial))

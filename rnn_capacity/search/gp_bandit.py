@@ -32,7 +32,7 @@ from rnn_capacity.search.space import Space, distributions
 
 NUM_STARTUP = 20  # trials that have ended before the first fit
 NUM_CANDIDATES = 2048
-MAX_FITTED = 1024  # trials that length scales are fitted on; the process is conditioned on all
+MAX_FITTED, MAX_CONDITIONED = 1024, 4096  # trials that length scales are fitted on, that the process is given
 FIRST_EVALUATIONS, EVALUATIONS = 40, 20  # of the likelihood, for a first fit and for one that starts from the last
 LATE_EVALUATIONS = 8  # the same of many trials, where each takes long and the last fit, or one of few, was close
 FIT = "gp_bandit"  # the system attribute that a fit is kept in
@@ -108,13 +108,15 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         if last and last.history == history and last.room >= room and running.issuperset(last.pending):
             return last
 
-        x = np.array([self._encoded(t) for t in ended])
-        values = np.array([_outcome(t) for t in ended])
-        feasible = np.isfinite(values)
         sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
+        values = np.array([_outcome(t) for t in ended])
+        counted = _thinned(np.where(np.isfinite(values), sign * values, -np.inf), MAX_CONDITIONED)
+        ended, num_ended = [ended[i] for i in counted], len(ended)
+        x, values = np.array([self._encoded(t) for t in ended]), values[counted]
+        feasible = np.isfinite(values)
         y = _standardised(_ranked_below_median(sign * values[feasible]))
         label = _standardised(np.where(feasible, 1.0, -1.0))
-        fit = self._fits(study, trial, x, feasible, y, label)
+        fit = self._fits(study, trial, num_ended, x, feasible, y, label)
         value = self._condition(fit["value"], x[feasible], y, room)
         highest, which = map(np.asarray, acquisition.incumbents(value, len(y)))
         incumbents = [ended[i] for i in np.flatnonzero(feasible)[which[np.isfinite(highest)]]]
@@ -124,16 +126,16 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
             threshold=(label.max() + label.min()) / 2,
             best=highest[0],
         )
-        points = self._candidates(np.random.default_rng((self._seed, len(ended))), incumbents)
+        points = self._candidates(np.random.default_rng((self._seed, num_ended)), incumbents)
         return _Model(history, room, (), judged, acquisition.make_pool(judged, *self._encoding.features(points)))
 
-    def _fits(self, study, trial, x, feasible, y, label) -> dict[str, list[float]]:
+    def _fits(self, study, trial, num_ended, x, feasible, y, label) -> dict[str, list[float]]:
         """The fitted parameters of both processes, kept with the trial that they are made for."""
         before = [t for t in study.get_trials(deepcopy=False) if FIT in t.system_attrs]
         last = before[-1].system_attrs[FIT] if before else {}
-        if last.get("trials") == len(x):  # another worker has fitted this history, or this one before it was stopped
+        if last.get("trials") == num_ended:  # another worker has fitted this history, or this one before it was stopped
             return last
-        fit = {"trials": len(x), "value": self._fit(x[feasible], y, last.get("value"))}
+        fit = {"trials": num_ended, "value": self._fit(x[feasible], y, last.get("value"))}
         if not feasible.all():
             fit["feasibility"] = self._fit(x, label, last.get("feasibility"))
         study._storage.set_trial_system_attr(trial._trial_id, FIT, fit)
@@ -142,8 +144,10 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
     def _fit(self, x, y, start) -> list[float]:
         """Rounded, so that what is kept is what was used."""
         if start is None and len(x) > gp.FEW:
-            start = self._fit(*_thinned(x, y, gp.FEW), None)
-        x, y = _thinned(x, y, MAX_FITTED)
+            few = _thinned(y, gp.FEW)
+            start = self._fit(x[few], y[few], None)
+        kept = _thinned(y, MAX_FITTED)
+        x, y = x[kept], y[kept]
         evaluations = FIRST_EVALUATIONS if start is None else EVALUATIONS if len(x) <= gp.FEW else LATE_EVALUATIONS
         return np.round(gp.fit(x, y, self._encoding.dimension_of, start, evaluations), 6).tolist()
 
@@ -184,13 +188,12 @@ def _outcome(trial: FrozenTrial) -> float | None:
     return np.nan
 
 
-def _thinned(x: np.ndarray, y: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most so many trials: the best, and as many of the others at even distances in rank."""
-    if len(x) <= most:
-        return x, y
+def _thinned(y: np.ndarray, most: int) -> np.ndarray:
+    """At most so many trials, as indices in order: the best, and as many of the others at even distances in rank."""
+    if len(y) <= most:
+        return np.arange(len(y))
     best, others = np.split(np.argsort(-y, kind="stable"), [most // 2])
-    kept = np.concatenate([best, others[np.linspace(0, len(others) - 1, most - len(best)).astype(int)]])
-    return x[kept], y[kept]
+    return np.sort(np.concatenate([best, others[np.linspace(0, len(others) - 1, most - len(best)).astype(int)]]))
 
 
 def _ranked_below_median(values: np.ndarray) -> np.ndarray:
