@@ -168,9 +168,10 @@ def report(trial: optuna.Trial, value: float, steps: int) -> None:
         trial.report(value, steps)
 
 
-def reported(study: optuna.Study, trial: optuna.Trial) -> list[int]:
-    """The steps that `report` has kept something for."""
-    return list(study._storage.get_trial(trial._trial_id).intermediate_values)
+def reported(study: optuna.Study, trial: optuna.Trial) -> frozenset[int]:
+    """The steps that something was reported for, but for those at which it was being told, and so stopped."""
+    kept = study._storage.get_trial(trial._trial_id)
+    return frozenset(kept.intermediate_values) - {kept.user_attrs.get(OUTCOME, {}).get("steps")}
 
 
 def tell(study: optuna.Study, trial: optuna.Trial, outcome: Mapping[str, Any], value: float | None) -> None:

@@ -95,10 +95,7 @@ def run(
                     reporter.update(len(store.measured(study)), "the last trials are other workers'")
                     time.sleep(SECONDS_BETWEEN_LOOKS)
                     continue
-                block = [
-                    _Entry(p, make_trial(p.number, values), frozenset(store.reported(study, p)))
-                    for p, values in proposals
-                ]
+                block = [_Entry(p, make_trial(p.number, values), store.reported(study, p)) for p, values in proposals]
                 for entry, steps in _trained(block, halving, width, _Shown(study, reporter, unit), describe):
                     store.tell(study, entry.proposal, *_kept(entry, steps, describe))
                     lease.release(entry.proposal)
@@ -143,12 +140,16 @@ def _proposals(study, space, lease, num_trials, at_once) -> list[tuple[optuna.Tr
 
 
 def _proposed(trial, space, lease) -> list[tuple[optuna.Trial, dict[str, Any]]]:
-    """A trial with a value for every dimension; none where another worker has told it meanwhile."""
+    """A trial with a value for every dimension; none where another worker has told it, or where it is of no use."""
     try:
         return [(trial, store.propose(trial, space))]
     except optuna.exceptions.UpdateFinishedTrialError:
-        lease.release(trial)
-        return []
+        pass
+    except ValueError as error:  # one that was enqueued by hand
+        _logger.warning("trial %d is not of this study's search space, and left out: %s", trial.number, error)
+        trial.study.tell(trial.number, state=TrialState.FAIL)
+    lease.release(trial)
+    return []
 
 
 def _trained(block: list[_Entry], halving, width: _Width, shown: _Shown, describe) -> Iterator[tuple[_Entry, int]]:
@@ -169,7 +170,8 @@ def _trained(block: list[_Entry], halving, width: _Width, shown: _Shown, describ
         reached.sort(key=lambda entry: (until in entry.passed, objective(entry)), reverse=True)
         block = reached[: max(-(-len(reached) // (halving or 1)), sum(until in entry.passed for entry in reached))]
         for entry in block:
-            store.report(entry.proposal, objective(entry), until)
+            if until < train_steps and until not in entry.passed:
+                store.report(entry.proposal, objective(entry), until)
         yield from ((entry, until) for entry in reached[len(block) :])
 
 

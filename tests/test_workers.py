@@ -199,6 +199,16 @@ def test_more_trials_than_wanted_wait_until_they_are(tmp_path, trainer):
     assert len(trainer.trained) == 6
 
 
+def test_a_trial_that_was_enqueued_by_hand_is_trained_if_it_is_of_the_search_space(tmp_path, trainer, caplog):
+    _, opened = open_study(tmp_path)
+    opened.enqueue_trial({"optimizer": "nadam"})
+    opened.enqueue_trial({"optimizer": "sgd", "learning_rate": 0.0123})
+    trials = run(tmp_path, 4)
+    assert [trial.number for trial in trials] == [1, 2, 3, 4]
+    assert trials[0].params["learning_rate"] == 0.0123
+    assert "trial 0 is not of this study's search space" in caplog.text
+
+
 # --- Whose a trial is -------------------------------------------------------------------------------------------------
 
 
