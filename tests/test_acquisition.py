@@ -1,5 +1,7 @@
 """What a proposal is worth: expected improvement in every range of its argument, feasibility, and the climb."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ log_h = jax.jit(acquisition._log_h)
 slope_of_log_h = jax.jit(jax.vmap(jax.grad(acquisition._log_h)))
 log_acquisition = jax.jit(acquisition.log_acquisition)
 log_feasible = jax.jit(acquisition.log_feasible)
-climb = jax.jit(acquisition._climb, static_argnums=3)
+climb = jax.jit(functools.partial(acquisition._climb, acquisition.log_acquisition), static_argnums=3)
 
 
 def condition(x, y, room=8, theta=THETA):
@@ -214,7 +216,7 @@ def test_a_climb_ends_at_the_top_of_the_hill_that_it_starts_on():
     """Two dimensions are free; in the third it stays where it was put."""
     _, _, judged = problem(infeasible=False)
     start = np.array([[0.5, 0.8, 0.5]])
-    end = climb(judged, start, FREE[None], 40)
+    end = climb(judged, start, FREE[None], 80)
     grid = np.stack([*map(np.ravel, np.meshgrid(np.linspace(0, 1, 101), np.linspace(0, 1, 101))), np.full(101**2, 0.5)])
     top = np.asarray(log_acquisition(judged, grid.T)).max()
     assert float(log_acquisition(judged, start)[0]) < top - 0.5
@@ -238,3 +240,12 @@ def test_a_proposal_that_is_pending_is_worth_less_and_the_next_is_elsewhere():
     after, pool_after = acquisition.hallucinate(judged, pool, first)
     assert float(log_acquisition(after, first[None])[0]) < float(log_acquisition(judged, first[None])[0]) - 0.5
     assert np.linalg.norm(acquisition.best(after, pool_after) - first) > 0.02
+
+
+def test_the_surest_proposal_has_the_highest_mean_of_all_that_was_looked_at():
+    _, _, judged = problem(infeasible=False)
+    pool = acquisition.make_pool(judged, *candidates())
+    found, other = acquisition.surest(judged, pool), acquisition.best(judged, pool)
+    mean = lambda x: np.asarray(predict(judged.value, x)[0])
+    assert mean(found[None])[0] >= mean(pool.x).max()
+    assert mean(found[None])[0] > mean(other[None])[0]

@@ -507,3 +507,23 @@ def test_a_default_device_that_was_chosen_stays_chosen():
     with jax.default_device(device):
         assert ask(begun()[0]).params == expected
         assert jnp.zeros(1).devices() == {device}
+
+
+def test_one_of_a_large_batch_is_where_the_mean_is_highest(monkeypatch):
+    """Also where a process goes on in the middle of a batch; never in small ones, which would explore nothing."""
+    chosen = []
+    for name in ("surest", "best"):
+        made = getattr(gp_bandit.acquisition, name)
+        monkeypatch.setattr(
+            gp_bandit.acquisition, name, lambda *args, name=name, made=made: chosen.append(name) or made(*args)
+        )
+    study, storage = begun()
+    for trial in [ask(study) for _ in range(8)]:
+        study.tell(trial, bowl(trial.params))
+    assert chosen == ["best"] * 8
+    trials = [ask(study) for _ in range(2)] + [ask(new_study(storage=storage)) for _ in range(2)]
+    assert chosen[8:] == ["surest", "best", "best", "best"]
+    for trial in trials:
+        study.tell(trial, bowl(trial.params))
+    run(study, 3)
+    assert chosen[12:] == ["best"] * 3

@@ -80,9 +80,14 @@ def log_acquisition(acquisition: Acquisition, x: Array) -> Array:
     return _log_improvement(mean, variance, acquisition.target) + log_feasible(acquisition, x)
 
 
-def _climb(acquisition: Acquisition, x: Array, free: Array, num_steps: int) -> Array:
-    """Rows x (m, C) after steps of Adam on their free features, inside the box."""
-    gradient = jax.grad(lambda x: jnp.sum(log_acquisition(acquisition, x)))
+def _mean(acquisition: Acquisition, x: Array) -> Array:
+    """What a trial at x (m, C) is expected to come to, less where it may be infeasible."""
+    return gp.predict(acquisition.value, x)[0] + log_feasible(acquisition, x)
+
+
+def _climb(score, acquisition: Acquisition, x: Array, free: Array, num_steps: int) -> Array:
+    """Rows x (m, C) after steps of Adam up a score, on their free features, inside the box."""
+    gradient = jax.grad(lambda x: jnp.sum(score(acquisition, x)))
 
     def step(i, state):
         x, first, second = state
@@ -101,7 +106,7 @@ def _climb(acquisition: Acquisition, x: Array, free: Array, num_steps: int) -> A
 def make_pool(acquisition: Acquisition, x: Array, free: Array) -> Pool:
     """The candidates, and the best of them improved."""
     start = jax.lax.top_k(log_acquisition(acquisition, x), NUM_CLIMBED)[1]
-    x = jnp.concatenate([x, _climb(acquisition, x[start], free[start], CLIMB_STEPS)])
+    x = jnp.concatenate([x, _climb(log_acquisition, acquisition, x[start], free[start], CLIMB_STEPS)])
     free = jnp.concatenate([free, free[start]])
     return Pool(x, free, *gp.predict(acquisition.value, x), log_feasible(acquisition, x))
 
@@ -124,7 +129,17 @@ def hallucinate(acquisition: Acquisition, pool: Pool, x: Array) -> tuple[Acquisi
 def best(acquisition: Acquisition, pool: Pool) -> Array:
     """The features (C,) of the next proposal."""
     scores = _log_improvement(pool.mean, pool.variance, acquisition.target) + pool.log_feasible
+    return _highest(log_acquisition, acquisition, pool, scores, START_STEPS)
+
+
+@jax.jit
+def surest(acquisition: Acquisition, pool: Pool) -> Array:
+    """The features (C,) where the mean is highest."""
+    return _highest(_mean, acquisition, pool, pool.mean + pool.log_feasible, CLIMB_STEPS)
+
+
+def _highest(score, acquisition: Acquisition, pool: Pool, scores: Array, num_steps: int) -> Array:
     start = jax.lax.top_k(scores, NUM_STARTS)[1]
-    climbed = _climb(acquisition, pool.x[start], pool.free[start], START_STEPS)
+    climbed = _climb(score, acquisition, pool.x[start], pool.free[start], num_steps)
     x = jnp.concatenate([pool.x[start], climbed])
-    return x[jnp.argmax(log_acquisition(acquisition, x))]
+    return x[jnp.argmax(score(acquisition, x))]
