@@ -88,6 +88,13 @@ for _name in {*optuna.storages.BaseStorage.__abstractmethods__, *_CALLED, "recor
     setattr(Database, _name, _patiently(getattr(optuna.storages.RDBStorage, _name)))
 
 
+def being_made(error: BaseException) -> bool:
+    """Whether opening a database failed since another worker makes its tables at this moment."""
+    both = (error, error.__cause__)
+    texts = ("already exists", "no such table", "does not exist")
+    return any(isinstance(e, sqlalchemy.exc.IntegrityError) or any(text in str(e) for text in texts) for e in both)
+
+
 def hide_password(url: str) -> str:
     return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(url))
 

@@ -17,7 +17,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from rnn_capacity.database import Database, first_line, hide_password
+from rnn_capacity.database import Database, being_made, first_line, hide_password
 from rnn_capacity.search.space import Space, complete, distributions, holding
 
 DATABASE = "study.db"
@@ -69,8 +69,8 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
         try:
             return Database(url)
         except Exception as error:
-            if "already exists" in f"{error} {error.__cause__}" and attempt < 9:  # another worker makes its tables now
-                time.sleep(0.1)
+            if being_made(error) and attempt < 9:
+                time.sleep(0.2)
                 continue
             reason = first_line(error.__cause__ or error)
             if isinstance(error, ImportError) and url.startswith("postgresql"):

@@ -168,14 +168,14 @@ def test_a_scale_doubled_doubles_what_it_scales_and_each_scales_something_of_its
 
 
 @every_cell
-def test_a_forget_bias_shifts_as_many_biases_as_there_are_units(cell):
+def test_the_forget_bias_shifts_a_bias_of_each_unit_in_each_gate_that_forgets(cell):
     names = [name for name in network.hparam_names(cell) if name.startswith("forget_bias")]
-    expected = {"ugrnn": 1, "gru": 1, "lstm": 1, "+rnn": 2, "mgu": 1}
-    assert len(names) == expected.get(cell.name, 0)
+    gates = {"ugrnn": 1, "gru": 1, "lstm": 1, "+rnn": 2, "mgu": 1}.get(cell.name, 0)
+    assert names == ["forget_bias"][:gates]
     for name in names:
         shift = np.sort(init(cell, **{name: 4.0}) - init(cell, **{name: 1.0}))
-        np.testing.assert_allclose(shift[-UNITS:], 3.0, rtol=1e-6)
-        np.testing.assert_array_equal(shift[:-UNITS], 0.0)
+        np.testing.assert_allclose(shift[-gates * UNITS :], 3.0, rtol=1e-6)
+        np.testing.assert_array_equal(shift[: -gates * UNITS], 0.0)
 
 
 @every_cell
