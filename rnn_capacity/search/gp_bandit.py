@@ -34,8 +34,8 @@ from rnn_capacity.search.space import Space, distributions
 
 NUM_STARTUP = 20  # trials that have ended before the first fit
 NUM_CANDIDATES = 2048
-MAX_FITTED, MAX_CONDITIONED = 1024, 4096  # trials that length scales are fitted on, that the process is given
-FIRST_EVALUATIONS, EVALUATIONS = 40, 20  # of the likelihood, for a first fit and for one that starts from the last
+MAX_FITTED, MAX_CONDITIONED = 512, 4096  # trials that length scales are fitted on, that the process is given
+FIRST_EVALUATIONS, EVALUATIONS = 25, 20  # of the likelihood, for a first fit and for one that starts from the last
 LATE_EVALUATIONS = 8  # the same of many trials, where each takes long and the last fit, or one of few, was close
 SUREST_EVERY = 8  # trials, at least, of which one is where the mean is highest
 FIT = "gp_bandit"  # the system attribute that a fit is kept in
