@@ -8,11 +8,15 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import tempfile
+
 import helpers
 import jax
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 4)
+_cache = tempfile.TemporaryDirectory(prefix="rnn-capacity-")  # what is compiled is not kept in the home of who tests
+os.environ["XDG_CACHE_HOME"] = _cache.name
 
 
 @pytest.fixture

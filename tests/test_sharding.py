@@ -1,5 +1,9 @@
 """The trial axis over devices."""
 
+import os
+import pathlib
+import subprocess
+import sys
 import types
 
 import jax
@@ -9,6 +13,7 @@ from helpers import make_keys
 
 from rnn_capacity import sharding
 
+ROOT = pathlib.Path(__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
@@ -52,3 +57,31 @@ def test_mapped_trials_share_what_is_shared_and_keep_their_order(num_devices):
     out = mapped(10, np.arange(8), np.arange(8) / 2)["out"]
     np.testing.assert_array_equal(out, 10 * np.arange(8) + np.arange(8) / 2)
     assert len(out.sharding.device_set) == num_devices
+
+
+KEEPS = """
+import jax
+from rnn_capacity import sharding
+sharding.keep_compiled()
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+sharding.map_trials(lambda shared, a: shared * jax.numpy.sin(a), jax.devices())(2.0, jax.numpy.ones(1))
+print(jax.config.jax_compilation_cache_dir)
+"""
+
+
+def test_compiled_programs_are_kept_on_disk_in_the_users_cache_or_where_jax_was_told(tmp_path):
+    run = lambda **variables: subprocess.run(
+        [sys.executable, "-c", KEEPS],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(tmp_path)} | variables,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    kept = pathlib.Path(run())
+    assert kept.parent == tmp_path / "rnn_capacity"
+    files = {file.name for file in kept.iterdir()}
+    assert any("mapped" in name for name in files)
+    assert pathlib.Path(run()) == kept
+    assert {file.name for file in kept.iterdir() if "mapped" in file.name and file.name.endswith("cache")} <= files
+    assert run(JAX_COMPILATION_CACHE_DIR=str(tmp_path / "told")) == str(tmp_path / "told")
+    assert run(JAX_ENABLE_COMPILATION_CACHE="false") == "None"
