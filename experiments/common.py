@@ -32,6 +32,12 @@ def get_config(arg: str = "", **fields) -> ConfigDict:
     return _with_placeholders(values).lock()
 
 
+def six_cells(arg: str, **fields) -> ConfigDict:
+    """The cells of the paper side by side, for laptops; the +RNN at depth 2, since the paper leaves out its depth 1."""
+    cells = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
+    return get_config(arg or "quick", cell=cells, per_cell={"+rnn": {"depths": (2,)}}, **fields)
+
+
 def _with_placeholders(value):
     """A config in which what is None takes a value of any type from the command line."""
     if isinstance(value, dict):

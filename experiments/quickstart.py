@@ -4,11 +4,4 @@ from experiments import common
 
 
 def get_config(arg: str = ""):
-    return common.get_config(
-        arg or "quick",
-        cell=("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn"),
-        num_params=(500,),
-        num_trials=12,
-        per_cell={"+rnn": {"depths": (2,)}},
-        workdir="results/quickstart",
-    )
+    return common.six_cells(arg, num_params=(500,), num_trials=12, workdir="results/quickstart")

@@ -7,13 +7,11 @@ from experiments import common
 
 
 def get_config(arg: str = ""):
-    return common.get_config(
-        arg or "quick",
-        cell=("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn"),
+    return common.six_cells(
+        arg,
         num_params=(1000,),
         num_trials=12,
         num_repeats=3,
         train_steps=16_000,
-        per_cell={"+rnn": {"depths": (2,)}},
         workdir="results/six_cells",
     )

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from rnn_capacity import store
-from rnn_capacity.plan import HPARAM
+from rnn_capacity.plan import space_of
 from rnn_capacity.search import space as spaces
 from rnn_capacity.types import check_choice
 
@@ -66,7 +66,6 @@ def hparams(study: optuna.Study, trial: FrozenTrial) -> dict[str, float | str]:
 
     A tuned hparam that was not proposed, having no effect in this trial, is not there.
     """
-    plan = study.user_attrs.get(store.PLAN, {})
-    dimensions = {n.removeprefix(HPARAM): spaces.from_json(d) for n, d in plan.items() if n.startswith(HPARAM)}
-    fixed = {name: value for name, value in dimensions.items() if name not in spaces.tuned(dimensions)}
-    return spaces.holding(dimensions, fixed | trial.params)
+    space = space_of(study.user_attrs.get(store.PLAN, {}))
+    fixed = {name: value for name, value in space.items() if name not in spaces.tuned(space)}
+    return spaces.holding(space, fixed | trial.params)

@@ -14,10 +14,8 @@ from optuna.storages._rdb import models
 
 PATIENCE = 600.0  # seconds that a database is waited for
 RETRY = 2.0  # seconds between two tries
-HEARTBEAT, GRACE = (
-    10,
-    40,
-)  # seconds between two signs of life of a trial in training; after which silence it is taken over
+HEARTBEAT = 10  # seconds between two signs of life of a trial in training
+GRACE = 40  # seconds of silence after which it is taken over
 HOPELESS = ("readonly", "read-only", "no such table", "no such column")  # of errors, that no waiting mends
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another worker's write
 

@@ -62,9 +62,8 @@ class Lease:
 
     def new(self) -> optuna.Trial:
         """A trial that is this worker's from its first moment."""
-        now = datetime.datetime.now()
         template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={WORKER: self.worker})
-        template.datetime_start = now
+        template.datetime_start = datetime.datetime.now()
         return self._held_trial(self._storage.create_new_trial(self._study._study_id, template))
 
     def adopt(self, most: int) -> list[optuna.Trial]:

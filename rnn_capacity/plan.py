@@ -90,6 +90,11 @@ def plan_capacity(
     return plan
 
 
+def space_of(described: Mapping[str, Any]) -> spaces.Space:
+    """The search space of a study, from what `CapacityPlan.describe` said of it."""
+    return {n.removeprefix(HPARAM): spaces.from_json(d) for n, d in described.items() if n.startswith(HPARAM)}
+
+
 @dataclasses.dataclass(frozen=True)
 class CapacityPlan:
     """How a capacity study turns a proposal into a trial, and what a trial gave into what is kept of it."""
@@ -128,10 +133,9 @@ class CapacityPlan:
             ValueError: the cell is not the one that was trained.
         """
         cell = find_cell(described["cell"]) if cell is None else cell
-        space = {n.removeprefix(HPARAM): spaces.from_json(d) for n, d in described.items() if n.startswith(HPARAM)}
         own = {field.name: described[field.name] for field in dataclasses.fields(cls) if field.name in described}
         static = {name: described[name] for name in STATIC}
-        plan = cls(**own | {"name": name, "cell": cell, "space": space, "static": static})
+        plan = cls(**own | {"name": name, "cell": cell, "space": space_of(described), "static": static})
         if plan.describe() != dict(described):
             raise ValueError(
                 f"cell: {cell.name!r} given; it must be the cell that {name!r} was measured with, unchanged"

@@ -122,12 +122,9 @@ def server():
     server.remove()
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def url(request, tmp_path):
-    """An empty database: a folder for SQLite, or one of the server's own."""
-    if request.param == "SQLite":
-        return tmp_path / "study"
-    server = request.getfixturevalue("server")
+@pytest.fixture
+def server_url(server):
+    """An empty database of the server's own."""
     engine = sqlalchemy.create_engine(
         server.url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
     )
@@ -136,6 +133,12 @@ def url(request, tmp_path):
         connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
     engine.dispose()
     return server.url.replace("/postgres", f"/{name}")
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def url(request, tmp_path):
+    """An empty database: a folder for SQLite, or one of the server's own."""
+    return tmp_path / "study" if request.param == "SQLite" else request.getfixturevalue("server_url")
 
 
 # --- Side by side -----------------------------------------------------------------------------------------------------
@@ -325,9 +328,7 @@ class At(Silent):
             self._action()
 
 
-def test_a_server_that_goes_away_for_a_while_is_waited_for(server, url, trainer, caplog, monkeypatch):
-    if "postgresql" not in str(url):
-        pytest.skip("SQLite has no server")
+def test_a_server_that_goes_away_for_a_while_is_waited_for(server, server_url, trainer, caplog, monkeypatch):
     monkeypatch.setattr(database, "RETRY", 0.1)
     back = threading.Timer(2.0, server.start)
 
@@ -335,7 +336,7 @@ def test_a_server_that_goes_away_for_a_while_is_waited_for(server, url, trainer,
         server.stop()
         back.start()
 
-    trials = run(url, 20, reporter=At(4, away))
+    trials = run(server_url, 20, reporter=At(4, away))
     back.join()
     assert contents(trials) == expected(20)
     assert len(trainer.trained) == 20
@@ -344,17 +345,17 @@ def test_a_server_that_goes_away_for_a_while_is_waited_for(server, url, trainer,
     assert "secret" not in caplog.text
 
 
-def test_a_server_that_stays_away_ends_the_run_in_a_line_and_the_study_goes_on_later(server, url, trainer, monkeypatch):
-    if "postgresql" not in str(url):
-        pytest.skip("SQLite has no server")
+def test_a_server_that_stays_away_ends_the_run_in_a_line_and_the_study_goes_on_later(
+    server, server_url, trainer, monkeypatch
+):
     monkeypatch.setattr(database, "RETRY", 0.1)
     monkeypatch.setattr(database, "PATIENCE", 0.5)
     with pytest.raises(database.StorageLostError, match=r"^storage: postgresql.*the same command goes on") as error:
-        run(url, 20, reporter=At(4, server.stop))
+        run(server_url, 20, reporter=At(4, server.stop))
     assert "secret" not in str(error.value)
     server.start()
     monkeypatch.setattr(database, "PATIENCE", 60.0)
-    assert contents(run(url, 20)) == expected(20)
+    assert contents(run(server_url, 20)) == expected(20)
 
 
 def test_a_full_disk_ends_the_run_in_a_line_and_the_study_goes_on_when_there_is_room(tmp_path, trainer, monkeypatch):
