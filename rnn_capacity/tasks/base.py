@@ -1,27 +1,90 @@
-"""What a task is: pure functions that make data on the device from a key and score a network's outputs."""
+"""What a task is: pure functions that make examples on the device from a key, and judge a network's outputs.
+
+A task is a frozen dataclass: its fields are what is static about it, so that two tasks of equal fields compile once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
-from rnn_capacity.types import Array, Hparams, Spec
+import jax
+import jax.numpy as jnp
+
+from rnn_capacity.types import Array, Hparams, check_positive_int
+
+SPLITS = ("train", "valid", "eval")  # the tuner sees the second; the third is what is reported
 
 
 class Batch(NamedTuple):
     """Examples, on the last axis of every array."""
 
-    x_tib: Array  # inputs of the first step or steps
-    targets_b: Array
-    weights_b: Array  # 1 for an example, 0 for padding, which comes last
+    x_tib: Array  # inputs of the first step or steps; where they are one-hot, of a small integer type
+    targets: Any
+    weights_b: Array  # of each example in the mean loss; 0 for padding, which comes last
 
 
-class Task(NamedTuple):
-    """A task, for one trial. Like a cell it knows nothing of trials side by side or of devices."""
+class Source(NamedTuple):
+    """What a draw depends on, beside its key."""
 
-    name: str
-    data: Callable[[Array, Spec, Hparams], Any]  # (key, spec, hparams) -> what stays fixed during a trial
-    sample: Callable[[Any, Array, Spec], Batch]  # (data, step, spec) -> the batch of a training step
-    everything: Callable[[Any], Batch]  # (data) -> what the final score is taken on
-    loss: Callable[[Array, Batch], Array]  # (outputs_ob, batch) -> loss_b, of each example
-    score: Callable[[Array, Batch], Mapping[str, Array]]  # (outputs_ob, batch) -> named measures
+    split: Array  # which of SPLITS, as an index
+    shared: Any  # what `Task.shared` gave, on the device
+    hparams: Hparams
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task, for one trial; like a cell it knows nothing of trials side by side or of devices.
+
+    One that draws its examples afresh at every step writes `draw`, `loss` and `score`, and says, as fields or
+    properties, `num_inputs`, `num_outputs` and `read_steps`. Train, validation and evaluation draws are independent.
+    """
+
+    name: ClassVar[str]
+    measure: ClassVar[str]  # the entry of `score` that people look at
+    hparam_names: ClassVar[tuple[str, ...]] = ()  # those that the task itself reads
+    batch_size: ClassVar[int | None] = 64  # examples a step, unless the user says otherwise; None: all there are
+    read_steps: ClassVar[int] = 1  # the last steps, whose outputs are judged
+
+    unroll: int  # T, steps in time
+    num_held_out: int = 1024  # examples that validation and evaluation are each taken on
+
+    def __post_init__(self):
+        check_positive_int("unroll", self.unroll)
+        check_positive_int("num_held_out", self.num_held_out)
+
+    def shared(self) -> Any:
+        """NumPy arrays that all trials read, put on each device once; made on the host."""
+        return ()
+
+    def data(self, key: Array, hparams: Hparams) -> Any:
+        """What stays fixed during a trial."""
+        return key
+
+    def sample(self, data: Any, step: Array, batch_size: int | None, source: Source) -> Batch:
+        """The batch of a training step."""
+        key_train, _ = jax.random.split(data)
+        return self.draw(jax.random.fold_in(key_train, step), batch_size, source)
+
+    def examples(self, data: Any, source: Source) -> Batch:
+        """What the loss and the score of a split are taken on."""
+        _, key_held_out = jax.random.split(data)
+        return self.draw(jax.random.fold_in(key_held_out, source.split), self.num_held_out, source)
+
+    def draw(self, key: Array, num_examples: int, source: Source) -> Batch:
+        """Independent examples."""
+        raise NotImplementedError
+
+    def loss(self, outputs_tob: Array, batch: Batch) -> Array:
+        """loss_b, of each example, from the outputs of the last `read_steps` steps."""
+        raise NotImplementedError
+
+    def score(self, outputs_tob: Array, batch: Batch) -> Mapping[str, Array]:
+        """Named measures over all examples of a batch."""
+        raise NotImplementedError
+
+
+def one_hot(codes: Array, num_symbols: int) -> Array:
+    """Codes (..., b) as int8 (..., num_symbols, b), a byte a symbol."""
+    return (codes[..., None, :] == jnp.arange(num_symbols)[:, None]).astype(jnp.int8)
