@@ -16,7 +16,8 @@ import numpy as np
 import optuna
 
 from rnn_capacity.search import SAMPLERS
-from rnn_capacity.search.space import Choice, Range, distributions, from_unit
+from rnn_capacity.search.ranges import Choice, Range
+from rnn_capacity.search.space import distributions, from_unit
 
 SPACE = (
     {f"x{i}": Range(0.0, 1.0) for i in range(10)}

@@ -19,7 +19,8 @@ import numpy as np
 import optuna
 
 from rnn_capacity.search import SAMPLERS
-from rnn_capacity.search.space import Choice, Range, distributions
+from rnn_capacity.search.ranges import Choice, Range
+from rnn_capacity.search.space import distributions
 
 BATCH, EVALUATIONS = 32, 320
 

@@ -13,6 +13,7 @@ from helpers import make_hparams, make_spec, noisy
 from rnn_capacity import network
 from rnn_capacity.cells import CELLS, initializers
 from rnn_capacity.cells.base import NONLINEARITIES, relu, sigmoid
+from rnn_capacity.tasks.memorization import Memorization
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 UNITS, INPUTS, STEPS = 4, 3, 6
@@ -65,16 +66,21 @@ def test_a_cell_equals_the_papers_equations(cell, num_inputs, nonlinearity):
     np.testing.assert_allclose(double, expected, rtol=1e-10, atol=1e-10)
 
 
+class TwoOutputs(Memorization):
+    num_outputs = 2
+
+
 @every_cell
 @pytest.mark.parametrize("input_steps", ["first", "every"])
 def test_a_network_of_depth_2_equals_the_papers_equations(cell, input_steps):
-    spec = make_spec(cell, num_inputs=INPUTS, num_units=UNITS, depth=2, input_steps=input_steps, num_outputs=2)
+    task = TwoOutputs(num_inputs=INPUTS, max_mappings=3)
+    spec = make_spec(cell, task=task, num_units=UNITS, depth=2, input_steps=input_steps)
     params = noisy(network.init(jax.random.key(2), spec, make_hparams(cell)))
     x_ib = np.random.default_rng(3).normal(size=(INPUTS, 3)).astype(np.float32)
     actual = jax.jit(lambda params, x_tib: network.apply(params, spec, x_tib))(params, x_ib[None])
-    for x_i, output_o in zip(x_ib.T, np.asarray(actual).T, strict=True):
+    for x_i, output_o in zip(x_ib.T, np.asarray(actual)[0].T, strict=True):
         after = x_i if input_steps == "every" else np.zeros(INPUTS)
-        inputs = [x_i] + [after] * (spec.unroll - 1)
+        inputs = [x_i] + [after] * (task.unroll - 1)
         expected = reference_cells.network(cell.name, params, inputs, spec.nonlinearity)
         np.testing.assert_allclose(output_o, expected, rtol=1e-5, atol=1e-5)
 

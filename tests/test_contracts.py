@@ -200,7 +200,7 @@ def test_vmap_over_trials_equals_a_loop_over_trials(cell):
     @jax.vmap
     def together(key, hparams):
         params = cell.init(key, INPUTS, UNITS, hparams)
-        return params, network.unroll(cell, params, make_inputs(1), 2, jnp.tanh)
+        return params, network.unroll(cell, params, make_inputs(1), 2, jnp.tanh)[1]
 
     keys = make_keys(3).network
     hparams = make_hparams(cell, 3, **{name: np.array([0.3, 0.6, 0.9], np.float32) for name in scales_of(cell)})
@@ -249,7 +249,7 @@ LOOPED, SCANNED = 5, network.FULL_UNROLL + 2
 @pytest.mark.parametrize("num_steps", [LOOPED, SCANNED])
 def test_the_unroll_equals_a_python_loop_over_the_cell_in_silence_and_with_the_input_held(cell, num_steps):
     run = functools.partial(network.unroll, cell, num_steps=num_steps, nonlinearity=jnp.tanh)
-    both = jax.jit(lambda params, x_tib: (run(params, x_tib), run(params, x_tib, hold=True)))
+    both = jax.jit(lambda params, x_tib: (run(params, x_tib)[1], run(params, x_tib, hold=True)[1]))
     x_tib = make_inputs(2)
     silent, held = both(make_params(cell), x_tib)
     np.testing.assert_allclose(silent, loop(cell, x_tib, num_steps, hold=False), rtol=1e-5, atol=1e-5)
@@ -260,7 +260,7 @@ def test_the_unroll_equals_a_python_loop_over_the_cell_in_silence_and_with_the_i
 @every_cell
 @pytest.mark.parametrize("num_steps", [LOOPED, SCANNED])
 def test_outputs_do_not_depend_on_later_inputs_but_do_on_present_ones(cell, num_steps):
-    run = jax.jit(lambda x_tib: network.unroll(cell, make_params(cell), x_tib, num_steps, jnp.tanh))
+    run = jax.jit(lambda x_tib: network.unroll(cell, make_params(cell), x_tib, num_steps, jnp.tanh)[1])
     x_tib = make_inputs(num_steps)
     before = np.asarray(run(x_tib))
     for t in (0, num_steps // 2, num_steps - 1):
@@ -274,7 +274,7 @@ def test_outputs_do_not_depend_on_later_inputs_but_do_on_present_ones(cell, num_
 @functools.cache
 def make_data(num_mappings=7):
     spec = make_spec(CELLS["rnn"], num_inputs=INPUTS)
-    return jax.tree.map(np.asarray, spec.task.data(make_keys().task, spec, {"num_mappings": num_mappings}))
+    return jax.tree.map(np.asarray, spec.task.data(make_keys().task, {"num_mappings": num_mappings}))
 
 
 @every_cell
@@ -300,7 +300,7 @@ def test_the_gradient_of_the_loss_matches_finite_differences(cell):
 def test_two_steps_of_training_move_every_array_and_leave_it_finite(cell):
     spec = make_spec(cell, num_inputs=INPUTS, num_units=UNITS, train_steps=2, unroll=2)
     hparams, params = make_hparams(cell, l2=0.0), random_network(spec)
-    step = jax.jit(functools.partial(train.train_step, spec))
+    step = jax.jit(functools.partial(train.train_step, spec, ()))
     before = train.TrialState(jnp.int32(0), params, train.optimizer(spec, hparams).init(params), jnp.bool_(True))
     once = step(hparams, make_data(), before)
     twice = step(hparams, make_data(), once)

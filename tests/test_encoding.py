@@ -8,7 +8,8 @@ import pytest
 from rnn_capacity.cells import CELLS
 from rnn_capacity.search import space as spaces
 from rnn_capacity.search.encoding import Encoding
-from rnn_capacity.search.space import Choice, Range, space_for
+from rnn_capacity.search.ranges import Choice, Range
+from rnn_capacity.search.space import space_for
 
 SPACE = {
     "linear": Range(-2.0, 6.0),

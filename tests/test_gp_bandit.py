@@ -11,7 +11,8 @@ from rnn_capacity import store
 from rnn_capacity.search import SAMPLERS, GPBanditSampler, gp, gp_bandit
 from rnn_capacity.search.encoding import Encoding
 from rnn_capacity.search.samplers import quasi_random_sampler
-from rnn_capacity.search.space import Choice, Range, distributions
+from rnn_capacity.search.ranges import Choice, Range
+from rnn_capacity.search.space import distributions
 
 STARTUP = 6
 FLAT = {"x": Range(-1.0, 1.0), "y": Range(0.01, 1.0, log=True), "fixed": 2.0}

@@ -5,12 +5,12 @@ import math
 import jax
 import numpy as np
 import pytest
-from helpers import make_hparams, make_keys
+from helpers import evaluate, make_hparams, make_keys
 from scipy.optimize import linprog
 
 from rnn_capacity import Cell, measure_capacity, train
 from rnn_capacity.cells import CELLS, initializers
-from rnn_capacity.tasks import TASKS
+from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.types import Spec
 
 
@@ -45,24 +45,21 @@ def test_perceptron_separates_the_fraction_of_random_sets_that_cover_says():
     num_mappings = np.repeat(sizes, num_sets)
     spec = Spec(
         cell=perceptron,
-        task=TASKS["memorization"],
+        task=Memorization(num_inputs=num_inputs, unroll=1, max_mappings=64),
         num_units=1,
-        num_inputs=num_inputs,
-        unroll=1,
         train_steps=4000,
-        max_mappings=64,
         optimizer="adam",
     )
     num_trials = len(num_mappings)
     hparams = make_hparams(perceptron, num_trials, num_mappings=num_mappings, learning_rate=0.1, input_scale=0.1, l2=0)
     keys = make_keys(num_trials)
     outcome = train.train_trials(spec, hparams, keys, devices=jax.local_devices()[:2])
-    separated = outcome.score["accuracy"] == 1
+    separated = outcome.score["eval"]["accuracy"] == 1
 
     truth = []
     for key, b in zip(keys.task, num_mappings, strict=True):
-        data = spec.task.data(key, spec, {"num_mappings": b})
-        truth.append(separable(np.asarray(data.x_tib[0, :, :b]).T, np.asarray(data.targets_b[:b])))
+        data = spec.task.data(key, {"num_mappings": b})
+        truth.append(separable(np.asarray(data.x_tib[0, :, :b]).T, np.asarray(data.targets[:b])))
     assert np.mean(separated == truth) > 0.97
     assert not np.any(separated & ~np.array(truth))
     for i, size in enumerate(sizes):
@@ -96,19 +93,17 @@ def test_shuffled_labels_give_the_chance_level():
     num_mappings, train_steps = 200, 1500
     spec = Spec(
         cell=CELLS["rnn"],
-        task=TASKS["memorization"],
+        task=Memorization(num_inputs=20, max_mappings=256),
         num_units=8,
-        num_inputs=20,
         train_steps=train_steps,
-        max_mappings=256,
     )
     hparams = make_hparams(spec.cell, num_mappings=num_mappings)
     data, state = train.begin(spec, hparams, make_keys())
-    state = train.train_chunk(spec, train_steps, hparams, data, state)
-    _, score = train.evaluate(spec, data, state.params)
+    state = train.train_chunk(spec, (), train_steps, hparams, data, state)
+    _, score = evaluate(spec, data, state.params)
     order = np.random.default_rng(0).permutation(num_mappings)
-    shuffled = data._replace(targets_b=data.targets_b.at[:num_mappings].set(data.targets_b[order]))
-    _, chance = train.evaluate(spec, shuffled, state.params)
+    shuffled = data._replace(targets=data.targets.at[:num_mappings].set(data.targets[order]))
+    _, chance = evaluate(spec, shuffled, state.params)
     assert score["bits"] > 0.9 * num_mappings
     assert chance["bits"] < 0.05 * num_mappings
 

@@ -448,7 +448,7 @@ def test_the_default_number_of_inputs_never_binds(num_params, mappings):
         "irnn", num_params=num_params, num_inputs=None, space="paper", hparams={"mappings_per_param": mappings}
     )
     most = plan.num_params * {None: 10, 10: 10, (5, 40): 40}[mappings]
-    assert plan.max_mappings == most
-    assert most <= 2 ** plan.static["num_inputs"]
-    assert plan.static["num_inputs"] >= 20
-    assert plan.spec({}).max_mappings >= most
+    assert plan.task.max_mappings == most
+    assert most <= 2 ** plan.task.num_inputs
+    assert plan.task.num_inputs >= 20
+    assert plan.spec({}).task.max_mappings >= most

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import flatten, make_hparams, make_spec, noisy
+from helpers import evaluate, flatten, make_hparams, make_spec, noisy
 
 from rnn_capacity import network, train
 from rnn_capacity.cells import CELLS
-from rnn_capacity.tasks.memorization import check_mappings, distinct_bits, memorization
+from rnn_capacity.tasks.memorization import Memorization, check_mappings, distinct_bits
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -23,13 +23,13 @@ def _vectors(num_vectors, num_bits, seed=0):
     return np.asarray(_compiled_vectors(jax.random.key(seed), num_vectors, num_bits)).T
 
 
-_compiled_data = jax.jit(memorization.data, static_argnums=1)
+_compiled_data = jax.jit(lambda key, task, hparams: task.data(key, hparams), static_argnums=1)
 
 
 def make_data(seed=0, **fields):
     num_mappings = fields.pop("num_mappings", 12)
     spec = make_spec(CELLS["rnn"], **fields)
-    plain = make_spec(CELLS["rnn"], max_mappings=spec.max_mappings, num_inputs=spec.num_inputs)  # compiled once a size
+    plain = Memorization(max_mappings=spec.task.max_mappings, num_inputs=spec.task.num_inputs)  # compiled once a size
     return spec, _compiled_data(jax.random.key(seed), plain, {"num_mappings": np.float32(num_mappings)})
 
 
@@ -85,7 +85,7 @@ def test_every_vector_is_equally_likely_to_come_first():
 def test_bits_and_labels_are_fair_and_uncorrelated(num_bits):
     num_vectors = 4000
     _, data = make_data(max_mappings=num_vectors, num_inputs=num_bits)
-    signs = np.vstack([data.x_tib[0], 2 * data.targets_b - 1])
+    signs = np.vstack([data.x_tib[0], 2 * data.targets - 1])
     assert set(np.unique(signs)) == {-1, 1}
     standard_error = num_vectors**-0.5
     assert np.abs(signs.mean(axis=1)).max() < 5 * standard_error
@@ -98,16 +98,16 @@ def test_bits_and_labels_are_fair_and_uncorrelated(num_bits):
 def test_the_key_decides_inputs_and_labels():
     _, data = make_data(seed=0, max_mappings=30)
     _, other = make_data(seed=1, max_mappings=30)
-    assert not np.array_equal(data.targets_b, other.targets_b)
+    assert not np.array_equal(data.targets, other.targets_b)
     assert not np.array_equal(data.x_tib, other.x_tib)
 
 
 def test_an_input_is_shown_once_as_plus_and_minus_one():
     _, data = make_data(max_mappings=30)
     assert data.x_tib.shape == (1, 6, 30)
-    assert data.targets_b.shape == (30,)
+    assert data.targets.shape == (30,)
     assert set(np.unique(data.x_tib)) == {-1, 1}
-    assert set(np.unique(data.targets_b)) == {0, 1}
+    assert set(np.unique(data.targets)) == {0, 1}
 
 
 @pytest.mark.parametrize(("num_mappings", "num_inputs"), [(17, 4), (3, 1), (2**20 + 1, 20)])
@@ -136,7 +136,7 @@ def test_the_mask_holds_the_first_b_mappings(num_mappings):
 def _measure(spec):
     """Loss and gradient, and the loss and score of the evaluation, at some weights."""
     params = noisy(network.init(jax.random.key(1), spec, make_hparams(spec.cell)))
-    return jax.jit(lambda data: (train.loss_and_gradient(spec, params, data), train.evaluate(spec, data, params)))
+    return jax.jit(lambda data: (train.loss_and_gradient(spec, params, data), evaluate(spec, data, params)))
 
 
 def test_padding_changes_neither_loss_nor_score_nor_gradient():
@@ -152,7 +152,7 @@ def test_what_stands_in_the_padding_changes_nothing():
     noise = np.random.default_rng(0).normal(size=data.x_tib.shape).astype(np.float32)
     real = np.asarray(data.weights_b)
     inputs = np.where(real, data.x_tib, noise)
-    other = data._replace(x_tib=inputs, targets_b=np.where(real, data.targets_b, 1 - data.targets_b))
+    other = data._replace(x_tib=inputs, targets=np.where(real, data.targets, 1 - data.targets))
     np.testing.assert_array_equal(flatten(_measure(spec)(data)), flatten(_measure(spec)(other)))
     shown = other._replace(weights_b=np.ones_like(real))
     assert not np.allclose(flatten(_measure(spec)(data)), flatten(_measure(spec)(shown)))
@@ -165,13 +165,13 @@ def _sampled(num_mappings, max_mappings, batch_size, num_steps, first_step=0):
     """The index of each mapping in each batch, found by the input's own bits."""
     spec, data = make_data(num_mappings=num_mappings, max_mappings=max_mappings, batch_size=batch_size, num_inputs=12)
     index = {tuple(x_i): j for j, x_i in enumerate(np.asarray(data.x_tib[0]).T)}
-    sample = jax.jit(lambda step: memorization.sample(data, step, spec))
+    sample = jax.jit(lambda step: spec.task.sample(data, step, spec.batch_size, None))
     batches = []
     for step in range(first_step, first_step + num_steps):
         batch = sample(jnp.int32(step))
         assert batch.x_tib.shape == (1, 12, min(batch_size, max_mappings))
         drawn = [index[tuple(x_i)] for x_i in np.asarray(batch.x_tib[0]).T]
-        np.testing.assert_array_equal(batch.targets_b, np.asarray(data.targets_b)[drawn])
+        np.testing.assert_array_equal(batch.targets, np.asarray(data.targets)[drawn])
         np.testing.assert_array_equal(batch.weights_b, np.asarray(data.weights_b)[drawn])
         batches.append(drawn)
     return np.array(batches)
@@ -201,7 +201,7 @@ def test_a_minibatch_larger_than_b_repeats_mappings_evenly():
 def test_a_batch_as_large_as_the_data_set_is_the_data_set(batch_size):
     spec, data = make_data(max_mappings=16, batch_size=batch_size)
     for step in (0, 3):
-        jax.tree.map(np.testing.assert_array_equal, memorization.sample(data, jnp.int32(step), spec), data)
+        jax.tree.map(np.testing.assert_array_equal, spec.task.sample(data, jnp.int32(step), spec.batch_size, None), data)
 
 
 # --- The score --------------------------------------------------------------------------------------------------------
@@ -209,10 +209,10 @@ def test_a_batch_as_large_as_the_data_set_is_the_data_set(batch_size):
 
 def _score(num_right, margin=3.0):
     """The score of outputs of which the first num_right of 12 are right, and all of the padding."""
-    _, data = make_data(num_mappings=12, max_mappings=30)
+    spec, data = make_data(num_mappings=12, max_mappings=30)
     right = (np.arange(30) < num_right) | (np.arange(30) >= 12)
-    outputs_b = margin * np.where(right, 1, -1) * (2 * np.asarray(data.targets_b) - 1)
-    return {name: float(value) for name, value in memorization.score(outputs_b[None], data).items()}
+    outputs_b = margin * np.where(right, 1, -1) * (2 * np.asarray(data.targets) - 1)
+    return {name: float(value) for name, value in spec.task.score(outputs_b[None, None], data).items()}
 
 
 @pytest.mark.parametrize(
@@ -226,9 +226,9 @@ def test_bits_follow_from_how_many_labels_are_right(num_right, bits):
 
 
 def test_the_loss_of_an_example_is_its_cross_entropy_in_nats():
-    _, data = make_data(num_mappings=12, max_mappings=16)
+    spec, data = make_data(num_mappings=12, max_mappings=16)
     outputs_b = np.linspace(-3, 3, 16)
     probability = 1 / (1 + np.exp(-outputs_b))
-    targets_b = np.asarray(data.targets_b)
+    targets_b = np.asarray(data.targets)
     expected = -(targets_b * np.log(probability) + (1 - targets_b) * np.log(1 - probability))
-    np.testing.assert_allclose(memorization.loss(jnp.float32(outputs_b)[None], data), expected, rtol=1e-5)
+    np.testing.assert_allclose(spec.task.loss(jnp.float32(outputs_b)[None, None], data), expected, rtol=1e-5)

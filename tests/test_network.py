@@ -88,7 +88,7 @@ def test_layers_share_the_hparams_and_not_the_draws():
 def test_inputs_beyond_the_last_step_are_not_read(num_steps):
     params = CELLS["rnn"].init(jax.random.key(0), 3, 4, make_hparams(CELLS["rnn"]))
     x_tib = np.random.default_rng(0).normal(size=(num_steps + 2, 3, 2)).astype(np.float32)
-    run = jax.jit(lambda x_tib: network.unroll(CELLS["rnn"], params, x_tib, num_steps, jnp.tanh))
+    run = jax.jit(lambda x_tib: network.unroll(CELLS["rnn"], params, x_tib, num_steps, jnp.tanh)[1])
     assert run(x_tib).shape == (num_steps, 4, 2)
     np.testing.assert_allclose(run(x_tib), run(x_tib[:num_steps]), rtol=1e-6, atol=1e-6)
 
@@ -184,7 +184,7 @@ def test_an_odd_cell_unrolls_as_a_python_loop_over_it_would(cell, num_steps):
     network.check_cell(cell, spec)
     params = cell.init(jax.random.key(0), 3, 4, {"input_scale": 1.0})
     x_tib = np.random.default_rng(0).normal(size=(num_steps, 3, 2)).astype(np.float32)
-    actual = jax.jit(lambda params, x_tib: network.unroll(cell, params, x_tib, num_steps, jnp.tanh))(params, x_tib)
+    actual = jax.jit(lambda params, x_tib: network.unroll(cell, params, x_tib, num_steps, jnp.tanh)[1])(params, x_tib)
     step = jax.jit(lambda params, carry, x: cell.apply(params, carry, x, jnp.tanh))
     for b in range(2):
         carry = cell.initial_carry(params)

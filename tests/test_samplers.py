@@ -9,7 +9,8 @@ from scipy.stats import qmc
 
 from rnn_capacity import store
 from rnn_capacity.search import SAMPLERS
-from rnn_capacity.search.space import PAPER, Choice, Range, distributions
+from rnn_capacity.search.ranges import PAPER, Choice, Range
+from rnn_capacity.search.space import distributions
 
 NAMES = ("quasi-random", "random")
 SPACE = {

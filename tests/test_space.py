@@ -9,7 +9,8 @@ import pytest
 
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.search import space as spaces
-from rnn_capacity.search.space import Choice, Range, space_for
+from rnn_capacity.search.ranges import Choice, Range
+from rnn_capacity.search.space import space_for
 
 TRAINING = {
     "nonlinearity",

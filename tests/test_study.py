@@ -282,8 +282,8 @@ class Racing(FakeTrainer):
         before = np.zeros(len(rates), int) if state is None else state.step
         assert (before == before[0]).all()
         self.steps += [until - int(b) for b in before]
-        score = outcomes.score | {"bits": rates * spec.max_mappings}
-        return outcomes._replace(score=score, feasible=rates < 0.09), after
+        score = outcomes.score["eval"] | {"bits": rates * spec.task.max_mappings}
+        return outcomes._replace(score=dict.fromkeys(SPLITS, score), feasible=rates < 0.09), after
 
     steps: ClassVar[list] = []
 

@@ -9,6 +9,7 @@ import pytest
 from helpers import (
     assert_same_bits,
     count_compilations,
+    evaluate,
     flatten,
     make_hparams,
     make_keys,
@@ -20,7 +21,7 @@ from helpers import (
 
 from rnn_capacity import network, train
 from rnn_capacity.cells import CELLS, Cell
-from rnn_capacity.tasks import TASKS
+from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.types import OPTIMIZERS, Keys
 
 RNN = CELLS["rnn"]
@@ -37,12 +38,12 @@ RUN = 5  # steps
 def _problem():
     """Weights, data, and the gradient of the loss at any weights, all float64."""
     spec = make_spec(RNN, num_units=3, num_inputs=4, unroll=1, train_steps=RUN)
-    data = spec.task.data(make_keys().task, spec, {"num_mappings": np.float32(9)})
+    data = spec.task.data(make_keys().task, {"num_mappings": np.float32(9)})
     params = noisy(network.init(jax.random.key(0), spec, make_hparams(RNN)))
     with jax.enable_x64(True):
         data, params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), (data, params))
         _, unflatten = jax.flatten_util.ravel_pytree(params)
-        gradient = jax.jit(jax.grad(lambda flat: train.evaluate(spec, data, unflatten(flat))[0]))
+        gradient = jax.jit(jax.grad(lambda flat: evaluate(spec, data, unflatten(flat))[0]))
     return params, data, gradient
 
 
@@ -85,7 +86,7 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
         base = make_hparams(
             RNN, learning_rate=0.05, learning_rate_decay=0.02, num_mappings=9, l2=0.0, gradient_clip=1e3
         )
-        step = jax.jit(functools.partial(train.train_step, spec))
+        step = jax.jit(functools.partial(train.train_step, spec, ()))
         start, results = flatten(params), []
         for changed in ({}, {"l2": 0.1}, {"gradient_clip": 0.1, "l2": 0.1}, {"momentum_logit": 0.5}):
             hparams = base | {name: np.float64(value) for name, value in changed.items()}
@@ -107,9 +108,9 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
 @pytest.mark.usefixtures("quick_compile")
 def test_blocks_of_examples_change_neither_loss_nor_gradient_nor_score():
     specs = [make_spec(CELLS["ugrnn"], max_mappings=16, unroll=2, block_size=size) for size in (None, 4)]
-    both = lambda spec, params, data: (train.loss_and_gradient(spec, params, data), train.evaluate(spec, data, params))
+    both = lambda spec, params, data: (train.loss_and_gradient(spec, params, data), evaluate(spec, data, params))
     whole, in_blocks = (jax.jit(functools.partial(both, spec)) for spec in specs)
-    data = specs[0].task.data(make_keys().task, specs[0], {"num_mappings": np.float32(16)})
+    data = specs[0].task.data(make_keys().task, {"num_mappings": np.float32(16)})
     params = noisy(network.init(jax.random.key(0), specs[0], make_hparams(specs[0].cell)))
     for num_mappings in (3, 8, 13, 16):
         batch = data._replace(weights_b=np.float32(np.arange(16) < num_mappings))
@@ -157,7 +158,7 @@ def test_the_trainer_equals_a_loop_of_single_trials_and_reports_no_padding():
     spec, (hparams, keys) = small_spec(), four_trials()
     outcomes = train_on(2, spec, take(hparams, 0, 1, 2), take(keys, 0, 1, 2))  # on 2 devices: one is padding
     assert {a.shape for a in jax.tree.leaves(outcomes)} == {(3,)}
-    assert len(set(outcomes.loss)) == 3
+    assert len(set(outcomes.loss["eval"])) == 3
     with quick_compile():
         alone = jax.jit(functools.partial(train.train_trial, spec))
         expected = [alone(trial(hparams, k), trial(keys, k)) for k in range(3)]
@@ -168,7 +169,7 @@ def test_the_trainer_equals_a_loop_of_single_trials_and_reports_no_padding():
 def test_the_same_run_twice_gives_the_same_bits():
     expected = outcomes_of_four_trials()
     assert expected.feasible.all()
-    assert len(set(expected.loss)) == 4
+    assert len(set(expected.loss["eval"])) == 4
     assert_same_bits(train_on(2, small_spec(), *four_trials()), expected)
 
 
@@ -231,12 +232,13 @@ def _plain_cell(name, apply):
 def test_new_values_of_the_hparams_compile_nothing():
     traced = []
 
-    def data(key, spec, hparams):
-        traced.append(1)
-        return TASKS["memorization"].data(key, spec, hparams)
+    class Counted(Memorization):
+        def data(self, key, hparams):
+            traced.append(1)
+            return super().data(key, hparams)
 
     cell = _plain_cell("linear", lambda params, h, x, s: (h, params["W"] @ x))
-    spec = small_spec(cell, task=TASKS["memorization"]._replace(data=data), unroll=1)
+    spec = small_spec(cell, task=Counted(num_inputs=5, unroll=1, max_mappings=14))
     hparams, keys = make_hparams(cell, 4), make_keys(4)
     with count_compilations() as compiled:
         first = train_on(2, spec, hparams, keys)
@@ -250,7 +252,7 @@ def test_new_values_of_the_hparams_compile_nothing():
         second = train_on(2, spec, other, keys)
     assert compiled == [0]
     assert len(traced) == num_traced
-    assert not np.allclose(first.loss, second.loss)
+    assert not np.allclose(first.loss["eval"], second.loss["eval"])
 
 
 def test_fractions_of_the_steps_rise_to_1():
@@ -266,13 +268,13 @@ def test_the_untrained_score_is_that_of_the_initial_weights():
     spec, (hparams, keys) = small_spec(), four_trials()
     outcomes = outcomes_of_four_trials()
     with quick_compile():
-        untrained = jax.jit(lambda hparams, key: train.evaluate(spec, *_begun(spec, hparams, key))[1])
+        untrained = jax.jit(lambda hparams, key: evaluate(spec, *_begun(spec, hparams, key))[1])
         scores = [untrained(trial(hparams, k), trial(keys, k)) for k in range(4)]
     for k in range(4):
         np.testing.assert_allclose(
             flatten(scores[k]), flatten(trial(outcomes.untrained_score, k)), rtol=1e-5, atol=1e-5
         )
-    assert (outcomes.score["bits"] > outcomes.untrained_score["bits"]).all()
+    assert (outcomes.score["eval"]["bits"] > outcomes.untrained_score["bits"]).all()
 
 
 def _begun(spec, hparams, key):
@@ -285,18 +287,18 @@ def test_a_small_rnn_learns_a_small_set_of_mappings_from_minibatches():
     spec = make_spec(RNN, num_units=8, num_inputs=8, unroll=2, max_mappings=24, train_steps=400, batch_size=8)
     outcomes = train_on(2, spec, make_hparams(RNN, 2, num_mappings=20), make_keys(2))
     assert outcomes.feasible.all()
-    assert (outcomes.score["accuracy"] > 0.95).all()
-    assert (outcomes.loss < 0.2).all()
-    assert (outcomes.score["bits"] > 13).all()
-    assert (outcomes.score["bits"] <= 20).all()
+    assert (outcomes.score["eval"]["accuracy"] > 0.95).all()
+    assert (outcomes.loss["eval"] < 0.2).all()
+    assert (outcomes.score["eval"]["bits"] > 13).all()
+    assert (outcomes.score["eval"]["bits"] <= 20).all()
     assert (outcomes.untrained_score["accuracy"] < 0.9).all()
 
 
 def test_a_small_rnn_learns_a_small_set_of_mappings_from_full_batches():
     outcomes = outcomes_of_four_trials()
     assert outcomes.feasible.all()
-    assert (outcomes.score["accuracy"] > 0.95).all()
-    assert (outcomes.score["bits"] > outcomes.untrained_score["bits"]).all()
+    assert (outcomes.score["eval"]["accuracy"] > 0.95).all()
+    assert (outcomes.score["eval"]["bits"] > outcomes.untrained_score["bits"]).all()
 
 
 # --- Trials that diverge ----------------------------------------------------------------------------------------------
@@ -328,7 +330,7 @@ def test_a_trial_that_diverged_stands_still():
     spec = small_spec(cell, optimizer="momentum", unroll=1)
     hparams, key = make_hparams(cell, learning_rate=1e10, gradient_clip=1e10), make_keys()
     data, state = train.begin(spec, hparams, key)
-    step = jax.jit(functools.partial(train.train_step, spec))
+    step = jax.jit(functools.partial(train.train_step, spec, ()))
     states = [state]
     while states[-1].feasible and len(states) < 20:
         states.append(step(hparams, data, states[-1]))

@@ -17,7 +17,6 @@ from rnn_capacity.cells import CELLS
         ("num_units", 0),
         ("num_inputs", True),
         ("max_mappings", 0),
-        ("num_outputs", 0),
         ("batch_size", 0),
         ("nonlinearity", "gelu"),
         ("input_steps", "last"),

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from rnn_capacity import Cell, train
+from rnn_capacity.tasks import SPLITS
 from rnn_capacity.types import Outcome
 
 # Arguments of `measure_capacity`. All data sets are padded to one size, so the repeats compile nothing of their own.
@@ -56,7 +57,8 @@ class FakeTrainer:
             score = {"bits": np.float32(trial["num_mappings"] * accuracy), "accuracy": np.float32(accuracy)}
             untrained = {"bits": np.float32(0.01), "accuracy": np.float32(0.5)}
             feasible = np.bool_(not self._infeasible(trial))
-            outcomes.append(Outcome(np.float32(1 - accuracy), score, untrained, feasible))
+            loss = dict.fromkeys(SPLITS, np.float32(1 - accuracy))
+            outcomes.append(Outcome(loss, dict.fromkeys(SPLITS, score), untrained, feasible))
         self.batches.append(len(outcomes))
         for fraction in (0.5, 1.0):
             on_chunk(fraction)

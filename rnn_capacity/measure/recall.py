@@ -158,7 +158,7 @@ def measure_recall(
         )
         point = RecallPoint(
             error=best_outcome(searched).get("eval_loss", float("nan")),
-            line=line(plan.num_units, plan.task.num_inputs),
+            line=float(line(plan.num_units, plan.task.num_inputs)),
             chance_error=min(t.user_attrs[store.OUTCOME]["untrained_squared_error"] for t in searched.trials),
             **summary(plan, searched),
         )

@@ -2,7 +2,9 @@
 
 from rnn_capacity.tasks.base import SPLITS, Batch, DrawnTask, Source, Task
 from rnn_capacity.tasks.memorization import Memorization
+from rnn_capacity.tasks.random_functions import RandomFunctions
+from rnn_capacity.tasks.recall import Recall
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Memorization,)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Memorization, Recall, RandomFunctions)}
 
 __all__ = ["SPLITS", "TASKS", "Batch", "DrawnTask", "Source", "Task"]

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_capacity.tasks.base import Batch, Source, Task
+from rnn_capacity.tasks.base import Batch, DrawnTask, Source
 from rnn_capacity.types import Array, Hparams, check_choice, check_int, check_positive_int
 
 DRAW_BY = ("weight", "uniform")
@@ -79,7 +79,7 @@ def draw_from(table: AliasTable, key: Array, num_draws: int) -> Array:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RandomFunctions(Task):
+class RandomFunctions(DrawnTask):
     """A random function of `num_points` points in `num_inputs` dimensions, read after `unroll` steps.
 
     The points are fixed during a trial and never stored: point i is made from the trial's key and i whenever it is

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_capacity.tasks.base import Batch, Source, Task
+from rnn_capacity.tasks.base import Batch, DrawnTask, Source
 from rnn_capacity.types import Array, check_positive_int
 
 BOUND = 3**0.5  # of a uniform component of variance 1
@@ -27,7 +27,7 @@ def line(num_units, num_inputs):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recall(Task):
+class Recall(DrawnTask):
     """Recall of a vector of `num_inputs` numbers, each uniform in +-sqrt(3), drawn afresh for every example.
 
     `unroll` is T, the network's steps: the vector is shown at the first of them alone, the input is silent after it,
