@@ -103,7 +103,7 @@ class Parentheses(Task):
         return jnp.where(drawn < bracket_values, bracket, noise).astype(jnp.int32)
 
     def draw(self, key: Array, num_examples: int, source: Source) -> Batch:
-        # Random numbers are most of the work: each 32 bits give two characters, one for either half of the time.
+        # To draw 16 bits costs JAX as much as 32, so each word gives two characters, one for either half of the time.
         words = jax.random.bits(key, (-(-self.unroll // 2), self.num_types, num_examples), jnp.uint32)
         drawn_tsb = jnp.concatenate([words % DRAWN_VALUES, words // DRAWN_VALUES])[: self.unroll]
         characters_tsb = self.characters(drawn_tsb)
@@ -115,6 +115,7 @@ class Parentheses(Task):
 
     def loss(self, outputs_tob: Array, batch: Batch) -> Array:
         """The sum of the streams' cross-entropies, nats."""
+        # Good networks are at 1e-4: a logit less a logsumexp would drown that in the rounding of the logits' size.
         log_p_scb = jax.nn.log_softmax(self._by_stream(outputs_tob), axis=1)
         return -jnp.sum(one_hot(batch.targets, self.max_count + 1) * log_p_scb, axis=(0, 1))
 
