@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict, config_dict
 
-from rnn_capacity.search.space import PAPER
+from rnn_capacity.search.ranges import PAPER
 from rnn_capacity.sweep import defaults
 
 # Minutes on a laptop's CPU: the settings of `measure_capacity`.

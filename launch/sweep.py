@@ -12,7 +12,7 @@ from ml_collections import config_flags
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # where experiments/ is
 
 from rnn_capacity import database, study, sweep
-from rnn_capacity.search.space import PAPER
+from rnn_capacity.search.ranges import PAPER
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "what to run: a file of experiments/, with :quick for minutes"

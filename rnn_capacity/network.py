@@ -16,14 +16,17 @@ from rnn_capacity.hoist import hoist
 from rnn_capacity.types import Array, Carry, Hparams, Params, Spec, check_positive_int
 
 FULL_UNROLL = 15  # up to this many steps the time loop is unrolled; beyond, compiling and running it costs more
+SEGMENT = (
+    16  # steps; longer loops keep only what passes between segments, and compute the inside again for the gradient
+)
 
 
 def init(key: Array, spec: Spec, hparams: Hparams) -> Params:
     """The weights of all layers and of the readout. Layers share the hparams, not the draws."""
-    return _init(spec.cell, spec.depth, spec.num_inputs, spec.num_units, spec.num_outputs, key, hparams)
+    return _init(spec.cell, key=key, hparams=hparams, **spec.sizes)
 
 
-def _init(cell, depth, num_inputs, num_units, num_outputs, key, hparams):
+def _init(cell, *, num_inputs, num_outputs, num_units, depth, key, hparams):
     *layer_keys, key_w, key_b = jax.random.split(key, depth + 2)
     sizes = [num_inputs] + [num_units] * (depth - 1)
     return {
@@ -36,33 +39,90 @@ def _init(cell, depth, num_inputs, num_units, num_outputs, key, hparams):
 
 
 def apply(params: Params, spec: Spec, x_tib: Array) -> Array:
-    """The outputs at the last step, (num_outputs, batch), for inputs at the first step or steps.
+    """The outputs of the last steps, those that the task reads, (read_steps, num_outputs, batch).
 
-    x_tib may be shorter than the unroll: then the input is silent afterwards, or, where the spec says that it comes at
-    every step, held.
+    x_tib, inputs from the first step on, may be shorter than the unroll: then the input is silent afterwards, or, where
+    the spec says that it comes at every step, held. Inputs of a small integer type become floats a segment at a time.
     """
-    nonlinearity = NONLINEARITIES[spec.nonlinearity]
-    for layer in params["layers"]:
-        x_tib = unroll(spec.cell, layer, x_tib, spec.unroll, nonlinearity, hold=spec.input_steps == "every")
-    readout = params["readout"]
-    return readout["W"] @ x_tib[-1] + readout["b"][:, None]
+    num_steps, layers, readout = spec.task.unroll, params["layers"], params["readout"]
+    hold = spec.input_steps == "every"
+    carries = [jax.tree.map(lambda a: _to_batch(a, x_tib.shape[-1]), _start(spec.cell, layer)) for layer in layers]
+
+    def through_layers(carries, x_tib, num_steps):
+        after, y_tib = [], x_tib.astype(readout["W"].dtype)
+        for layer, carry in zip(layers, carries, strict=True):
+            nonlinearity = NONLINEARITIES[spec.nonlinearity]
+            carry, y_tib = unroll(spec.cell, layer, y_tib, num_steps, nonlinearity, hold=hold, carry=carry)
+            after.append(carry)
+        return after, y_tib
+
+    if num_steps <= FULL_UNROLL:
+        _, y_thb = through_layers(carries, x_tib, num_steps)
+    else:
+        x_tib = x_tib[:num_steps]
+        carries, y_thb = _in_segments(through_layers, carries, x_tib, len(x_tib))
+        x_tib = x_tib[-1:] if hold else x_tib[:0]
+        _, y_after_thb = _in_segments(through_layers, carries, x_tib, num_steps - len(y_thb))
+        y_thb = jnp.concatenate([y_thb, y_after_thb])
+    read = lambda y_hb: readout["W"] @ y_hb + readout["b"][:, None]
+    return jax.vmap(read)(y_thb[-spec.task.read_steps :])
 
 
-def unroll(cell: Cell, params: Params, x_tib: Array, num_steps: int, nonlinearity, *, hold: bool = False) -> Array:
-    """The outputs y_thb of one layer at all steps: the only loop over time.
+def _in_segments(through_layers, carries, x_tib: Array, num_steps: int) -> tuple[Carry, Array]:
+    """The carries after so many steps, and the top layer's outputs y_thb.
+
+    x_tib is the input of all steps; or where it has fewer (one that is held, or none) of each segment.
+    """
+
+    def segment(carries, x_tib, num_steps):
+        run = lambda carries, x_tib: through_layers(carries, x_tib, num_steps)
+        return jax.checkpoint(run, prevent_cse=False)(carries, x_tib)
+
+    num_segments, rest = divmod(num_steps, SEGMENT)
+    given = len(x_tib) == num_steps
+    pieces = []
+    if rest:
+        carries, y_thb = segment(carries, x_tib[:rest] if given else x_tib, rest)
+        pieces.append(y_thb)
+    if num_segments:
+        x_ntib = x_tib[rest:].reshape(num_segments, SEGMENT, *x_tib.shape[1:]) if given else None
+        advance = lambda carries, x: segment(carries, x_tib if x is None else x, SEGMENT)
+        carries, y_nthb = jax.lax.scan(advance, carries, x_ntib, num_segments)
+        pieces.append(y_nthb.reshape(-1, *y_nthb.shape[2:]))
+    return carries, jnp.concatenate(pieces) if pieces else x_tib[:0]
+
+
+def _start(cell: Cell, params: Params) -> Carry:
+    return jax.tree.map(jnp.asarray, cell.initial_carry(params))
+
+
+def unroll(
+    cell: Cell,
+    params: Params,
+    x_tib: Array,
+    num_steps: int,
+    nonlinearity,
+    *,
+    hold: bool = False,
+    carry: Carry | None = None,
+) -> tuple[Carry, Array]:
+    """The carry after, and the outputs y_thb of one layer at all steps: the only loop over time.
 
     Inputs beyond the end of x_tib are zero, or with `hold` the last one again.
+
+    Args:
+        carry: what the layer starts from, examples last; None: the learned initial carry.
     """
     apply = functools.partial(_apply, cell, nonlinearity)
-    carry = jax.tree.map(jnp.asarray, cell.initial_carry(params))
-    stages = hoist(apply, params, carry, x_tib[0, :, 0])
+    start = _start(cell, params)
+    stages = hoist(apply, params, start, jnp.zeros(x_tib.shape[1], x_tib.dtype))
 
     narrow = stages.prepare(params)
     weights, axes = _widen(narrow, x_tib.shape[-1])
     project = jax.vmap(stages.project, in_axes=(axes, -1), out_axes=-1)
     step = jax.vmap(stages.step, in_axes=(axes, -1, -1), out_axes=-1)
     to_batch = functools.partial(_to_batch, batch=x_tib.shape[-1])
-    carry = jax.tree.map(to_batch, carry)
+    carry = jax.tree.map(to_batch, start) if carry is None else carry
 
     num_given = min(len(x_tib), num_steps)
     num_after = num_steps - num_given
@@ -73,15 +133,18 @@ def unroll(cell: Cell, params: Params, x_tib: Array, num_steps: int, nonlinearit
         for drive in drives:
             carry, y_hb = step(weights, drive, carry)
             y_thb.append(y_hb)
-        return jnp.stack(y_thb)
+        return carry, jnp.stack(y_thb)
 
-    drive_t = jax.vmap(project, in_axes=(None, 0))(weights, x_tib[:num_given])
-    carry, y_thb = jax.lax.scan(lambda carry, drive: step(weights, drive, carry), carry, drive_t, num_given)
-    if not num_after:
-        return y_thb
-    after = [d[-1] for d in drive_t] if hold else _silent(stages, narrow, x_tib, to_batch)
-    _, y_after_thb = jax.lax.scan(lambda carry, _: step(weights, tuple(after), carry), carry, length=num_after)
-    return jnp.concatenate([y_thb, y_after_thb])
+    pieces = []
+    if num_given:
+        drive_t = jax.vmap(project, in_axes=(None, 0))(weights, x_tib[:num_given])
+        carry, y_thb = jax.lax.scan(lambda carry, drive: step(weights, drive, carry), carry, drive_t, num_given)
+        pieces.append(y_thb)
+    if num_after:
+        after = tuple(d[-1] for d in drive_t) if hold else _silent(stages, narrow, x_tib, to_batch)
+        carry, y_thb = jax.lax.scan(lambda carry, _: step(weights, after, carry), carry, length=num_after)
+        pieces.append(y_thb)
+    return carry, jnp.concatenate(pieces)
 
 
 def _apply(cell: Cell, nonlinearity, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
@@ -90,7 +153,7 @@ def _apply(cell: Cell, nonlinearity, params: Params, carry: Carry, x: Array) -> 
 
 def _silent(stages, weights, x_tib, to_batch):
     """What a step without input adds: the same for all examples, so computed once and spread."""
-    return tuple(map(to_batch, stages.project(weights, jnp.zeros_like(x_tib[0, :, 0]))))
+    return tuple(map(to_batch, stages.project(weights, jnp.zeros(x_tib.shape[1], x_tib.dtype))))
 
 
 def _to_batch(a, batch):
@@ -122,7 +185,8 @@ class _ReadNames(dict):
 @functools.cache
 def _shapes(cell: Cell, num_inputs: int, num_units: int, depth: int, num_outputs: int):
     names = _ReadNames()
-    make = functools.partial(_init, cell, depth, num_inputs, num_units, num_outputs, hparams=names)
+    sizes = {"num_inputs": num_inputs, "num_outputs": num_outputs, "num_units": num_units, "depth": depth}
+    make = lambda key: _init(cell, key=key, hparams=names, **sizes)
     return jax.eval_shape(make, jax.eval_shape(jax.random.key, 0)), tuple(names)
 
 
@@ -168,8 +232,9 @@ def check_cell(cell: Cell, spec: Spec) -> None:
     Raises:
         ValueError: a step fails, the carry changes its shape, or the output is not (num_units,).
     """
-    for num_inputs in {spec.num_inputs, spec.num_units if spec.depth > 1 else spec.num_inputs}:
-        shapes, _ = _shapes(cell, num_inputs, spec.num_units, 1, spec.num_outputs)
+    first = spec.task.num_inputs
+    for num_inputs in {first, spec.num_units if spec.depth > 1 else first}:
+        shapes, _ = _shapes(cell, num_inputs, spec.num_units, 1, spec.task.num_outputs)
         (params,) = shapes["layers"]
         carry = jax.eval_shape(lambda params: jax.tree.map(jnp.asarray, cell.initial_carry(params)), params)
         x = jax.ShapeDtypeStruct((num_inputs,), jnp.float32)

@@ -1,11 +1,11 @@
-"""What a capacity study is: its search, and how a proposal becomes a trial; nothing here is compiled or trained."""
+"""What a study is: its search, and how a proposal becomes a trial; nothing here is compiled or trained."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -13,13 +13,16 @@ from rnn_capacity import network, study
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search import space as spaces
-from rnn_capacity.tasks import TASKS
-from rnn_capacity.tasks.memorization import check_mappings
+from rnn_capacity.tasks import SPLITS, TASKS, Task
+from rnn_capacity.tasks.memorization import Memorization, check_mappings
+from rnn_capacity.tasks.recall import Recall
 from rnn_capacity.types import Keys, Outcome, Spec, check_choice, check_int, check_positive_int
 
 MIN_INPUTS = 20  # n_in, where the budget does not ask for more
 PAPER_MAPPINGS = 10  # b is at most so many times the parameters (Collins et al. 2017, 3.1)
-STATIC = ("depth", "num_inputs", "unroll", "train_steps", "batch_size", "precision")
+STATIC = ("depth", "train_steps", "batch_size", "precision")
+SIZES = ("max_params", "num_units", "num_params")
+SEARCH = ("seed", "sampler", "halving", "again")
 HPARAM = "hparams."  # before the name of a dimension, in what describes a plan
 PAD_TO = 512  # data sets are padded to a multiple of this, the size of a block on a CPU
 
@@ -31,6 +34,31 @@ def find_cell(cell: str | Cell) -> Cell:
     if not isinstance(cell, str):
         raise ValueError(f"cell: {cell!r} given; it must be one of {', '.join(CELLS)}, or a Cell")
     return CELLS[check_choice("cell", cell, tuple(CELLS))]
+
+
+def find_task(task: str | Task, fields: Mapping[str, Any] | None = None) -> Task:
+    """A task by name, with its fields and for text also its source (`text8:synthetic`), or the user's own.
+
+    Raises:
+        ValueError: no such task, or a field that it has not or refuses.
+    """
+    fields = {name: value for name, value in (fields or {}).items() if value is not None}
+    if isinstance(task, Task):
+        if fields:
+            raise ValueError(f"task_fields: {fields!r} given beside a task that has its fields; give one of the two")
+        return task
+    if not isinstance(task, str):
+        raise ValueError(f"task: {task!r} given; it must be one of {', '.join(TASKS)}, or a Task")
+    name, _, source = task.partition(":")
+    kind = TASKS[check_choice("task", name, tuple(TASKS))]
+    known = [field.name for field in dataclasses.fields(kind)]
+    if source:
+        if "text" not in known:
+            raise ValueError(f"task: {task!r} given; only text8 has a source behind a colon")
+        fields = {"text": source} | fields
+    for field in fields:
+        check_choice(f"task_fields of {name}", field, tuple(known))
+    return kind(**fields)
 
 
 def plan_capacity(
@@ -55,25 +83,135 @@ def plan_capacity(
         ValueError: bad input, by name.
     """
     cell = find_cell(cell)
-    check_choice("sampler", sampler, tuple(SAMPLERS))
-    num_params, depth = check_positive_int("num_params", num_params), check_positive_int("depth", depth)
-    space = spaces.space_for(cell, space, hparams)
+    num_params = check_positive_int("num_params", num_params)
+    dimensions = spaces.space_for(cell, space, hparams)
+    most = spaces.largest(dimensions["mappings_per_param"])
     if num_inputs is None:
-        most = math.ceil(max(PAPER_MAPPINGS, spaces.largest(space["mappings_per_param"])) * num_params)
-        num_inputs = max(MIN_INPUTS, most.bit_length())
-    num_inputs = check_positive_int("num_inputs", num_inputs)
-    num_units = network.units_for_budget(num_params, cell, num_inputs=num_inputs, depth=depth)
-    plan = CapacityPlan(
+        num_inputs = max(MIN_INPUTS, math.ceil(max(PAPER_MAPPINGS, most) * num_params).bit_length())
+    plan = _plan(
+        CapacityPlan,
+        cell,
+        Memorization(unroll=unroll, num_inputs=num_inputs, max_mappings=1),
         name=f"capacity {cell.name} depth={depth} params={num_params} T={unroll}",
-        cell=cell,
-        max_params=num_params,
+        num_params=num_params,
+        depth=depth,
+        train_steps=train_steps,
+        batch_size=batch_size,
+        space=dimensions,
+        sampler=sampler,
+        halving=halving,
+        seed=seed,
+        precision=precision,
+    )
+    max_mappings = plan.mappings(most)
+    check_mappings(max_mappings, num_inputs)
+    return _checked(dataclasses.replace(plan, task=dataclasses.replace(plan.task, max_mappings=max_mappings)))
+
+
+def plan_recall(
+    cell: str | Cell,
+    *,
+    num_units: int,
+    num_inputs: int,
+    depth: int,
+    unroll: int,
+    train_steps: int,
+    batch_size: int | None,
+    space: str,
+    hparams: Mapping[str, Any] | None,
+    sampler: str,
+    halving: int | None,
+    seed: int,
+    precision: str,
+) -> Plan:
+    """The arguments of `measure_recall` that define a study of one number of units, all checked; nothing is compiled.
+
+    Raises:
+        ValueError: bad input, by name.
+    """
+    cell, task = find_cell(cell), Recall(num_inputs=num_inputs, unroll=unroll)
+    plan = _plan(
+        Plan,
+        cell,
+        task,
+        name=f"recall {cell.name} depth={depth} units={num_units} inputs={num_inputs} T={unroll}",
         num_units=num_units,
-        num_params=network.num_params(cell, num_inputs=num_inputs, num_units=num_units, depth=depth),
+        depth=depth,
+        train_steps=train_steps,
+        batch_size=task.batch_size if batch_size is None else batch_size,
+        space=spaces.space_for(cell, space, hparams, task.name),
+        sampler=sampler,
+        halving=halving,
+        seed=seed,
+        precision=precision,
+    )
+    return _checked(plan)
+
+
+def plan_trainability(
+    cell: str | Cell,
+    task: str | Task,
+    *,
+    task_fields: Mapping[str, Any] | None,
+    num_params: int,
+    depth: int,
+    unroll: int | None,
+    train_steps: int,
+    batch_size: int | None,
+    space: str,
+    hparams: Mapping[str, Any] | None,
+    sampler: str,
+    halving: int | None,
+    seed: int,
+    precision: str,
+) -> Plan:
+    """The arguments of `measure_trainability` that define a study, all checked; nothing is compiled.
+
+    Raises:
+        ValueError: bad input, by name.
+    """
+    cell = find_cell(cell)
+    task = find_task(task, dict(task_fields or {}) | ({} if unroll is None else {"unroll": unroll}))
+    if isinstance(task, Memorization):
+        raise ValueError("task: 'memorization' given; it is measured by measure_capacity")
+    plan = _plan(
+        Plan,
+        cell,
+        task,
+        name=f"{task.name} {cell.name} depth={depth} params={num_params} T={task.unroll}",
+        num_params=check_positive_int("num_params", num_params),
+        depth=depth,
+        train_steps=train_steps,
+        batch_size=task.batch_size if batch_size is None else batch_size,
+        space=spaces.space_for(cell, space, hparams, task.name),
+        sampler=sampler,
+        halving=halving,
+        seed=seed,
+        precision=precision,
+    )
+    return _checked(plan)
+
+
+def _plan(
+    kind, cell, task, *, name, space, depth, train_steps, batch_size, precision, sampler, halving, seed, **size
+) -> Plan:
+    check_choice("sampler", sampler, tuple(SAMPLERS))
+    depth = check_positive_int("depth", depth)
+    max_params, num_units = size.get("num_params"), size.get("num_units")
+    sizes = {"num_inputs": task.num_inputs, "num_outputs": task.num_outputs, "depth": depth}
+    if num_units is None:
+        num_units = network.units_for_budget(max_params, cell, **sizes)
+    num_units = check_positive_int("num_units", num_units)
+    return kind(
+        name=name,
+        cell=cell,
+        task=task,
+        max_params=max_params,
+        num_units=num_units,
+        num_params=network.num_params(cell, num_units=num_units, **sizes),
         space=space,
         static={
             "depth": depth,
-            "num_inputs": num_inputs,
-            "unroll": check_positive_int("unroll", unroll),
             "train_steps": check_positive_int("train_steps", train_steps),
             "batch_size": None if batch_size is None else check_positive_int("batch_size", batch_size),
             "precision": precision,
@@ -81,84 +219,92 @@ def plan_capacity(
         sampler=sampler,
         halving=None if halving is None else check_int("halving", halving, 2),
         seed=check_int("seed", seed, 0),
-        max_mappings=1,
     )
-    plan = dataclasses.replace(plan, max_mappings=plan.mappings(spaces.largest(plan.space["mappings_per_param"])))
-    check_mappings(plan.max_mappings, num_inputs)
+
+
+def _checked(plan: Plan) -> Plan:
     first = {name: d.options[0] if isinstance(d, spaces.Choice) else d for name, d in plan.space.items()}
-    network.check_cell(cell, plan.spec({name: first[name] for name in spaces.SPEC_DIMENSIONS}))
+    network.check_cell(plan.cell, plan.spec({name: first[name] for name in spaces.SPEC_DIMENSIONS if name in first}))
     return plan
 
 
 def space_of(described: Mapping[str, Any]) -> spaces.Space:
-    """The search space of a study, from what `CapacityPlan.describe` said of it."""
+    """The search space of a study, from what `Plan.describe` said of it."""
     return {n.removeprefix(HPARAM): spaces.from_json(d) for n, d in described.items() if n.startswith(HPARAM)}
 
 
 @dataclasses.dataclass(frozen=True)
-class CapacityPlan:
-    """How a capacity study turns a proposal into a trial, and what a trial gave into what is kept of it."""
+class Plan:
+    """How a study turns a proposal into a trial, and what a trial gave into what is kept of it.
+
+    The tuner sees the validation loss; what is reported is of the evaluation split (Collins et al. 2017, appendix A).
+    """
+
+    direction: ClassVar[str] = "minimize"
+    unit: ClassVar[str] = "validation loss"  # of the objective, as people are told
+    reported: ClassVar[str] = "eval_loss"  # what a result is of
 
     name: str
     cell: Cell
-    max_params: int  # the budget
+    task: Task
+    max_params: int | None  # None where the units were given
     num_units: int
     num_params: int
     space: spaces.Space
-    static: Mapping[str, Any]  # the fields of a Spec that all trials share
+    static: Mapping[str, Any]  # the fields of Spec that the search does not touch
     sampler: str
     halving: int | None
     seed: int
-    max_mappings: int  # of the search: the repeats are padded alike, and so compile nothing of their own
-    again: int | None = None  # the trial whose hparams are trained again
+    again: int | None = None  # the trial that this plan repeats
 
     def describe(self) -> dict[str, Any]:
-        """What must be the same for trials to belong to one study, and what it takes to train one of them again."""
-        sizes = ("max_params", "num_units", "num_params", "max_mappings")
-        known = {"task": "memorization", "cell": self.cell.name} | {name: getattr(self, name) for name in sizes}
+        """Everything that a trial's outcome depends on, for the store; plain JSON."""
+        known = {"task": self.task.name, "cell": self.cell.name} | {name: getattr(self, name) for name in SIZES}
         if CELLS.get(self.cell.name) is not self.cell:  # a user's cell may be edited between two runs
             known["cell's program"] = network.fingerprint(self.cell)
-        search = {name: getattr(self, name) for name in ("seed", "sampler", "halving", "again")}
+        search = {name: getattr(self, name) for name in SEARCH}
         space = {f"{HPARAM}{name}": spaces.to_json(dimension) for name, dimension in self.space.items()}
-        return dict(self.static) | known | search | space
+        return dict(self.static) | dataclasses.asdict(self.task) | known | search | space
 
-    @classmethod
-    def of(cls, name: str, described: Mapping[str, Any], cell: Cell | None = None) -> CapacityPlan:
+    @staticmethod
+    def of(name: str, described: Mapping[str, Any], cell: Cell | None = None, task: Task | None = None) -> Plan:
         """The plan of a study, from what `describe` said of it.
 
         Args:
-            cell: the cell, where it is a user's own.
+            cell, task: where they are a user's own.
 
         Raises:
-            ValueError: the cell is not the one that was trained.
+            ValueError: the cell or the task is not the one that was trained.
         """
         cell = find_cell(described["cell"]) if cell is None else cell
-        own = {field.name: described[field.name] for field in dataclasses.fields(cls) if field.name in described}
-        static = {name: described[name] for name in STATIC}
-        plan = cls(**own | {"name": name, "cell": cell, "space": space_of(described), "static": static})
+        if task is None:
+            kind = TASKS[check_choice("task", described["task"], tuple(TASKS))]
+            task = kind(**{field.name: described[field.name] for field in dataclasses.fields(kind)})
+        plan = (CapacityPlan if isinstance(task, Memorization) else Plan)(
+            name=name,
+            cell=cell,
+            task=task,
+            space=space_of(described),
+            static={name: described[name] for name in STATIC},
+            **{name: described[name] for name in (*SIZES, *SEARCH)},
+        )
         if plan.describe() != dict(described):
             raise ValueError(
                 f"cell: {cell.name!r} given; it must be the cell that {name!r} was measured with, unchanged"
             )
         return plan
 
-    def repeated(self, best: Mapping[str, Any], number: int) -> CapacityPlan:
+    def repeated(self, best: Mapping[str, Any], number: int) -> Plan:
         """Trial `number` again and again: the same with every hparam fixed."""
         name = f"{self.name} trial {number} again"
         return dataclasses.replace(self, name=name, space=spaces.complete(self.space, best), halving=None, again=number)
 
-    def mappings(self, per_param: float) -> int:
-        return max(1, round(per_param * self.num_params))
-
     def spec(self, fields: Mapping[str, str]) -> Spec:
-        return Spec(
-            cell=self.cell,
-            task=TASKS["memorization"],
-            num_units=self.num_units,
-            max_mappings=padded_size(self.max_mappings),
-            **fields,
-            **self.static,
-        )
+        return Spec(cell=self.cell, task=self.task, num_units=self.num_units, **fields, **self.static)
+
+    def hparams(self, values: dict[str, float]) -> dict[str, float]:
+        """What training is given, from the values of the space's dimensions."""
+        return values
 
     def trial(self, number: int, values: Mapping[str, Any]) -> study.Trial:
         """A search has one data set and fresh initial weights, as in the paper; of repeats each has both of its own."""
@@ -166,18 +312,46 @@ class CapacityPlan:
         root = jax.random.key(self.seed)
         keys = Keys(*(jax.random.fold_in(jax.random.fold_in(root, use), n) for use, n in (task, network)))
         fields, hparams = spaces.split(values)
-        num_mappings = self.mappings(hparams.pop("mappings_per_param"))
-        return study.Trial(self.spec(fields), hparams | {"num_mappings": num_mappings}, keys)
+        return study.Trial(self.spec(fields), self.hparams(hparams), keys)
 
-    def outcome(self, trial: study.Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float]:
-        feasible = outcome.feasible
-        bits = float(outcome.score["bits"]) if feasible else None
+    def outcome(self, trial: study.Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
+        """What is kept of a trial, and its objective, None where it is infeasible."""
+        known = lambda value: float(value) if outcome.feasible else None
+        kept = {"feasible": outcome.feasible}
+        kept |= {f"{split}_loss": known(outcome.loss[split]) for split in SPLITS}
+        kept |= {name: known(value) for name, value in outcome.score["eval"].items()}
+        kept |= {f"untrained_{name}": float(value) for name, value in outcome.untrained_score.items()}
+        return kept | {"seconds": seconds}, kept["valid_loss"]
+
+
+@dataclasses.dataclass(frozen=True)
+class CapacityPlan(Plan):
+    """A study of memorization: what is tuned is the bits stored in a parameter, and b belongs to the search."""
+
+    direction: ClassVar[str] = "maximize"
+    unit: ClassVar[str] = "bits/param"
+    reported: ClassVar[str] = "bits_per_param"
+
+    def mappings(self, per_param: float) -> int:
+        return max(1, round(per_param * self.num_params))
+
+    def spec(self, fields: Mapping[str, str]) -> Spec:
+        padded = dataclasses.replace(self.task, max_mappings=padded_size(self.task.max_mappings))
+        return Spec(cell=self.cell, task=padded, num_units=self.num_units, **fields, **self.static)
+
+    def hparams(self, values: dict[str, float]) -> dict[str, float]:
+        rest = {name: value for name, value in values.items() if name != "mappings_per_param"}
+        return rest | {"num_mappings": self.mappings(values["mappings_per_param"])}
+
+    def outcome(self, trial: study.Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
+        known = lambda value: float(value) if outcome.feasible else None
+        score = outcome.score["eval"]
         kept = {
-            "feasible": feasible,
-            "bits": bits,
-            "bits_per_param": bits / self.num_params if feasible else None,
-            "accuracy": float(outcome.score["accuracy"]) if feasible else None,
-            "loss": float(outcome.loss) if feasible else None,
+            "feasible": outcome.feasible,
+            "bits": known(score["bits"]),
+            "bits_per_param": known(score["bits"] / self.num_params),
+            "accuracy": known(score["accuracy"]),
+            "loss": known(outcome.loss["eval"]),
             "untrained_bits_per_param": float(outcome.untrained_score["bits"]) / self.num_params,
             "num_mappings": trial.hparams["num_mappings"],
             "seconds": seconds,

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rnn_capacity.types import check_positive_int
 
@@ -113,6 +113,11 @@ def map_trials(
 
     options = {"xla_backend_optimization_level": 0} if runs_once and platform == "cpu" else None
     return jax.jit(mapped, compiler_options=options)
+
+
+def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
+    """Arrays put on each device whole."""
+    return jax.device_put(tree, NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec()))
 
 
 def padded_count(num_trials: int, devices: Sequence[jax.Device]) -> int:

@@ -80,7 +80,11 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
 
 
 def open_study(
-    storage: optuna.storages.BaseStorage, name: str, plan: Mapping[str, Any], sampler: optuna.samplers.BaseSampler
+    storage: optuna.storages.BaseStorage,
+    name: str,
+    plan: Mapping[str, Any],
+    sampler: optuna.samplers.BaseSampler,
+    direction: str = "maximize",
 ) -> optuna.Study:
     """The study of that name, made if it is not there yet, with what defines it beside it.
 
@@ -88,7 +92,7 @@ def open_study(
         ValueError: it is there with another plan; its trials would not be comparable.
     """
     study = optuna.create_study(
-        storage=storage, study_name=name, sampler=sampler, direction="maximize", load_if_exists=True
+        storage=storage, study_name=name, sampler=sampler, direction=direction, load_if_exists=True
     )
     _check_plan(name, study.user_attrs.get(PLAN), plan)
     if PLAN not in study.user_attrs:
@@ -158,7 +162,8 @@ def _suggested(trial: optuna.Trial, space: Space) -> dict[str, Any]:
             if isinstance(distribution, optuna.distributions.CategoricalDistribution):
                 values[name] = trial.suggest_categorical(name, distribution.choices)
             else:
-                values[name] = trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+                low, high, step = distribution.low, distribution.high, distribution.step
+                values[name] = trial.suggest_float(name, low, high, log=distribution.log, step=step)
     return values
 
 
@@ -192,6 +197,11 @@ def tell(study: optuna.Study, trial: optuna.Trial, outcome: Mapping[str, Any], v
     except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
         if study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING:
             raise
+
+
+def sign(study: optuna.Study) -> int:
+    """1 where a greater objective is better, -1 where a smaller one is."""
+    return 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
 
 
 def trials_frame(trials: list[FrozenTrial]) -> pd.DataFrame:

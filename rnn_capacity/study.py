@@ -84,7 +84,7 @@ def run(
         OutOfMemoryError: a single trial does not fit on a device.
         StorageLostError: the database was away for too long.
     """
-    width = _Width(study, devices, trials_per_device)
+    width, sign = _Width(study, devices, trials_per_device), store.sign(study)
     reporter.start(what, len(store.measured(study)), num_trials)
     try:
         with Lease(study) as lease:
@@ -96,7 +96,7 @@ def run(
                     time.sleep(SECONDS_BETWEEN_LOOKS)
                     continue
                 block = [_Entry(p, make_trial(p.number, values), store.reported(study, p)) for p, values in proposals]
-                for entry, steps in _trained(block, halving, width, _Shown(study, reporter, unit), describe):
+                for entry, steps in _trained(block, halving, width, _Shown(study, reporter, unit), describe, sign):
                     store.tell(study, entry.proposal, *_kept(entry, steps, describe))
                     lease.release(entry.proposal)
     finally:
@@ -152,7 +152,9 @@ def _proposed(trial, space, lease) -> list[tuple[optuna.Trial, dict[str, Any]]]:
     return []
 
 
-def _trained(block: list[_Entry], halving, width: _Width, shown: _Shown, describe) -> Iterator[tuple[_Entry, int]]:
+def _trained(
+    block: list[_Entry], halving, width: _Width, shown: _Shown, describe, sign: int
+) -> Iterator[tuple[_Entry, int]]:
     """Each trial of a block as it ends, with the steps that it was trained for."""
     train_steps = block[0].trial.spec.train_steps
     rungs = sorted({max(1, train_steps // (halving or 1) ** k) for k in range(RUNGS)})
@@ -167,7 +169,7 @@ def _trained(block: list[_Entry], halving, width: _Width, shown: _Shown, describ
                 else:
                     yield entry, until
         # Those that went on before a worker was stopped go on again, and first of all it is kept which do.
-        reached.sort(key=lambda entry: (until in entry.passed, objective(entry)), reverse=True)
+        reached.sort(key=lambda entry: (until in entry.passed, sign * objective(entry)), reverse=True)
         block = reached[: max(-(-len(reached) // (halving or 1)), sum(until in entry.passed for entry in reached))]
         for entry in block:
             if until < train_steps and until not in entry.passed:
@@ -232,8 +234,8 @@ class _Width:
     def halve(self, spec: Spec, error: Exception) -> None:
         if self._per_device == 1:
             raise OutOfMemoryError(
-                f"a single trial of {spec.cell.name}, {spec.num_units} units, depth {spec.depth}, {spec.max_mappings} "
-                f"mappings does not fit on a {self.devices[0].device_kind}; give a smaller num_params or batch_size"
+                f"a single trial of {spec.cell.name}, {spec.num_units} units, depth {spec.depth}, on {spec.task} "
+                f"does not fit on a {self.devices[0].device_kind}; give a smaller num_params or batch_size"
             ) from error
         self._per_device //= 2
         _logger.warning("out of memory: %d trials a device from now on", self._per_device)
@@ -254,7 +256,8 @@ class _Shown:
 
     def batch(self, batch: list[_Entry], until: int) -> Callable[[float], None]:
         values = [t.value for t in store.measured(self._study) if t.value is not None]
-        best = f"best {max(values):.2f} {self._unit}" if values else "no result yet"
+        best = max if store.sign(self._study) > 0 else min
+        best = f"best {best(values):.3g} {self._unit}" if values else "no result yet"
         steps = len(batch) * (until - (0 if batch[0].state is None else int(batch[0].state.step)))
         before = self._done
 

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 
 from rnn_capacity import network, sharding
-from rnn_capacity.tasks.base import Batch
+from rnn_capacity.tasks.base import SPLITS, Batch, Source, Task
 from rnn_capacity.types import Array, Hparams, Keys, Outcome, Params, Spec
 
 CHUNK_SECONDS = 1.0  # how often a batch in training shows its progress
@@ -28,8 +28,7 @@ HPARAM_NAMES = (
     "squared_gradient_decay",
     "gradient_clip",
     "l2",
-    "num_mappings",
-)
+)  # read by training itself; cells and tasks read others
 
 
 class TrialState(NamedTuple):
@@ -101,9 +100,10 @@ def loss_and_gradient(spec: Spec, params: Params, batch: Batch) -> tuple[Array, 
     return jax.tree.map(lambda a: a * share, sums)
 
 
-def train_step(spec: Spec, hparams: Hparams, data: Any, state: TrialState) -> TrialState:
+def train_step(spec: Spec, shared: Any, hparams: Hparams, data: Any, state: TrialState) -> TrialState:
     """One gradient step; where it is not finite the trial keeps what it had and is infeasible from then on."""
-    batch = spec.task.sample(data, state.step, spec)
+    source = Source(jnp.int32(SPLITS.index("train")), shared, hparams)
+    batch = spec.task.sample(data, state.step, spec.batch_size, source)
     value, gradient = loss_and_gradient(spec, state.params, batch)
     updates, optimizer_state = optimizer(spec, hparams).update(gradient, state.optimizer_state, state.params)
     feasible = state.feasible & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
@@ -116,43 +116,51 @@ def train_step(spec: Spec, hparams: Hparams, data: Any, state: TrialState) -> Tr
     )
 
 
-def train_chunk(spec: Spec, until: Array, hparams: Hparams, data: Any, state: TrialState) -> TrialState:
+def train_chunk(spec: Spec, shared: Any, until: Array, hparams: Hparams, data: Any, state: TrialState) -> TrialState:
     """The trial's next steps, up to step `until`, on the device."""
-    run = lambda state: jax.lax.fori_loop(state.step, until, lambda _, s: train_step(spec, hparams, data, s), state)
+    step = lambda _, state: train_step(spec, shared, hparams, data, state)
+    run = lambda state: jax.lax.fori_loop(state.step, until, step, state)
     return jax.lax.cond(state.feasible, run, lambda state: state._replace(step=jnp.int32(until)), state)
 
 
-def evaluate(spec: Spec, data: Any, params: Params) -> tuple[Array, Mapping[str, Array]]:
-    """The loss and the task's score on everything there is to score."""
-    batch = spec.task.everything(data)
+def evaluate(
+    spec: Spec, shared: Any, split: Array, hparams: Hparams, data: Any, params: Params
+) -> tuple[Array, Mapping[str, Array]]:
+    """The mean loss and the task's score on the examples of a split, an index into SPLITS."""
+    batch = spec.task.examples(data, Source(split, shared, hparams))
     (num_steps, num_inputs, num_examples), size = batch.x_tib.shape, spec.block_size
     if size is None or num_examples <= size or num_examples % size:
-        outputs_ob = network.apply(params, spec, batch.x_tib)
+        outputs_tob = network.apply(params, spec, batch.x_tib)
     else:
         blocks = jnp.moveaxis(batch.x_tib.reshape(num_steps, num_inputs, -1, size), 2, 0)
-        outputs_kob = jax.lax.map(lambda x_tib: network.apply(params, spec, x_tib), blocks)
-        outputs_ob = jnp.moveaxis(outputs_kob, 0, 1).reshape(-1, num_examples)
-    losses_b = spec.task.loss(outputs_ob, batch)
-    return jnp.sum(batch.weights_b * losses_b) / jnp.sum(batch.weights_b), spec.task.score(outputs_ob, batch)
+        outputs_ktob = jax.lax.map(lambda x_tib: network.apply(params, spec, x_tib), blocks)
+        outputs_tob = jnp.moveaxis(outputs_ktob, 0, 2).reshape(*outputs_ktob.shape[1:3], num_examples)
+    losses_b = spec.task.loss(outputs_tob, batch)
+    return jnp.sum(batch.weights_b * losses_b) / jnp.sum(batch.weights_b), spec.task.score(outputs_tob, batch)
 
 
 def train_trial(spec: Spec, hparams: Hparams, key: Keys) -> Outcome:
     """A trial from beginning to end: the pure function that all else runs many of."""
+    shared = spec.task.shared()
     data, state = begin(spec, hparams, key)
-    untrained = evaluate(spec, data, state.params)
-    state = train_chunk(spec, jnp.int32(spec.train_steps), hparams, data, state)
-    return outcome(untrained, evaluate(spec, data, state.params), state)
+    measure = lambda split, params: evaluate(spec, shared, split, hparams, data, params)
+    _, untrained_score = measure(jnp.int32(SPLITS.index("valid")), state.params)
+    state = train_chunk(spec, shared, jnp.int32(spec.train_steps), hparams, data, state)
+    return outcome(spec, untrained_score, lambda split: measure(split, state.params), state)
 
 
 def begin(spec: Spec, hparams: Hparams, key: Keys) -> tuple[Any, TrialState]:
     """A trial's data, and its state before the first step."""
-    return spec.task.data(key.task, spec, hparams), init_trial(spec, hparams, key)
+    return spec.task.data(key.task, hparams), init_trial(spec, hparams, key)
 
 
-def outcome(untrained, trained, state: TrialState) -> Outcome:
-    """Put together from what `evaluate` gave before and after training."""
-    loss, score = trained
-    return Outcome(loss, score, untrained[1], state.feasible & jnp.isfinite(loss))
+def outcome(spec: Spec, untrained_score, measure: Callable, state: TrialState) -> Outcome:
+    """Put together from what `evaluate` gives; where all splits are one set it is measured once."""
+    measured = {
+        split: measure(jnp.int32(SPLITS.index(split))) for split in (SPLITS[:1] if spec.task.one_set else SPLITS)
+    }
+    loss, score = ({s: measured.get(s, measured[SPLITS[0]])[i] for s in SPLITS} for i in (0, 1))
+    return Outcome(loss, score, untrained_score, state.feasible & jnp.isfinite(loss["valid"]))
 
 
 class _Programs(NamedTuple):
@@ -172,9 +180,15 @@ def _programs(spec: Spec, devices: tuple[jax.Device, ...]) -> _Programs:
 
     return _Programs(
         begin=with_precision(lambda _, hparams, key: begin(spec, hparams, key), runs_once=True),
-        chunk=with_precision(functools.partial(train_chunk, spec)),
-        evaluate=with_precision(lambda _, data, params: evaluate(spec, data, params)),
+        chunk=with_precision(lambda given, *trial: train_chunk(spec, *given, *trial)),
+        evaluate=with_precision(lambda given, *trial: evaluate(spec, *given, *trial)),
     )
+
+
+@functools.lru_cache(maxsize=2)
+def _shared(task: Task, devices: tuple[jax.Device, ...]) -> Any:
+    """What all trials of a task read, on the devices."""
+    return sharding.replicate(task.shared(), devices)
 
 
 def train_trials(
@@ -214,24 +228,27 @@ def advance(
     if spec.block_size is None:
         spec = dataclasses.replace(spec, block_size=sharding.default_block_size(devices))
     num_trials = len(keys.task)
-    if missing := [name for name in HPARAM_NAMES if name not in hparams]:
-        raise ValueError(f"hparams: {', '.join(missing)} not given; training reads {', '.join(HPARAM_NAMES)}")
+    needed = (*HPARAM_NAMES, *spec.task.hparam_names)
+    if missing := [name for name in needed if name not in hparams]:
+        raise ValueError(f"hparams: {', '.join(missing)} not given; training reads {', '.join(needed)}")
     trials = (dict(hparams), keys, state)
     hparams, keys, state = sharding.pad_trials(trials, sharding.padded_count(num_trials, devices))
     programs = _programs(spec, tuple(devices))
+    shared = _shared(spec.task, tuple(devices))
     data, initial = programs.begin(0, hparams, keys)
-    untrained = programs.evaluate(0, data, initial.params)
+    measure = lambda split, params: programs.evaluate((shared, np.int32(split)), hparams, data, params)
+    _, untrained_score = measure(SPLITS.index("valid"), initial.params)
     state = initial if state is None else state
     begun = done = int(np.asarray(state.step)[0])
     chunk = min(FIRST_CHUNK, until)
     while done < until:
         start = time.perf_counter()
         target = min(done + chunk, until)
-        state = jax.block_until_ready(programs.chunk(np.int32(target), hparams, data, state))
+        state = jax.block_until_ready(programs.chunk((shared, np.int32(target)), hparams, data, state))
         if done > begun:  # the first chunk's time is mostly compilation
             seconds = time.perf_counter() - start
             chunk = math.ceil(min(max(CHUNK_SECONDS / seconds, 0.25), 8.0) * (target - done))
         done = target
         on_chunk((done - begun) / (until - begun))
-    outcomes = outcome(untrained, programs.evaluate(0, data, state.params), state)
+    outcomes = outcome(spec, untrained_score, lambda split: measure(split, state.params), state)
     return jax.tree.map(lambda a: np.asarray(a)[:num_trials], outcomes), state

@@ -40,9 +40,9 @@ class Keys(NamedTuple):
 class Outcome(NamedTuple):
     """What a trial gave: scalars, or arrays [K] for K trials."""
 
-    loss: Array  # nats an example, over the whole data set, after training
-    score: Mapping[str, Array]  # the task's own measures, of the trained network
-    untrained_score: Mapping[str, Array]  # the same of the network as initialised: the chance level
+    loss: Mapping[str, Array]  # by split, one of `tasks.SPLITS`: the task's loss, a mean over examples, after training
+    score: Mapping[str, Mapping[str, Array]]  # by split: the task's own measures, of the trained network
+    untrained_score: Mapping[str, Array]  # the same of the network as initialised, on the validation split: chance
     feasible: Array  # False where training diverged
 
 
@@ -57,36 +57,36 @@ class Spec:
     cell: Cell
     task: Task
     num_units: int
-    num_inputs: int
     train_steps: int
-    max_mappings: int  # data sets are padded to this many examples; an hparam says how many are real
     depth: int = 1
-    num_outputs: int = 1
-    unroll: int = 5  # T, steps in time
-    input_steps: str = "first"  # the example is shown at the first step only, or at every step
+    input_steps: str = (
+        "first"  # an example of fewer steps than T: silence after it, or its last step again at every step
+    )
     nonlinearity: str = "tanh"
     optimizer: str = "rmsprop"
     schedule: str = "cosine"  # of the learning rate, over the run
-    batch_size: int | None = None  # None: the whole data set at every step
+    batch_size: int | None = None  # examples a step; None: all there are
     block_size: int | None = None  # examples worked on at a time; None: what suits the backend
     precision: str = "highest"  # of matrix products; accelerators round float32 unless told otherwise
 
     def __post_init__(self):
-        for field in ("num_units", "num_inputs", "train_steps", "max_mappings", "depth", "num_outputs", "unroll"):
+        for field in ("num_units", "train_steps", "depth"):
             check_positive_int(field, getattr(self, field))
         for field in ("batch_size", "block_size"):
             if getattr(self, field) is not None:
                 check_positive_int(field, getattr(self, field))
-        if self.batch_size is not None and self.batch_size * self.max_mappings >= 2**32:
-            most = (2**32 - 1) // self.max_mappings
-            raise ValueError(
-                f"batch_size: {self.batch_size} given; it must be at most {most}, or None for all mappings"
-            )
+        self.task.check_batch_size(self.batch_size)
         check_choice("nonlinearity", self.nonlinearity, NONLINEARITY_NAMES)
         check_choice("input_steps", self.input_steps, INPUT_STEPS)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("precision", self.precision, PRECISIONS)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What decides the shapes of the weights."""
+        sizes = {"num_inputs": self.task.num_inputs, "num_outputs": self.task.num_outputs}
+        return sizes | {"num_units": self.num_units, "depth": self.depth}
 
 
 def check_int(field: str, value: Any, least: int) -> int:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from rnn_capacity import network, train
-from rnn_capacity.tasks import TASKS
+from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.types import Keys, Spec
 
 FAMILIES = {  # values of the cells' hparams, by family, the longest name that fits first
@@ -25,13 +25,14 @@ TRAINING = {
     "squared_gradient_decay": 0.97,
     "gradient_clip": 1.0,
     "l2": 1e-6,
-    "num_mappings": 12.0,
 }
+TASK_HPARAMS = {"num_mappings": 12.0}
+MEMORIZATION = {"num_inputs": 6, "max_mappings": 16, "unroll": 5}
 
 
 def hparam_names(cell):
     """Every name that a trial of this cell reads."""
-    return (*network.hparam_names(cell), *train.HPARAM_NAMES)
+    return (*network.hparam_names(cell), *train.HPARAM_NAMES, *TASK_HPARAMS)
 
 
 def make_hparams(cell, num_trials=None, **overrides):
@@ -39,7 +40,7 @@ def make_hparams(cell, num_trials=None, **overrides):
     names = hparam_names(cell)
     if unknown := set(overrides) - set(names):
         raise KeyError(f"{cell.name} does not read {unknown}")
-    values = {name: overrides.get(name, TRAINING.get(name, _of_family(name))) for name in names}
+    values = {name: overrides.get(name, (TRAINING | TASK_HPARAMS).get(name, _of_family(name))) for name in names}
     shape = () if num_trials is None else (num_trials,)
     dtype = float if jax.config.jax_enable_x64 else np.float32
     return {name: np.broadcast_to(np.asarray(value, dtype), shape).copy() for name, value in values.items()}
@@ -58,7 +59,9 @@ def make_keys(num_trials=None, seed=0):
 
 
 def make_spec(cell, **overrides):
-    defaults = {"task": TASKS["memorization"], "num_units": 4, "num_inputs": 6, "train_steps": 20, "max_mappings": 16}
+    """A small spec; the task is memorization, of small sizes unless overrides name them, or one that is given."""
+    sizes = {name: overrides.pop(name, size) for name, size in MEMORIZATION.items()}
+    defaults = {"task": Memorization(**sizes), "num_units": 4, "train_steps": 20}
     return Spec(cell=cell, **(defaults | overrides))
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from rnn_capacity.search.space import Choice, Space, condition, from_unit, holding, to_unit, tuned
+from rnn_capacity.search.ranges import Choice, Space
+from rnn_capacity.search.space import condition, from_unit, holding, to_unit, tuned
 
 HOT = 0.5**0.5
 MIDDLE = 0.5

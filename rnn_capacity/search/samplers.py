@@ -13,7 +13,8 @@ import numpy as np
 import optuna
 from scipy.stats import qmc
 
-from rnn_capacity.search.space import Space, complete, distributions, from_unit
+from rnn_capacity.search.ranges import Space
+from rnn_capacity.search.space import complete, distributions, from_unit
 
 
 class PointSampler(optuna.samplers.BaseSampler):

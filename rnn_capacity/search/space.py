@@ -1,12 +1,10 @@
-"""Search spaces as plain data: what is tuned, in what range, and what holds only for which cell.
+"""The search space of a cell on a task, and its points: what is chosen from the tables of `ranges.py`.
 
-A dimension is named by its family, with a gate behind it where a cell has several (`recurrent_scale_f` is of the family
-`recurrent_scale`). Which scales and biases a cell has is what its `init` reads, so a user's cell needs no entry here.
+Which scales and biases a cell has is what its `init` reads, so a user's cell needs no entry anywhere.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,151 +14,33 @@ import optuna
 
 from rnn_capacity import network
 from rnn_capacity.cells.base import Cell
-from rnn_capacity.cells.initializers import BIAS_INITS, RECURRENT_INITS
-from rnn_capacity.types import INPUT_STEPS, NONLINEARITY_NAMES, OPTIMIZERS, SCHEDULES, check_choice
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """Numbers from low to high, uniform on a linear or a logarithmic scale."""
-
-    low: float
-    high: float
-    log: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """One of some names."""
-
-    options: tuple[str, ...]
-
-
-Dimension = Range | Choice | float | str  # a plain value is fixed
-Space = Mapping[str, Dimension]
-
-# What a trial's Spec takes from the search; trials are grouped by it. The rest are traced hparams.
-SPEC_DIMENSIONS = {
-    "nonlinearity": NONLINEARITY_NAMES,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "input_steps": INPUT_STEPS,
-}
-# Traced too, as the index of the name.
-INDEXED = {"recurrent_init": RECURRENT_INITS, "bias_init": BIAS_INITS}
-CHOICES = SPEC_DIMENSIONS | INDEXED
-
-# Where a family makes sense at all: (lowest, highest, whether the lowest itself is allowed).
-LIMITS = {
-    "learning_rate": (0, math.inf, False),
-    "learning_rate_decay": (0, 1, False),
-    "gradient_clip": (0, math.inf, False),
-    "l2": (0, math.inf, True),
-    "squared_gradient_decay": (0, 0.9999, True),
-    "mappings_per_param": (0, math.inf, False),
-    "momentum_logit": (-math.inf, math.inf, False),
-}
-UNLIMITED = (-math.inf, math.inf, False)
-
-# Collins et al. 2017, appendix A. b is searched as mappings per parameter; the readout's scale is a rectangular
-# matrix's. RMSProp's average is the TensorFlow default of the time.
-PAPER: Space = {
-    "nonlinearity": Choice(("tanh", "relu")),
-    "optimizer": Choice(OPTIMIZERS),
-    "schedule": "exponential",
-    "input_steps": Choice(INPUT_STEPS),
-    "recurrent_init": Choice(RECURRENT_INITS),
-    "bias_init": Choice(BIAS_INITS),
-    "recurrent_scale": Range(0.01, 2.0, log=True),
-    "input_scale": Range(0.001, 2.0, log=True),
-    "readout_scale": Range(0.001, 2.0, log=True),
-    "bias_scale": Range(-2.0, 2.0),
-    "forget_bias": Range(0.0, 6.0),
-    "learning_rate": Range(1e-4, 1e-1, log=True),
-    "learning_rate_decay": Range(1e-3, 1.0, log=True),
-    "momentum_logit": Range(1.0, 7.0),
-    "squared_gradient_decay": 0.9,
-    "gradient_clip": Range(1.0, 100.0, log=True),
-    "l2": Range(1e-8, 1e-3, log=True),
-    "mappings_per_param": Range(0.1, 10.0, log=True),
-}
-
-# The part of it where minutes on a laptop find good networks, with a cosine in place of the exponential decay
-# (BUILD.md, "Training", says what was measured).
-QUICK: Space = {
-    "nonlinearity": "tanh",
-    "optimizer": "rmsprop",
-    "schedule": "cosine",
-    "input_steps": "first",
-    "recurrent_init": "normal",
-    "bias_init": "normal",
-    "recurrent_scale": Range(0.4, 0.9),
-    "input_scale": Range(0.15, 0.8, log=True),
-    "readout_scale": Range(1.0, 2.5),
-    "bias_scale": 0.15,
-    "forget_bias": Range(0.0, 1.0),
-    "learning_rate": Range(0.025, 0.06, log=True),
-    "learning_rate_decay": 1.0,
-    "momentum_logit": 2.2,
-    "squared_gradient_decay": 0.97,
-    "gradient_clip": 1.0,
-    "l2": 0.0,
-    "mappings_per_param": Range(2.0, 4.5),
-}
-
-# Where it differs by cell. The bits peak where b is a little above what is stored, and ReLUs want smaller steps.
-QUICK_CELLS: Mapping[str, Space] = {
-    "rnn": {"mappings_per_param": Range(3.5, 5.2)},
-    "irnn": {
-        "learning_rate": Range(0.008, 0.025, log=True),
-        "squared_gradient_decay": 0.9,
-        "mappings_per_param": Range(2.2, 3.6),
-    },
-    "ugrnn": {"mappings_per_param": Range(3.0, 5.0)},
-    "gru": {"forget_bias": Range(0.0, 0.5), "mappings_per_param": Range(2.5, 4.2)},
-    "lstm": {"mappings_per_param": Range(2.7, 4.4)},
-    "+rnn": {
-        "recurrent_init": "orthogonal",
-        "recurrent_scale": Range(0.9, 1.4),
-        "input_scale": Range(0.5, 1.8, log=True),
-        "readout_scale": Range(1.5, 3.0),
-        "learning_rate": Range(0.01, 0.03, log=True),
-        "squared_gradient_decay": 0.9,
-        "mappings_per_param": Range(2.3, 3.8),
-    },
-}
-
-SPACES: Mapping[str, Space] = {"quick": QUICK, "paper": PAPER}
-
-# What has an effect only under some names of a choice: it is not tuned where it has none.
-CONDITIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "momentum_logit": ("optimizer", ("momentum",)),
-    "squared_gradient_decay": ("optimizer", ("rmsprop",)),
-    "learning_rate_decay": ("schedule", ("exponential",)),
-    "recurrent_scale": ("recurrent_init", ("orthogonal", "normal")),
-}
-
-# What a cell's init reads, alone or with a gate behind it; the rest of a table is of training.
-INIT_FAMILIES = (
-    "recurrent_init",
-    "recurrent_scale",
-    "input_scale",
-    "readout_scale",
-    "bias_init",
-    "bias_scale",
-    "forget_bias",
+from rnn_capacity.search.ranges import (
+    CELL_LIMITS,
+    CHOICES,
+    CONDITIONS,
+    DRAWN,
+    INDEXED,
+    INIT_FAMILIES,
+    LIMITS,
+    PAPER,
+    QUICK_CELLS,
+    QUICK_TASKS,
+    SPACES,
+    SPEC_DIMENSIONS,
+    TASK_DIMENSIONS,
+    UNLIMITED,
+    Choice,
+    Dimension,
+    Range,
+    Space,
 )
-
-# What holds only for one cell, in every space.
-CELL_LIMITS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "rnn": {"recurrent_init": ("orthogonal", "normal")},
-    "irnn": {"nonlinearity": ("relu",)},
-    "+rnn": {"nonlinearity": ("tanh",)},
-}
+from rnn_capacity.types import check_choice
 
 
-def space_for(cell: Cell, space: str = "quick", overrides: Mapping[str, Any] | None = None) -> dict[str, Dimension]:
-    """All dimensions of a cell's search: those of training, and those that its `init` reads.
+def space_for(
+    cell: Cell, space: str = "quick", overrides: Mapping[str, Any] | None = None, task: str = "memorization"
+) -> dict[str, Dimension]:
+    """All dimensions of a cell's search on a task: those of training, of the task, and those that its `init` reads.
 
     Args:
         space: "quick" or "paper".
@@ -171,7 +51,12 @@ def space_for(cell: Cell, space: str = "quick", overrides: Mapping[str, Any] | N
             cell whose family is not known.
     """
     table = SPACES[check_choice("space", space, tuple(SPACES))]
-    table = {**table, **(QUICK_CELLS.get(cell.name, {}) if space == "quick" else {})}
+    if space == "quick":
+        table = {
+            **table,
+            **(QUICK_CELLS.get(cell.name, {}) if task == "memorization" else QUICK_TASKS.get(task, DRAWN)),
+        }
+    table = {name: d for name, d in table.items() if task in TASK_DIMENSIONS.get(name, (task,))}
     limits = CELL_LIMITS.get(cell.name, {})
     if not isinstance(overrides, Mapping | None):
         raise ValueError(f"hparams: {overrides!r} given; it must be a mapping from names to values or ranges")
@@ -241,10 +126,10 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
     if low == high:
         return float(low)
     scale = dimension if isinstance(dimension, Range) else PAPER[_family(name)]  # one that is fixed has none of its own
-    log = isinstance(scale, Range) and scale.log
+    log, whole = (scale.log, scale.whole) if isinstance(scale, Range) else (False, False)
     if log and low <= 0:
         raise ValueError(f"hparams.{name}: ({low}, {high}) given; its scale is logarithmic, so both must be above 0")
-    return Range(float(low), float(high), log)
+    return Range(float(low), float(high), log, whole)
 
 
 def _options(dimension: Dimension | Sequence[str]) -> Sequence[str]:
@@ -261,10 +146,11 @@ def _choice(options: Sequence[str]) -> Dimension:
 def _check_number(key: str, value: Any) -> None:
     low, high, closed = LIMITS.get(key, UNLIMITED)
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not (low <= value <= high) or (value == low and not closed):
-        bounds = "a finite number"
+    whole = isinstance(PAPER[_family(key)], Range) and PAPER[_family(key)].whole
+    if not number or not (low <= value <= high) or (value == low and not closed) or (whole and value % 1):
+        bounds = f"a {'whole' if whole else 'finite'} number"
         if low > -math.inf:
-            bounds = f"a number {'of at least' if closed else 'above'} {low}"
+            bounds = f"a {'whole ' if whole else ''}number {'of at least' if closed else 'above'} {low}"
         bounds += f" and at most {high}" if high < math.inf else ""
         raise ValueError(f"hparams.{key}: {value!r} given; it must be {bounds}")
 
@@ -315,7 +201,9 @@ def distributions(space: Space) -> dict[str, optuna.distributions.BaseDistributi
     found = {}
     for name, d in sorted(tuned(space).items(), key=lambda item: isinstance(item[1], Range)):
         if isinstance(d, Range):
-            found[name] = optuna.distributions.FloatDistribution(d.low, d.high, log=d.log)
+            found[name] = optuna.distributions.FloatDistribution(
+                d.low, d.high, log=d.log, step=1.0 if d.whole else None
+            )
         else:
             found[name] = optuna.distributions.CategoricalDistribution(d.options)
     return found
@@ -330,6 +218,8 @@ def from_unit(space: Space, point: np.ndarray) -> dict[str, float | str]:
     for (name, d), u in zip(tuned(space).items(), point, strict=True):
         if isinstance(d, Choice):
             values[name] = d.options[min(int(u * len(d.options)), len(d.options) - 1)]
+        elif d.whole:
+            values[name] = float(min(d.low + math.floor(u * (d.high - d.low + 1)), d.high))
         elif d.log:
             values[name] = float(np.clip(math.exp(math.log(d.low) + u * math.log(d.high / d.low)), d.low, d.high))
         else:
@@ -346,6 +236,8 @@ def to_unit(space: Space, values: Mapping[str, Any]) -> list[float]:
             point.append(0.5)
         elif isinstance(d, Choice):
             point.append((d.options.index(values[name]) + 0.5) / len(d.options))
+        elif d.whole:
+            point.append((values[name] - d.low + 0.5) / (d.high - d.low + 1))
         elif d.log:
             point.append(math.log(values[name] / d.low) / math.log(d.high / d.low))
         else:
@@ -356,7 +248,8 @@ def to_unit(space: Space, values: Mapping[str, Any]) -> list[float]:
 def to_json(dimension: Dimension) -> Any:
     """A dimension as plain JSON: a number or a name that is fixed, {low, high, log}, or a list of names."""
     if isinstance(dimension, Range):
-        return dataclasses.asdict(dimension)
+        plain = {"low": dimension.low, "high": dimension.high, "log": dimension.log}
+        return plain | ({"whole": True} if dimension.whole else {})
     return list(dimension.options) if isinstance(dimension, Choice) else dimension
 
 

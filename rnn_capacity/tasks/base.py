@@ -37,22 +37,27 @@ class Source(NamedTuple):
 class Task:
     """A task, for one trial; like a cell it knows nothing of trials side by side or of devices.
 
-    One that draws its examples afresh at every step writes `draw`, `loss` and `score`, and says, as fields or
-    properties, `num_inputs`, `num_outputs` and `read_steps`. Train, validation and evaluation draws are independent.
+    It says `num_inputs` and `num_outputs` as fields or properties. Most draw their examples afresh: see `DrawnTask`.
     """
 
     name: ClassVar[str]
     measure: ClassVar[str]  # the entry of `score` that people look at
     hparam_names: ClassVar[tuple[str, ...]] = ()  # those that the task itself reads
-    batch_size: ClassVar[int | None] = 64  # examples a step, unless the user says otherwise; None: all there are
+    batch_size: ClassVar[int | None] = None  # examples a step, unless the user says otherwise; None: all there are
     read_steps: ClassVar[int] = 1  # the last steps, whose outputs are judged
+    one_set: ClassVar[bool] = False  # training, validation and evaluation are the same examples
 
     unroll: int  # T, steps in time
-    num_held_out: int = 1024  # examples that validation and evaluation are each taken on
 
     def __post_init__(self):
         check_positive_int("unroll", self.unroll)
-        check_positive_int("num_held_out", self.num_held_out)
+
+    def check_batch_size(self, batch_size: int | None) -> None:
+        """Refuses a batch size that the task cannot give.
+
+        Raises:
+            ValueError: such a one; says what would be right.
+        """
 
     def shared(self) -> Any:
         """NumPy arrays that all trials read, put on each device once; made on the host."""
@@ -60,20 +65,14 @@ class Task:
 
     def data(self, key: Array, hparams: Hparams) -> Any:
         """What stays fixed during a trial."""
-        return key
+        raise NotImplementedError
 
     def sample(self, data: Any, step: Array, batch_size: int | None, source: Source) -> Batch:
         """The batch of a training step."""
-        key_train, _ = jax.random.split(data)
-        return self.draw(jax.random.fold_in(key_train, step), batch_size, source)
+        raise NotImplementedError
 
     def examples(self, data: Any, source: Source) -> Batch:
         """What the loss and the score of a split are taken on."""
-        _, key_held_out = jax.random.split(data)
-        return self.draw(jax.random.fold_in(key_held_out, source.split), self.num_held_out, source)
-
-    def draw(self, key: Array, num_examples: int, source: Source) -> Batch:
-        """Independent examples."""
         raise NotImplementedError
 
     def loss(self, outputs_tob: Array, batch: Batch) -> Array:
@@ -82,6 +81,41 @@ class Task:
 
     def score(self, outputs_tob: Array, batch: Batch) -> Mapping[str, Array]:
         """Named measures over all examples of a batch."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrawnTask(Task):
+    """A task that draws its examples afresh at every step: it writes `draw`, `loss` and `score`.
+
+    Training, validation and evaluation draws are independent of each other, and fixed by the trial's task key.
+    """
+
+    batch_size: ClassVar[int | None] = 64
+
+    num_held_out: int = 1024  # examples that validation and evaluation are each taken on
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_positive_int("num_held_out", self.num_held_out)
+
+    def check_batch_size(self, batch_size: int | None) -> None:
+        if batch_size is None:
+            raise ValueError(f"batch_size: None given; {self.name} draws its examples, so it must say how many a step")
+
+    def data(self, key: Array, hparams: Hparams) -> Any:
+        return key
+
+    def sample(self, data: Any, step: Array, batch_size: int | None, source: Source) -> Batch:
+        key_train, _ = jax.random.split(data)
+        return self.draw(jax.random.fold_in(key_train, step), batch_size, source)
+
+    def examples(self, data: Any, source: Source) -> Batch:
+        _, key_held_out = jax.random.split(data)
+        return self.draw(jax.random.fold_in(key_held_out, source.split), self.num_held_out, source)
+
+    def draw(self, key: Array, num_examples: int, source: Source) -> Batch:
+        """Independent examples."""
         raise NotImplementedError
 
 

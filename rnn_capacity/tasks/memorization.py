@@ -8,13 +8,16 @@ of the first layer's input.
 
 from __future__ import annotations
 
+import dataclasses
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from rnn_capacity.information import mutual_information
-from rnn_capacity.tasks.base import Batch, Task
-from rnn_capacity.types import Array, Hparams, Spec
+from rnn_capacity.tasks.base import Batch, Source, Task
+from rnn_capacity.types import Array, Hparams, check_positive_int
 
 FEISTEL_ROUNDS = 8
 PERMUTED_BITS = 32  # of an input; enough that any number of mappings is told apart by them
@@ -59,44 +62,61 @@ def distinct_bits(key: Array, num_vectors: int, num_bits: int) -> Array:
     return jnp.stack(bits).astype(bool)
 
 
-def data(key: Array, spec: Spec, hparams: Hparams) -> Batch:
-    """All mappings: inputs (1, n_in, max_mappings), labels, and the mask of the first b that are real."""
-    key_inputs, key_labels = jax.random.split(key)
-    x_ib = distinct_bits(key_inputs, spec.max_mappings, spec.num_inputs)
-    labels_b = jax.random.bits(key_labels, (spec.max_mappings,), jnp.uint32) & 1
-    return Batch(
-        x_tib=jnp.where(x_ib, 1.0, -1.0)[None],
-        targets_b=labels_b.astype(float),
-        weights_b=(jnp.arange(spec.max_mappings) < hparams["num_mappings"]).astype(float),
-    )
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Memorization(Task):
+    """b mappings to be stored; b is the hparam `num_mappings`, so one program serves every b."""
 
+    name: ClassVar[str] = "memorization"
+    measure: ClassVar[str] = "accuracy"
+    hparam_names: ClassVar[tuple[str, ...]] = ("num_mappings",)
+    num_outputs: ClassVar[int] = 1
+    one_set: ClassVar[bool] = True
 
-def sample(data: Batch, step: Array, spec: Spec) -> Batch:
-    """All mappings, or the next `batch_size` of them in turn: they are in random order already."""
-    if spec.batch_size is None or spec.batch_size >= spec.max_mappings:
+    unroll: int = 5
+    num_inputs: int = 20  # n_in, bits of a vector
+    max_mappings: int  # data sets are padded to so many, the mask of the first b says which are real
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_positive_int("num_inputs", self.num_inputs)
+        check_positive_int("max_mappings", self.max_mappings)
+
+    def check_batch_size(self, batch_size: int | None) -> None:
+        if batch_size is not None and batch_size * self.max_mappings >= 2**32:
+            most = (2**32 - 1) // self.max_mappings
+            raise ValueError(f"batch_size: {batch_size} given; it must be at most {most}, or None for all mappings")
+
+    def data(self, key: Array, hparams: Hparams) -> Batch:
+        """All mappings: inputs (1, n_in, max_mappings), labels, and the mask."""
+        key_inputs, key_labels = jax.random.split(key)
+        x_ib = distinct_bits(key_inputs, self.max_mappings, self.num_inputs)
+        labels_b = jax.random.bits(key_labels, (self.max_mappings,), jnp.uint32) & 1
+        return Batch(
+            x_tib=jnp.where(x_ib, 1.0, -1.0)[None],
+            targets=labels_b.astype(float),
+            weights_b=(jnp.arange(self.max_mappings) < hparams["num_mappings"]).astype(float),
+        )
+
+    def sample(self, data: Batch, step: Array, batch_size: int | None, source: Source) -> Batch:
+        """All mappings, or the next `batch_size` of them in turn: they are in random order already."""
+        if batch_size is None or batch_size >= self.max_mappings:
+            return data
+        num_mappings = data.weights_b.sum().astype(jnp.uint32)
+        # After b steps the turns repeat, so the step is taken modulo b; the product then fits 32 bits.
+        start = (step.astype(jnp.uint32) % num_mappings) * jnp.uint32(batch_size) % num_mappings
+        index = (start + jnp.arange(batch_size, dtype=jnp.uint32)) % num_mappings
+        return jax.tree.map(lambda a: jnp.take(a, index, axis=-1), data)
+
+    def examples(self, data: Batch, source: Source) -> Batch:
         return data
-    num_mappings = data.weights_b.sum().astype(jnp.uint32)
-    # After b steps the turns repeat, so the step is taken modulo b; the product then fits 32 bits (Spec checks it).
-    start = (step.astype(jnp.uint32) % num_mappings) * jnp.uint32(spec.batch_size) % num_mappings
-    index = (start + jnp.arange(spec.batch_size, dtype=jnp.uint32)) % num_mappings
-    return jax.tree.map(lambda a: jnp.take(a, index, axis=-1), data)
 
+    def loss(self, outputs_tob: Array, batch: Batch) -> Array:
+        """Cross-entropy of each example, nats."""
+        return optax.sigmoid_binary_cross_entropy(outputs_tob[-1, 0], batch.targets)
 
-def everything(data: Batch) -> Batch:
-    return data
-
-
-def loss(outputs_ob: Array, batch: Batch) -> Array:
-    """Cross-entropy of each example, nats."""
-    return optax.sigmoid_binary_cross_entropy(outputs_ob[0], batch.targets_b)
-
-
-def score(outputs_ob: Array, batch: Batch) -> dict[str, Array]:
-    """Bits stored, and the fraction of labels right that they follow from."""
-    right_b = (outputs_ob[0] > 0) == (batch.targets_b > 0.5)
-    num_mappings = jnp.sum(batch.weights_b)
-    accuracy = jnp.sum(batch.weights_b * right_b) / num_mappings
-    return {"bits": mutual_information(num_mappings, accuracy), "accuracy": accuracy}
-
-
-memorization = Task("memorization", data, sample, everything, loss, score)
+    def score(self, outputs_tob: Array, batch: Batch) -> dict[str, Array]:
+        """Bits stored, and the fraction of labels right that they follow from."""
+        right_b = (outputs_tob[-1, 0] > 0) == (batch.targets > 0.5)
+        num_mappings = jnp.sum(batch.weights_b)
+        accuracy = jnp.sum(batch.weights_b * right_b) / num_mappings
+        return {"bits": mutual_information(num_mappings, accuracy), "accuracy": accuracy}

@@ -1,0 +1,16 @@
+"""The questions that the package answers, one call each."""
+
+from rnn_capacity.measure.again import train_again
+from rnn_capacity.measure.capacity import CapacityResult, measure_capacity
+from rnn_capacity.measure.recall import RecallResult, measure_recall
+from rnn_capacity.measure.trainability import TrainabilityResult, measure_trainability
+
+__all__ = [
+    "CapacityResult",
+    "RecallResult",
+    "TrainabilityResult",
+    "measure_capacity",
+    "measure_recall",
+    "measure_trainability",
+    "train_again",
+]

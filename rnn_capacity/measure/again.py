@@ -1,0 +1,46 @@
+"""Any trial again, from what is kept of it alone."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import optuna
+
+from rnn_capacity import archive, sharding, store, study
+from rnn_capacity.cells import Cell
+from rnn_capacity.plan import Plan
+from rnn_capacity.search import space as spaces
+from rnn_capacity.tasks import Task
+
+
+def train_again(
+    storage: str | os.PathLike | optuna.storages.BaseStorage,
+    study_name: str,
+    number: int,
+    cell: Cell | None = None,
+    task: Task | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Trains a trial of a storage once more, from what is kept of it alone: (what it gave then, what it gives now).
+
+    On the kind of device that it was trained on, with the same packages, both are the same but for `seconds`.
+
+    Args:
+        cell, task: where they are a user's own.
+
+    Raises:
+        ValueError: there is no such study or trial, or the cell or the task is another.
+    """
+    sharding.use_all_cores()  # before JAX starts
+    kept = archive.load_study(storage, study_name)
+    if store.PLAN not in kept.user_attrs:
+        raise ValueError(f"study_name: {study_name!r} given; it must be a study that was measured here")
+    plan = Plan.of(study_name, kept.user_attrs[store.PLAN], cell, task)
+    found = {t.number: t for t in store.measured(kept)}
+    if number not in found:
+        raise ValueError(
+            f"number: {number!r} given; {study_name!r} has the measured trials {', '.join(map(str, found))}"
+        )
+    before = found[number].user_attrs[store.OUTCOME]
+    trial = plan.trial(number, spaces.complete(plan.space, found[number].params))
+    return before, study.train_alone(trial, before["steps"], plan.outcome)

@@ -1,0 +1,167 @@
+"""How much of its input a cell can remember in each unit (Collins et al. 2017, section 3.2 and Figure 2c)."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import jax
+import optuna
+import pandas as pd
+
+from rnn_capacity import sharding, store
+from rnn_capacity.cells import Cell
+from rnn_capacity.measure.result import Result
+from rnn_capacity.measure.search import best_outcome, check_run, search, summary
+from rnn_capacity.plan import plan_recall
+from rnn_capacity.progress import Reporter
+from rnn_capacity.tasks.recall import line
+
+UNITS = (16, 32, 48, 64, 80)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecallPoint(Result):
+    """How much of its input a cell of so many units gives back; `repeats` and `interval` are squared errors.
+
+    `error` is of the trial with the least validation loss, on the evaluation split: 1 where nothing is remembered.
+    """
+
+    measure: ClassVar[str] = "recall"
+
+    error: float
+    line: float  # 1 - num_units / num_inputs, or 0: what the paper found
+    chance_error: float  # the least of the same networks untrained
+
+    @property
+    def title(self) -> str:
+        return f"{self.cell}, depth {self.depth}, {self.num_units} units: squared error {self.error:.3f}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecallResult:
+    """Squared error against units, beside the paper's line: a point a number of units."""
+
+    points: tuple[RecallPoint, ...]
+
+    @property
+    def num_units(self) -> tuple[int, ...]:
+        return tuple(point.num_units for point in self.points)
+
+    @property
+    def errors(self) -> tuple[float, ...]:
+        return tuple(point.error for point in self.points)
+
+    @property
+    def lines(self) -> tuple[float, ...]:
+        return tuple(point.line for point in self.points)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Every trial of every number of units."""
+        return pd.concat([p.trials.assign(num_units=p.num_units) for p in self.points], ignore_index=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the trials, as plain JSON types."""
+        return {"points": [point.to_dict() for point in self.points]}
+
+    def plot(self, ax=None):
+        """Error against units, beside the line; returns the matplotlib Axes."""
+        from rnn_capacity.report import plots
+
+        return plots.recall(self.to_dict()["points"], ax)
+
+    def _repr_html_(self) -> str:
+        from rnn_capacity.report import tables
+
+        return tables.frame(self.to_dict()["points"]).to_html(index=False)
+
+
+def measure_recall(
+    cell: str | Cell = "gru",
+    *,
+    num_units: int | Sequence[int] = UNITS,
+    num_inputs: int = 64,
+    depth: int = 1,
+    unroll: int = 12,
+    num_trials: int = 12,
+    num_repeats: int = 0,
+    train_steps: int = 4_000,
+    batch_size: int | None = None,
+    space: str = "quick",
+    hparams: Mapping[str, Any] | None = None,
+    sampler: str = "gp",
+    halving: int | None = None,
+    seed: int = 0,
+    storage: str | os.PathLike | optuna.storages.BaseStorage | None = None,
+    devices: int | Sequence[jax.Device] | None = None,
+    trials_per_device: int | None = None,
+    precision: str = "highest",
+    progress: bool | Reporter = True,
+) -> RecallResult:
+    """How much of a random vector the cell gives back after some steps (Collins et al. 2017, Figure 2c).
+
+    For each number of units `num_trials` networks are trained; the paper found the squared error to follow
+    1 - n_h / n_in, and to be 0 from n_h = n_in on, for every cell.
+
+    Args:
+        cell: a name of CELLS, or a Cell of your own.
+        num_units: n_h of each layer, one or several.
+        num_inputs: n_in, numbers of the vector.
+        unroll: T, the steps after which it is read.
+        num_trials: of the search, for each number of units.
+        train_steps: gradient steps a trial.
+        batch_size: vectors a step; by default 64.
+        space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.
+        hparams, sampler, halving, seed, storage, devices, trials_per_device, precision, progress: as of
+            `measure_capacity`.
+
+    Raises:
+        ValueError: bad input, by name, before anything is compiled.
+    """
+    sharding.use_all_cores()  # before JAX starts
+    sharding.keep_compiled()
+    units = (num_units,) if not isinstance(num_units, Sequence) or isinstance(num_units, str) else tuple(num_units)
+    if not units:
+        raise ValueError("num_units: none given; it must be a number, or several")
+    plans = [
+        plan_recall(
+            cell,
+            num_units=n,
+            num_inputs=num_inputs,
+            depth=depth,
+            unroll=unroll,
+            train_steps=train_steps,
+            batch_size=batch_size,
+            space=space,
+            hparams=hparams,
+            sampler=sampler,
+            halving=halving,
+            seed=seed,
+            precision=precision,
+        )
+        for n in units
+    ]
+    check_run(num_trials=num_trials, num_repeats=num_repeats, trials_per_device=trials_per_device, devices=devices)
+    storage, points = store.open_storage(storage), []
+    for plan in plans:
+        searched = search(
+            plan,
+            num_trials=num_trials,
+            num_repeats=num_repeats,
+            storage=storage,
+            devices=devices,
+            trials_per_device=trials_per_device,
+            progress=progress,
+        )
+        point = RecallPoint(
+            error=best_outcome(searched).get("eval_loss", float("nan")),
+            line=line(plan.num_units, plan.task.num_inputs),
+            chance_error=min(t.user_attrs[store.OUTCOME]["untrained_squared_error"] for t in searched.trials),
+            **summary(plan, searched),
+        )
+        store.save_result(searched.study, point.to_dict())
+        points.append(point)
+    return RecallResult(points=tuple(points))

@@ -1,0 +1,135 @@
+"""What every measurement does: search, train the best again on fresh draws, and keep what came out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from rnn_capacity import information, sharding, store, study
+from rnn_capacity.plan import Plan
+from rnn_capacity.progress import Reporter, reporter
+from rnn_capacity.search import SAMPLERS
+from rnn_capacity.search import space as spaces
+from rnn_capacity.types import check_int, check_positive_int
+
+
+class Searched(NamedTuple):
+    """A search that has ended."""
+
+    study: optuna.Study
+    trials: list[FrozenTrial]
+    best: FrozenTrial | None  # None where all are infeasible
+    repeats: list[FrozenTrial]  # of the best, each on fresh data and fresh initial weights
+
+
+def search(
+    plan: Plan,
+    *,
+    num_trials: int,
+    num_repeats: int,
+    storage: str | os.PathLike | optuna.storages.BaseStorage | None,
+    devices: int | Sequence[jax.Device] | None,
+    trials_per_device: int | None,
+    progress: bool | Reporter,
+) -> Searched:
+    """Trains the trials of a plan, and the best of them again; goes on where it was stopped.
+
+    Raises:
+        ValueError: bad input, by name, before anything is compiled.
+    """
+    check_run(num_trials=num_trials, num_repeats=num_repeats, trials_per_device=trials_per_device, devices=devices)
+    devices = sharding.choose_devices(devices)
+    storage = store.open_storage(storage)
+    shown = reporter(progress) if isinstance(progress, bool) else progress
+
+    def run(plan: Plan, num_trials: int, what: str) -> tuple[optuna.Study, list[FrozenTrial]]:
+        sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
+        opened = store.open_study(storage, plan.name, plan.describe(), sampler, plan.direction)
+        trials = study.run(
+            opened,
+            plan.space,
+            plan.trial,
+            plan.outcome,
+            num_trials=num_trials,
+            devices=devices,
+            trials_per_device=trials_per_device or sharding.default_trials_per_device(devices),
+            reporter=shown,
+            what=what,
+            unit=plan.unit,
+            halving=plan.halving,
+        )
+        return opened, trials
+
+    what = f"{plan.cell.name}, depth {plan.static['depth']}, {plan.num_params} params, {plan.num_units} units"
+    searched, trials = run(plan, num_trials, what)
+    ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
+    best = max(ended, key=lambda t: store.sign(searched) * t.value, default=None)
+    repeats = []
+    if best is not None and num_repeats:
+        _, repeats = run(plan.repeated(best.params, best.number), num_repeats, f"{what}, best again")
+    return Searched(searched, trials, best, repeats)
+
+
+def check_run(*, num_trials: int, num_repeats: int, trials_per_device: int | None, devices: Any) -> None:
+    """Checks the arguments of a measurement that say how much is run, and where.
+
+    Raises:
+        ValueError: bad input, by name.
+    """
+    check_positive_int("num_trials", num_trials)
+    check_int("num_repeats", num_repeats, 0)
+    if trials_per_device is not None:
+        check_positive_int("trials_per_device", trials_per_device)
+    sharding.choose_devices(devices)
+
+
+def still_improving(values: Sequence[float | None], sign: int = 1) -> bool:
+    """Whether the last quarter of the trials bettered the best by over a hundredth; None where one is infeasible.
+
+    Args:
+        sign: 1 where more is better, and what nothing has is 0; -1 where less is.
+    """
+    known = [value for value in values if value is not None]
+    early = [value for value in values[: -(-3 * len(values) // 4)] if value is not None]
+    if sign > 0:
+        return max(known, default=0.0) > 1.01 * max(early, default=0.0)
+    return bool(known) and (not early or min(known) < 0.99 * min(early))
+
+
+def summary(plan: Plan, searched: Searched) -> dict[str, Any]:
+    """What the results of all measurements say alike, under the names of their fields."""
+    outcomes = [t.user_attrs[store.OUTCOME] for t in searched.trials]
+    again = tuple(float(t.user_attrs[store.OUTCOME][plan.reported]) for t in searched.repeats if t.value is not None)
+    ended = [t.value if t.state == TrialState.COMPLETE else None for t in searched.trials]
+    best = searched.best.params if searched.best is not None else None
+    everything = [t.user_attrs[store.OUTCOME] for t in (*searched.trials, *searched.repeats)]
+    return {
+        "cell": plan.cell.name,
+        "depth": plan.static["depth"],
+        "num_params": plan.num_params,
+        "num_units": plan.num_units,
+        "num_inputs": plan.task.num_inputs,
+        "unroll": plan.task.unroll,
+        "still_improving": still_improving(ended, store.sign(searched.study)),
+        "interval": information.confidence_interval(again),
+        "repeats": again,
+        "best_hparams": spaces.holding(plan.space, {**plan.space, **best}) if best is not None else {},
+        "num_trials": len(searched.trials),
+        "num_infeasible": sum(not o["feasible"] for o in outcomes),
+        "num_stopped_early": sum(o["stopped_early"] for o in outcomes),
+        "num_infeasible_repeats": len(searched.repeats) - len(again),
+        "train_steps": plan.static["train_steps"],
+        "total_steps": sum(o["steps"] for o in outcomes),
+        "seconds": sum(o["seconds"] for o in everything),
+        "trials": store.trials_frame(searched.trials),
+    }
+
+
+def best_outcome(searched: Searched) -> dict[str, Any]:
+    """What the best trial gave; nothing where all are infeasible."""
+    return searched.best.user_attrs[store.OUTCOME] if searched.best is not None else {}

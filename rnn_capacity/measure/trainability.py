@@ -1,0 +1,195 @@
+"""How hard a cell is to train on a task: what random or tuned hparams give (Collins et al. 2017, section 4)."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+import optuna
+import pandas as pd
+
+from rnn_capacity import information, sharding, store
+from rnn_capacity.cells import Cell
+from rnn_capacity.measure.result import Result
+from rnn_capacity.measure.search import best_outcome, search, summary
+from rnn_capacity.plan import plan_trainability
+from rnn_capacity.progress import Reporter
+from rnn_capacity.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainabilityResult(Result):
+    """What training on a task gave, over all trials; losses are the task's own, on the evaluation split.
+
+    `loss` and `score` are of the trial with the least validation loss; `repeats` and `interval` are losses.
+    """
+
+    measure: ClassVar[str] = "trainability"
+
+    task: str
+    task_fields: Mapping[str, Any]
+    sampler: str
+    loss: float
+    score: float  # of what `score_name` says
+    score_name: str
+    chance: float  # the same of the untrained networks, their mean
+    median_loss: float  # of the trials that did not diverge
+    box: Mapping[str, float]  # of these: the quartiles, and the last losses within 1.5 times their distance
+
+    @property
+    def percent_infeasible(self) -> float:
+        """Of the trials of the search (the paper's Table 1)."""
+        return 100 * self.num_infeasible / self.num_trials
+
+    @property
+    def title(self) -> str:
+        return (
+            f"{self.cell}, depth {self.depth}, on {self.task}: loss {self.loss:.4g}, {self.score_name} {self.score:.3g}"
+        )
+
+    @property
+    def curve(self) -> pd.DataFrame:
+        """The best and the median loss so far, against the tuner's iterations (the paper's Figure 4)."""
+        return curve(self.trials)
+
+    def welch(self, other: TrainabilityResult) -> tuple[float, float, float]:
+        """Welch's t between the losses of two results, its degrees of freedom, and p (the paper's Table App.2).
+
+        Negative where this one's losses are lower.
+        """
+        return information.welch(losses(self.trials), losses(other.trials))
+
+    def to_dict(self) -> dict[str, Any]:
+        more = {"percent_infeasible": self.percent_infeasible}
+        return super().to_dict() | {"task_fields": dict(self.task_fields), "box": dict(self.box)} | more
+
+    def plot(self, ax=None):
+        """Best and median loss so far, against the tuner's iterations; returns the matplotlib Axes."""
+        from rnn_capacity.report import plots
+
+        return plots.trainability([self.to_dict() | {"trials": self.trials}], ax)
+
+
+def losses(trials: pd.DataFrame) -> np.ndarray:
+    """The evaluation losses of the trials that ran to their end and did not diverge."""
+    return trials.loc[trials["feasible"] & ~trials["stopped_early"], "eval_loss"].to_numpy(float)
+
+
+def curve(trials: pd.DataFrame) -> pd.DataFrame:
+    """Against the number of trials: the evaluation loss of the least validation loss so far, and the median so far.
+
+    NaN until a trial has not diverged.
+    """
+    valid, found = trials["valid_loss"].astype(float), trials["eval_loss"].astype(float)
+    leads = valid == valid.cummin()
+    return pd.DataFrame(
+        {
+            "trials": np.arange(1, len(trials) + 1),
+            "best": found.where(leads).ffill().to_numpy(),
+            "median": found.expanding().median().to_numpy(),
+        }
+    )
+
+
+def box(values: np.ndarray) -> dict[str, float]:
+    """What a box plot shows: quartiles, and the last values within 1.5 times their distance (Tukey 1977)."""
+    if not len(values):
+        return dict.fromkeys(("low", "lower", "median", "upper", "high"), float("nan"))
+    lower, median, upper = np.percentile(values, [25, 50, 75])
+    reach = 1.5 * (upper - lower)
+    within = values[(values >= lower - reach) & (values <= upper + reach)]
+    found = {"low": within.min(), "lower": lower, "median": median, "upper": upper, "high": within.max()}
+    return {name: float(value) for name, value in found.items()}
+
+
+def measure_trainability(
+    cell: str | Cell,
+    task: str | Task,
+    *,
+    task_fields: Mapping[str, Any] | None = None,
+    num_params: int = 1000,
+    depth: int = 1,
+    unroll: int | None = None,
+    num_trials: int = 32,
+    num_repeats: int = 0,
+    train_steps: int = 1_000,
+    batch_size: int | None = None,
+    space: str = "paper",
+    hparams: Mapping[str, Any] | None = None,
+    sampler: str = "gp",
+    halving: int | None = None,
+    seed: int = 0,
+    storage: str | os.PathLike | optuna.storages.BaseStorage | None = None,
+    devices: int | Sequence[jax.Device] | None = None,
+    trials_per_device: int | None = None,
+    precision: str = "highest",
+    progress: bool | Reporter = True,
+) -> TrainabilityResult:
+    """How hard the cell is to train on a task (Collins et al. 2017, section 4).
+
+    Trains `num_trials` networks with hparams drawn from the search space: `sampler="random"` gives what random hparams
+    give (the paper's Figure 5 and Table 1), the default what a tuner finds and when (its Figure 4).
+
+    Args:
+        cell: a name of CELLS, or a Cell of your own.
+        task: a name of TASKS but memorization, "text8:synthetic", or a Task of your own.
+        task_fields: fields of the task, {"num_types": 2}; what there is, the task's class says.
+        num_params: the budget; the network is the largest that does not exceed it.
+        unroll: T; by default the task's own.
+        train_steps: gradient steps a trial.
+        batch_size: examples a step; by default the task's own.
+        space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.
+        hparams, sampler, halving, seed, storage, devices, trials_per_device, precision, progress: as of
+            `measure_capacity`.
+
+    Raises:
+        ValueError: bad input, by name, before anything is compiled.
+    """
+    sharding.use_all_cores()  # before JAX starts
+    sharding.keep_compiled()
+    plan = plan_trainability(
+        cell,
+        task,
+        task_fields=task_fields,
+        num_params=num_params,
+        depth=depth,
+        unroll=unroll,
+        train_steps=train_steps,
+        batch_size=batch_size,
+        space=space,
+        hparams=hparams,
+        sampler=sampler,
+        halving=halving,
+        seed=seed,
+        precision=precision,
+    )
+    searched = search(
+        plan,
+        num_trials=num_trials,
+        num_repeats=num_repeats,
+        storage=storage,
+        devices=devices,
+        trials_per_device=trials_per_device,
+        progress=progress,
+    )
+    found, name, shared = best_outcome(searched), plan.task.measure, summary(plan, searched)
+    outcomes = [t.user_attrs[store.OUTCOME] for t in searched.trials]
+    spread = box(losses(shared["trials"]))
+    result = TrainabilityResult(
+        task=plan.task.name,
+        task_fields=dataclasses.asdict(plan.task),
+        sampler=sampler,
+        loss=found.get("eval_loss", float("nan")),
+        score=found.get(name, float("nan")),
+        score_name=name,
+        chance=float(np.mean([o[f"untrained_{name}"] for o in outcomes])),
+        median_loss=spread["median"],
+        box=spread,
+        **shared,
+    )
+    store.save_result(searched.study, result.to_dict())
+    return result

@@ -1,0 +1,183 @@
+"""What is tuned, and in what range, as plain data: the paper's tables, and the part of them for minutes on a laptop.
+
+A dimension is named by its family, with a gate behind it where a cell has several (`recurrent_scale_f` is of the family
+`recurrent_scale`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from rnn_capacity.cells.initializers import BIAS_INITS, RECURRENT_INITS
+from rnn_capacity.types import INPUT_STEPS, NONLINEARITY_NAMES, OPTIMIZERS, SCHEDULES
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Numbers from low to high, uniform on a linear or a logarithmic scale, or whole numbers only."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of some names."""
+
+    options: tuple[str, ...]
+
+
+Dimension = Range | Choice | float | str  # a plain value is fixed
+Space = Mapping[str, Dimension]
+
+# What a trial's Spec takes from the search; trials are grouped by it. The rest are traced hparams.
+SPEC_DIMENSIONS = {
+    "nonlinearity": NONLINEARITY_NAMES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "input_steps": INPUT_STEPS,
+}
+# Traced too, as the index of the name.
+INDEXED = {"recurrent_init": RECURRENT_INITS, "bias_init": BIAS_INITS}
+CHOICES = SPEC_DIMENSIONS | INDEXED
+
+# Where a family makes sense at all: (lowest, highest, whether the lowest itself is allowed).
+LIMITS = {
+    "learning_rate": (0, math.inf, False),
+    "learning_rate_decay": (0, 1, False),
+    "gradient_clip": (0, math.inf, False),
+    "l2": (0, math.inf, True),
+    "squared_gradient_decay": (0, 0.9999, True),
+    "mappings_per_param": (0, math.inf, False),
+    "momentum_logit": (-math.inf, math.inf, False),
+    "compute_steps": (1, 6, True),
+}
+UNLIMITED = (-math.inf, math.inf, False)
+
+# Collins et al. 2017, appendix A. b is searched as mappings per parameter; the readout's scale is a rectangular
+# matrix's. RMSProp's average is the TensorFlow default of the time.
+PAPER: Space = {
+    "nonlinearity": Choice(("tanh", "relu")),
+    "optimizer": Choice(OPTIMIZERS),
+    "schedule": "exponential",
+    "input_steps": Choice(INPUT_STEPS),
+    "recurrent_init": Choice(RECURRENT_INITS),
+    "bias_init": Choice(BIAS_INITS),
+    "recurrent_scale": Range(0.01, 2.0, log=True),
+    "input_scale": Range(0.001, 2.0, log=True),
+    "readout_scale": Range(0.001, 2.0, log=True),
+    "bias_scale": Range(-2.0, 2.0),
+    "forget_bias": Range(0.0, 6.0),
+    "learning_rate": Range(1e-4, 1e-1, log=True),
+    "learning_rate_decay": Range(1e-3, 1.0, log=True),
+    "momentum_logit": Range(1.0, 7.0),
+    "squared_gradient_decay": 0.9,
+    "gradient_clip": Range(1.0, 100.0, log=True),
+    "l2": Range(1e-8, 1e-3, log=True),
+    "mappings_per_param": Range(0.1, 10.0, log=True),
+    "compute_steps": Range(1, 6, whole=True),
+}
+
+# What is tuned only on some tasks.
+TASK_DIMENSIONS: Mapping[str, tuple[str, ...]] = {
+    "mappings_per_param": ("memorization",),
+    "input_steps": ("memorization", "random_functions"),
+    "compute_steps": ("arithmetic",),
+}
+
+# The part of it where minutes on a laptop find good networks, with a cosine in place of the exponential decay
+# (BUILD.md, "Training", says what was measured).
+QUICK: Space = {
+    "nonlinearity": "tanh",
+    "optimizer": "rmsprop",
+    "schedule": "cosine",
+    "input_steps": "first",
+    "recurrent_init": "normal",
+    "bias_init": "normal",
+    "recurrent_scale": Range(0.4, 0.9),
+    "input_scale": Range(0.15, 0.8, log=True),
+    "readout_scale": Range(1.0, 2.5),
+    "bias_scale": 0.15,
+    "forget_bias": Range(0.0, 1.0),
+    "learning_rate": Range(0.025, 0.06, log=True),
+    "learning_rate_decay": 1.0,
+    "momentum_logit": 2.2,
+    "squared_gradient_decay": 0.97,
+    "gradient_clip": 1.0,
+    "l2": 0.0,
+    "mappings_per_param": Range(2.0, 4.5),
+    "compute_steps": 6.0,
+}
+
+# Where it differs by cell, on memorization: the bits peak where b is a little above what is stored, and ReLUs want
+# smaller steps.
+QUICK_CELLS: Mapping[str, Space] = {
+    "rnn": {"mappings_per_param": Range(3.5, 5.2)},
+    "irnn": {
+        "learning_rate": Range(0.008, 0.025, log=True),
+        "squared_gradient_decay": 0.9,
+        "mappings_per_param": Range(2.2, 3.6),
+    },
+    "ugrnn": {"mappings_per_param": Range(3.0, 5.0)},
+    "gru": {"forget_bias": Range(0.0, 0.5), "mappings_per_param": Range(2.5, 4.2)},
+    "lstm": {"mappings_per_param": Range(2.7, 4.4)},
+    "+rnn": {
+        "recurrent_init": "orthogonal",
+        "recurrent_scale": Range(0.9, 1.4),
+        "input_scale": Range(0.5, 1.8, log=True),
+        "readout_scale": Range(1.5, 3.0),
+        "learning_rate": Range(0.01, 0.03, log=True),
+        "squared_gradient_decay": 0.9,
+        "mappings_per_param": Range(2.3, 3.8),
+    },
+}
+
+# Where it differs by task: batches are drawn, so that steps are smaller and Adam's.
+DRAWN: Space = {
+    "optimizer": "adam",
+    "recurrent_init": "orthogonal",
+    "recurrent_scale": Range(0.7, 1.2),
+    "input_scale": Range(0.3, 1.5, log=True),
+    "readout_scale": Range(0.5, 1.5),
+    "forget_bias": Range(0.0, 3.0),
+    "learning_rate": Range(0.002, 0.02, log=True),
+}
+QUICK_TASKS: Mapping[str, Space] = {
+    "recall": DRAWN,
+    "random_functions": DRAWN,
+    "text8": DRAWN,
+    "parentheses": DRAWN,
+    "arithmetic": DRAWN,
+}
+
+SPACES: Mapping[str, Space] = {"quick": QUICK, "paper": PAPER}
+
+# What has an effect only under some names of a choice: it is not tuned where it has none.
+CONDITIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "momentum_logit": ("optimizer", ("momentum",)),
+    "squared_gradient_decay": ("optimizer", ("rmsprop",)),
+    "learning_rate_decay": ("schedule", ("exponential",)),
+    "recurrent_scale": ("recurrent_init", ("orthogonal", "normal")),
+}
+
+# What a cell's init reads, alone or with a gate behind it; the rest of a table is of training.
+INIT_FAMILIES = (
+    "recurrent_init",
+    "recurrent_scale",
+    "input_scale",
+    "readout_scale",
+    "bias_init",
+    "bias_scale",
+    "forget_bias",
+)
+
+# What holds only for one cell, in every space.
+CELL_LIMITS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "rnn": {"recurrent_init": ("orthogonal", "normal")},
+    "irnn": {"nonlinearity": ("relu",)},
+    "+rnn": {"nonlinearity": ("tanh",)},
+}
