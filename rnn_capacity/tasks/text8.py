@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity import corpus
-from rnn_capacity.tasks.base import SPLITS, Batch, Source, Task, one_hot
+from rnn_capacity.tasks.base import SPLITS, Batch, DrawnTask, Source, one_hot
 from rnn_capacity.types import Array, check_choice, check_int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Text8(Task):
+class Text8(DrawnTask):
     """The next character of text8, or of a synthetic text whose entropy is known.
 
     The paper has T = 50 and 13 steps of warm-up. It leaves open how the text is divided, which here is the usual 90, 5
@@ -74,7 +74,7 @@ class Text8(Task):
 
     def draw(self, key: Array, num_examples: int, source: Source) -> Batch:
         """The characters after uniform pointers, such that each and the one after the last lie inside the part."""
-        codes, bounds = source.shared
+        codes, bounds = map(jnp.asarray, source.shared)
         first = bounds[source.split]
         num_pointers = bounds[source.split + 1] - first - self.unroll
         pointers_b = first + scale(jax.random.bits(key, (num_examples,), jnp.uint32), num_pointers)
