@@ -241,12 +241,12 @@ def builder(data_dir: str | None = None) -> Any:
 
     A user's text is kept under the digest of its characters, so that texts of one name are never taken for each other.
     """
+    digest = None if data_dir is None else hashlib.sha256(read_folder(data_dir)).hexdigest()[:32]
     text8 = _builder_class()
-    root = os.environ.get("TFDS_DATA_DIR")  # tensorflow-datasets looks only once, when it is first imported
     (config,) = text8.BUILDER_CONFIGS
     if data_dir is not None:
-        name = "file_" + hashlib.sha256(read_folder(data_dir)).hexdigest()[:32]
-        config = type(config)(name=name, description="A user's file.", folder=data_dir)
+        config = type(config)(name=f"file_{digest}", description="A user's file.", folder=data_dir)
+    root = os.environ.get("TFDS_DATA_DIR")  # tensorflow-datasets looks only once, when it is first imported
     return text8(config=config, data_dir=root)
 
 
