@@ -4,6 +4,8 @@ import pathlib
 
 from setuptools import find_packages, setup
 
+TEXT8 = ["array_record>=0.5", "importlib_resources>=6.0", "tensorflow-datasets>=4.9.7"]
+
 setup(
     name="rnn_capacity",
     version="0.1.0",
@@ -30,7 +32,10 @@ setup(
     extras_require={
         "parquet": ["pyarrow>=18.0"],
         "postgres": ["psycopg[binary]>=3.2"],
+        # importlib_resources and array_record: what tensorflow-datasets reads and writes with, and does not declare.
+        "text8": TEXT8,
         "test": [
+            *TEXT8,
             "flax>=0.12",
             "psycopg[binary]>=3.2",
             "pyarrow>=18.0",

@@ -1,9 +1,12 @@
 """The defaults of every config, and what stands behind a colon: `experiments/gru.py:quick`."""
 
+import dataclasses
+
 from ml_collections import ConfigDict, config_dict
 
 from rnn_capacity.search.ranges import PAPER
 from rnn_capacity.sweep import defaults
+from rnn_capacity.tasks import TASKS
 
 # Minutes on a laptop's CPU: the settings of `measure_capacity`.
 QUICK = {}
@@ -19,16 +22,24 @@ FULL = {
 }
 
 
-def get_config(arg: str = "", **fields) -> ConfigDict:
-    """A config of all fields (documented in `rnn_capacity/sweep.py`), at the scale that `arg` names.
+def get_config(arg: str = "", *, quick: dict = QUICK, full: dict = FULL, **fields) -> ConfigDict:
+    """A config of all fields that the task has (documented in `rnn_capacity/sweep.py`), at the scale that `arg` names.
+
+    Args:
+        quick, full: fields at either scale; those of the paper's capacity where a config has no others.
 
     Raises:
         ValueError: an argument other than none or "quick".
     """
     if arg not in ("", "quick"):
         raise ValueError(f"config argument: {arg!r} given; it must be 'quick' or nothing")
-    values = defaults() | (QUICK if arg == "quick" else FULL) | fields
+    task = fields.get("task", "memorization")
+    values = defaults(task) | (quick if arg == "quick" else full) | fields
     values["hparams"] = dict.fromkeys(PAPER) | values["hparams"]  # all there, so that flags can set them
+    if "task_fields" in values:
+        known = dict.fromkeys(field.name for field in dataclasses.fields(TASKS[task.split(":")[0]]))
+        del known["unroll"]  # a field of the config
+        values["task_fields"] = known | (values["task_fields"] or {})
     return _with_placeholders(values).lock()
 
 

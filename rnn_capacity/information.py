@@ -1,4 +1,4 @@
-"""From a fraction of right answers to bits, and from repeated draws to an interval or a test."""
+"""From a fraction of right answers to bits, and from repeated draws to an interval."""
 
 from __future__ import annotations
 
@@ -31,16 +31,3 @@ def confidence_interval(samples: Sequence[float], level: float = 0.95) -> tuple[
         return (float("nan"), float("nan"))
     half = stats.t.ppf(0.5 + level / 2, len(samples) - 1) * stats.sem(samples)
     return (float(samples.mean() - half), float(samples.mean() + half))
-
-
-def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
-    """Welch's t of the means of two samples, negative where a's is lower, its degrees of freedom, and two-sided p.
-
-    (nan, nan, nan) where either has fewer than two values.
-    """
-    from scipy import stats
-
-    if min(len(a), len(b)) < 2:
-        return (float("nan"),) * 3
-    found = stats.ttest_ind(np.asarray(a, float), np.asarray(b, float), equal_var=False)
-    return (float(found.statistic), float(found.df), float(found.pvalue))

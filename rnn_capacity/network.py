@@ -59,11 +59,11 @@ def apply(params: Params, spec: Spec, x_tib: Array) -> Array:
     if num_steps <= FULL_UNROLL:
         _, y_thb = through_layers(carries, x_tib, num_steps)
     else:
-        x_tib = x_tib[:num_steps]
-        carries, y_thb = _in_segments(through_layers, carries, x_tib, len(x_tib))
-        x_tib = x_tib[-1:] if hold else x_tib[:0]
-        _, y_after_thb = _in_segments(through_layers, carries, x_tib, num_steps - len(y_thb))
-        y_thb = jnp.concatenate([y_thb, y_after_thb])
+        shown = x_tib[:num_steps]
+        carries, y_thb = _in_segments(through_layers, carries, shown, len(shown))
+        if num_after := num_steps - len(shown):
+            _, y_after_thb = _in_segments(through_layers, carries, shown[-1:] if hold else shown[:0], num_after)
+            y_thb = jnp.concatenate([y_thb, y_after_thb])
     read = lambda y_hb: readout["W"] @ y_hb + readout["b"][:, None]
     return jax.vmap(read)(y_thb[-spec.task.read_steps :])
 
@@ -89,7 +89,7 @@ def _in_segments(through_layers, carries, x_tib: Array, num_steps: int) -> tuple
         advance = lambda carries, x: segment(carries, x_tib if x is None else x, SEGMENT)
         carries, y_nthb = jax.lax.scan(advance, carries, x_ntib, num_segments)
         pieces.append(y_nthb.reshape(-1, *y_nthb.shape[2:]))
-    return carries, jnp.concatenate(pieces) if pieces else x_tib[:0]
+    return carries, jnp.concatenate(pieces)
 
 
 def _start(cell: Cell, params: Params) -> Carry:

@@ -257,7 +257,7 @@ class _Shown:
     def batch(self, batch: list[_Entry], until: int) -> Callable[[float], None]:
         values = [t.value for t in store.measured(self._study) if t.value is not None]
         best = max if store.sign(self._study) > 0 else min
-        best = f"best {best(values):.3g} {self._unit}" if values else "no result yet"
+        best = f"best {best(values):#.3g} {self._unit}" if values else "no result yet"
         steps = len(batch) * (until - (0 if batch[0].state is None else int(batch[0].state.step)))
         before = self._done
 

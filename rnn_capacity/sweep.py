@@ -5,33 +5,36 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from rnn_capacity import sharding, store
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.database import hide_password
-from rnn_capacity.measure import check_run, measure_capacity
-from rnn_capacity.plan import CapacityPlan, plan_capacity
+from rnn_capacity.measure import measure_capacity, measure_recall, measure_trainability
+from rnn_capacity.measure.search import check_run
+from rnn_capacity.plan import Plan, find_task, plan_capacity, plan_recall, plan_trainability
 from rnn_capacity.progress import reporter
 from rnn_capacity.report import plots, tables
-from rnn_capacity.tasks import TASKS
 from rnn_capacity.types import check_choice
 
-# What a config may say. Where `measure_capacity` takes a field of that name, its default is the field's.
+# What a config may say. Where the measurement of the task takes a field of that name, its default is the field's.
 FIELDS: Mapping[str, str] = {
     "cell": "a name of CELLS, or several",
-    "task": "a name of TASKS",
+    "task": "a name of TASKS; text8:synthetic for a text that needs no file",
+    "task_fields": "fields of the task, such as num_types; memorization and recall have fields of the config instead",
     "depths": "layers, or several",
-    "num_params": "budget of parameters, or several",
-    "unroll": "T, steps in time, or several",
-    "num_inputs": "bits of an input; None: enough for ten mappings a parameter, at least 20",
+    "num_params": "budget of parameters, or several; of recall num_units takes its place",
+    "num_units": "of recall: units of a layer, or several",
+    "unroll": "T, steps in time, or several; None: the task's own",
+    "num_inputs": "of memorization: bits of an input; None: enough for ten mappings a parameter, at least 20. "
+    "Of recall: numbers of the vector",
     "num_trials": "networks trained in the search, for each point of the grid",
     "num_repeats": "times the best hparams are trained again on fresh data and weights",
     "train_steps": "gradient steps a trial",
-    "batch_size": "mappings a step; None: all of them",
+    "batch_size": "examples a step; None: all mappings of memorization, elsewhere the task's own",
     "space": "search space: quick, or paper (the whole of its appendix A)",
     "hparams": "hparams fixed to a value or narrowed to (low, high), by family; in a config file also by name",
     "sampler": "gp (the paper's bandit), quasi-random or random",
@@ -40,34 +43,74 @@ FIELDS: Mapping[str, str] = {
     "precision": "of matrix products: default, high, highest (full float32)",
     "devices": "how many to use; None: all. On a CPU every core is one",
     "trials_per_device": "trials a device is given at a time; None: what suits the backend",
-    "workdir": "folder of the study, the tables and the figure",
+    "workdir": "folder of the study, the tables and the figures",
     "storage": "database URL of the study, for many workers; None: SQLite in the workdir",
     "per_cell": "cell -> fields that differ for it",
 }
-GRID = {"cell": "cell", "depths": "depth", "num_params": "num_params", "unroll": "unroll"}
-NOT_OF_A_MEASUREMENT = ("task", "workdir", "storage", "per_cell")
+GRID = {
+    "cell": "cell",
+    "depths": "depth",
+    "num_params": "num_params",
+    "num_units": "num_units",
+    "unroll": "unroll",
+}
+OF_A_SWEEP = {"workdir": "results", "storage": None, "per_cell": {}}
 
 
-def defaults() -> dict[str, Any]:
-    """Every field at its default; a sequence where the grid runs over it."""
-    of_call = inspect.signature(measure_capacity).parameters
-    values = {field: of_call[GRID.get(field, field)].default for field in FIELDS if field not in NOT_OF_A_MEASUREMENT}
-    values |= {field: (values[field],) for field in GRID}
-    return values | {"hparams": {}, "task": "memorization", "workdir": "results", "storage": None, "per_cell": {}}
+class Measurement(NamedTuple):
+    """How a task is measured."""
+
+    name: str  # as tables know it
+    call: Callable
+    plan: Callable[..., Plan]
+
+
+def measurement(task: str) -> Measurement:
+    """Which question a task answers.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    if task == "memorization":
+        return Measurement("capacity", measure_capacity, plan_capacity)
+    if task == "recall":
+        return Measurement("recall", measure_recall, plan_recall)
+    find_task(task)
+    return Measurement("trainability", measure_trainability, plan_trainability)
+
+
+def defaults(task: str = "memorization") -> dict[str, Any]:
+    """Every field that the task has, at its default; a sequence where the grid runs over it."""
+    of_call = inspect.signature(measurement(task).call).parameters
+    values = {}
+    for field in FIELDS:
+        if (name := GRID.get(field, field)) in of_call:
+            default = of_call[name].default
+            default = "gru" if default is inspect.Parameter.empty else default  # of the cell
+            values[field] = _several(default) if field in GRID else default
+    return values | {"hparams": {}, "task": task} | OF_A_SWEEP
 
 
 def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The grid's points as arguments of `measure_capacity`, every one checked before any is run.
+    """The grid's points as arguments of the task's measurement, every one checked before any is run.
 
     Raises:
-        ValueError: a field that is not known, a grid without points, or what `measure_capacity` refuses.
+        ValueError: a field that is not known, or that the task does not have; a grid without points; or what the
+            measurement refuses.
     """
     for field in config:
         check_choice("config field", field, tuple(FIELDS))
-    config = defaults() | dict(config)
-    check_choice("task", config["task"], tuple(TASKS))
+    task = config.get("task", "memorization")
+    known = defaults(task)
+    for field, value in config.items():
+        if field not in known and value is not None:
+            fields = ", ".join(known)
+            raise ValueError(f"{field}: {value!r} given; {task} has no such field of the config, but {fields}")
+    config = known | {field: value for field, value in config.items() if field in known}
+    call, plan = measurement(task).call, measurement(task).plan
+    grid = {field: name for field, name in GRID.items() if field in known}
     cells = _several(config["cell"])
-    of_one_cell = tuple(field for field in FIELDS if field not in ("cell", *NOT_OF_A_MEASUREMENT))
+    of_one_cell = tuple(field for field in known if field not in ("cell", "task", *OF_A_SWEEP))
     for cell, fields in config["per_cell"].items():
         check_choice("per_cell", cell, (*CELLS, *cells))
         for field in fields:
@@ -77,19 +120,21 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
         own = config["per_cell"].get(cell, {})
         hparams = {**config["hparams"], **own.get("hparams", {})}
         of_cell = config | dict(own) | {"cell": cell, "hparams": hparams}
-        fixed = {k: v for k, v in of_cell.items() if k not in NOT_OF_A_MEASUREMENT and k not in GRID}
-        for point in itertools.product(*(_several(of_cell[field]) for field in GRID)):
-            found.append(fixed | dict(zip(GRID.values(), point, strict=True)))
+        taken = inspect.signature(call).parameters
+        fixed = {k: v for k, v in of_cell.items() if k in taken and k not in (*GRID, *OF_A_SWEEP)}
+        for point in itertools.product(*(_several(of_cell[field]) for field in grid)):
+            found.append(fixed | dict(zip(grid.values(), point, strict=True)))
     if not found:
-        raise ValueError(f"config: a grid without points; {', '.join(GRID)} must each have a value")
+        raise ValueError(f"config: a grid without points; {', '.join(grid)} must each have a value")
     for point in found:
-        _plan(point)
-        check_run(**{k: point[k] for k in inspect.signature(check_run).parameters})
+        _call(plan, point)
+        _call(check_run, point)
     return found
 
 
-def _plan(point: Mapping[str, Any]) -> CapacityPlan:
-    return plan_capacity(**{k: point[k] for k in inspect.signature(plan_capacity).parameters})
+def _call(fn: Callable, point: Mapping[str, Any]) -> Any:
+    """With those of a point's arguments that it takes."""
+    return fn(**{name: point[name] for name in inspect.signature(fn).parameters})
 
 
 def _several(value: Any) -> tuple:
@@ -101,33 +146,37 @@ def _several(value: Any) -> tuple:
 
 
 def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[str, Any]]:
-    """Measures every point, a row as soon as it is known, and writes tables and figure after each.
+    """Measures every point, a row as soon as it is known, and writes tables and figures after each.
 
     Returns all results of the workdir, those of earlier sweeps included.
     """
     sharding.use_all_cores()  # before JAX starts
     console = console or Console()
     grid = points(config)
-    workdir = store.check_workdir(config.get("workdir", defaults()["workdir"]))
+    measure, call, plan = measurement(config.get("task", "memorization"))
+    workdir = store.check_workdir(config.get("workdir", OF_A_SWEEP["workdir"]))
     storage = store.open_storage(config.get("storage") or workdir)
-    for plan in map(_plan, grid):
-        store.check_plan(storage, plan.name, plan.describe())
+    for planned in (_call(plan, point) for point in grid):
+        planned.task.shared()  # a text that is not there is told now
+        store.check_plan(storage, planned.name, planned.describe())
     show = functools.partial(console.print, soft_wrap=True, highlight=False)
     show(f"{len(grid)} studies on {sharding.describe(sharding.choose_devices(config.get('devices')))}, into {workdir}")
-    show(tables.header(), style="bold")
+    show(tables.header(measure), style="bold")
     for point in grid:
-        result = measure_capacity(storage=storage, progress=reporter(True, console), **point)
-        show(tables.line(result.to_dict()))
+        result = call(storage=storage, progress=reporter(True, console), **point)
+        for row in result.rows():
+            show(tables.line(row))
         write(storage, workdir)
     results = store.results(storage)
     if len(grid) > 1 or len(results) > 1:
         show(f"\nAll of {workdir}:\n{tables.text(results)}", style="bold")
     kept = hide_password(config.get("storage") or workdir / store.DATABASE)
-    show(f"\n{tables.CAPTION}\n\nWritten: {', '.join(map(str, [kept, *write(storage, workdir)]))}")
+    captions = "\n\n".join(tables.CAPTIONS[measure] for measure in tables.by_measure(results))
+    show(f"\n{captions}\n\nWritten: {', '.join(map(str, [kept, *write(storage, workdir)]))}")
     return results
 
 
 def write(storage, workdir) -> list:
-    """Tables and figure of everything that the storage holds."""
+    """Tables and figures of everything that the storage holds."""
     results = store.results(storage)
     return tables.write(results, workdir) + plots.write(results, workdir)

@@ -16,8 +16,9 @@ from matplotlib.axes import Axes
 from tiny import FRAGILE, TINY, FakeTrainer, without_seconds
 
 from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity, store, train
-from rnn_capacity.measure import still_improving, train_again
+from rnn_capacity.measure import train_again
 from rnn_capacity.plan import find_cell, plan_capacity
+from rnn_capacity.trials import still_improving
 
 mpl.use("Agg")
 
@@ -449,6 +450,6 @@ def test_the_default_number_of_inputs_never_binds(num_params, mappings):
     )
     most = plan.num_params * {None: 10, 10: 10, (5, 40): 40}[mappings]
     assert plan.task.max_mappings == most
-    assert most <= 2 ** plan.task.num_inputs
+    assert most <= 2**plan.task.num_inputs
     assert plan.task.num_inputs >= 20
     assert plan.spec({}).task.max_mappings >= most

@@ -68,7 +68,7 @@ def test_the_first_vectors_do_not_depend_on_how_many_are_made(num_bits):
 def test_the_first_mappings_do_not_depend_on_the_padded_maximum():
     (_, small), (_, large) = (make_data(max_mappings=max_mappings) for max_mappings in (16, 30))
     np.testing.assert_array_equal(small.x_tib, large.x_tib[..., :16])
-    np.testing.assert_array_equal(small.targets_b, large.targets_b[:16])
+    np.testing.assert_array_equal(small.targets, large.targets[:16])
 
 
 def test_every_vector_is_equally_likely_to_come_first():
@@ -98,7 +98,7 @@ def test_bits_and_labels_are_fair_and_uncorrelated(num_bits):
 def test_the_key_decides_inputs_and_labels():
     _, data = make_data(seed=0, max_mappings=30)
     _, other = make_data(seed=1, max_mappings=30)
-    assert not np.array_equal(data.targets, other.targets_b)
+    assert not np.array_equal(data.targets, other.targets)
     assert not np.array_equal(data.x_tib, other.x_tib)
 
 
@@ -201,7 +201,9 @@ def test_a_minibatch_larger_than_b_repeats_mappings_evenly():
 def test_a_batch_as_large_as_the_data_set_is_the_data_set(batch_size):
     spec, data = make_data(max_mappings=16, batch_size=batch_size)
     for step in (0, 3):
-        jax.tree.map(np.testing.assert_array_equal, spec.task.sample(data, jnp.int32(step), spec.batch_size, None), data)
+        jax.tree.map(
+            np.testing.assert_array_equal, spec.task.sample(data, jnp.int32(step), spec.batch_size, None), data
+        )
 
 
 # --- The score --------------------------------------------------------------------------------------------------------
@@ -229,6 +231,6 @@ def test_the_loss_of_an_example_is_its_cross_entropy_in_nats():
     spec, data = make_data(num_mappings=12, max_mappings=16)
     outputs_b = np.linspace(-3, 3, 16)
     probability = 1 / (1 + np.exp(-outputs_b))
-    targets_b = np.asarray(data.targets)
-    expected = -(targets_b * np.log(probability) + (1 - targets_b) * np.log(1 - probability))
+    targets = np.asarray(data.targets)
+    expected = -(targets * np.log(probability) + (1 - targets) * np.log(1 - probability))
     np.testing.assert_allclose(spec.task.loss(jnp.float32(outputs_b)[None, None], data), expected, rtol=1e-5)

@@ -8,6 +8,7 @@ import optuna
 import pytest
 
 from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.search import ranges
 from rnn_capacity.search import space as spaces
 from rnn_capacity.search.ranges import Choice, Range
 from rnn_capacity.search.space import space_for
@@ -45,26 +46,26 @@ OF_CELL = {
 
 def test_the_paper_table_is_the_papers_appendix_a():
     """Written out by hand from the appendix."""
-    assert spaces.PAPER["learning_rate"] == Range(1e-4, 1e-1, log=True)
-    assert spaces.PAPER["learning_rate_decay"] == Range(1e-3, 1, log=True)
-    assert spaces.PAPER["momentum_logit"] == Range(1, 7)
-    assert spaces.PAPER["gradient_clip"] == Range(1, 100, log=True)
-    assert spaces.PAPER["l2"] == Range(1e-8, 1e-3, log=True)
-    assert spaces.PAPER["recurrent_scale"] == Range(0.01, 2, log=True)
-    assert spaces.PAPER["input_scale"] == spaces.PAPER["readout_scale"] == Range(0.001, 2, log=True)
-    assert spaces.PAPER["bias_scale"] == Range(-2, 2)
-    assert spaces.PAPER["forget_bias"] == Range(0, 6)
-    assert spaces.PAPER["mappings_per_param"] == Range(0.1, 10, log=True)
-    assert spaces.PAPER["schedule"] == "exponential"
-    assert set(spaces.PAPER["optimizer"].options) == {"sgd", "momentum", "rmsprop", "adam"}
-    assert set(spaces.PAPER["nonlinearity"].options) == {"tanh", "relu"}
-    assert set(spaces.PAPER["input_steps"].options) == {"first", "every"}
-    assert set(spaces.PAPER["recurrent_init"].options) == {"identity", "orthogonal", "normal"}
-    assert set(spaces.PAPER["bias_init"].options) == {"constant", "normal"}
+    assert ranges.PAPER["learning_rate"] == Range(1e-4, 1e-1, log=True)
+    assert ranges.PAPER["learning_rate_decay"] == Range(1e-3, 1, log=True)
+    assert ranges.PAPER["momentum_logit"] == Range(1, 7)
+    assert ranges.PAPER["gradient_clip"] == Range(1, 100, log=True)
+    assert ranges.PAPER["l2"] == Range(1e-8, 1e-3, log=True)
+    assert ranges.PAPER["recurrent_scale"] == Range(0.01, 2, log=True)
+    assert ranges.PAPER["input_scale"] == ranges.PAPER["readout_scale"] == Range(0.001, 2, log=True)
+    assert ranges.PAPER["bias_scale"] == Range(-2, 2)
+    assert ranges.PAPER["forget_bias"] == Range(0, 6)
+    assert ranges.PAPER["mappings_per_param"] == Range(0.1, 10, log=True)
+    assert ranges.PAPER["schedule"] == "exponential"
+    assert set(ranges.PAPER["optimizer"].options) == {"sgd", "momentum", "rmsprop", "adam"}
+    assert set(ranges.PAPER["nonlinearity"].options) == {"tanh", "relu"}
+    assert set(ranges.PAPER["input_steps"].options) == {"first", "every"}
+    assert set(ranges.PAPER["recurrent_init"].options) == {"identity", "orthogonal", "normal"}
+    assert set(ranges.PAPER["bias_init"].options) == {"constant", "normal"}
 
 
 def test_both_tables_have_the_same_families():
-    assert set(spaces.QUICK) == set(spaces.PAPER)
+    assert set(ranges.QUICK) == set(ranges.PAPER)
 
 
 @pytest.mark.parametrize("space", ["quick", "paper"])
@@ -83,8 +84,8 @@ def test_a_cell_has_the_dimensions_of_training_and_of_its_own_init(cell, space):
 def test_a_gates_dimension_is_its_familys():
     found = space_for(CELLS["lstm"], "paper")
     for gate in "ifco":
-        assert found[f"recurrent_scale_{gate}"] == spaces.PAPER["recurrent_scale"]
-        assert found[f"bias_scale_{gate}"] == spaces.PAPER["bias_scale"]
+        assert found[f"recurrent_scale_{gate}"] == ranges.PAPER["recurrent_scale"]
+        assert found[f"bias_scale_{gate}"] == ranges.PAPER["bias_scale"]
 
 
 @pytest.mark.parametrize("space", ["quick", "paper"])
@@ -209,7 +210,7 @@ def test_an_override_of_a_family_holds_for_all_its_gates_but_for_those_named_exa
 
 def test_an_override_of_none_changes_nothing():
     """So that a config can list every hparam."""
-    assert space_for(CELLS["gru"], "quick", dict.fromkeys(spaces.PAPER)) == space_for(CELLS["gru"], "quick")
+    assert space_for(CELLS["gru"], "quick", dict.fromkeys(ranges.PAPER)) == space_for(CELLS["gru"], "quick")
 
 
 BAD = [

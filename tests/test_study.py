@@ -23,6 +23,7 @@ from rnn_capacity import store, study
 from rnn_capacity.plan import plan_capacity
 from rnn_capacity.progress import Silent
 from rnn_capacity.search import SAMPLERS
+from rnn_capacity.tasks import SPLITS
 
 STUDY = {
     "cell": "irnn",
@@ -378,7 +379,7 @@ def test_a_run_tells_its_reporter_what_runs_how_far_and_the_best(trainer):
     trials = run(storage, 5, reporter=Told(), hparams=STUDY["hparams"] | {"optimizer": "sgd"})
     assert (told[0], told[-1]) == (("a study", 2, 5), "stop")
     assert [done for done, _ in told[1:-1]] == [3, 4, 4.5, 5]
-    assert [best for _, best in told[1:-1:2]] == [f"best {max(t.value for t in trials[:n]):.2f} bits" for n in (2, 4)]
+    assert [best for _, best in told[1:-1:2]] == [f"best {max(t.value for t in trials[:n]):#.3g} bits" for n in (2, 4)]
 
 
 # --- A process that is killed -----------------------------------------------------------------------------------------

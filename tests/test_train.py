@@ -339,7 +339,7 @@ def test_a_trial_that_diverged_stands_still():
     assert good.feasible
     assert not last.feasible
     assert_same_bits((last.params, last.optimizer_state), (good.params, good.optimizer_state))
-    chunk = jax.jit(functools.partial(train.train_chunk, spec))
+    chunk = jax.jit(functools.partial(train.train_chunk, spec, ()))
     later = chunk(jnp.int32(50), make_hparams(cell, learning_rate=0.0), data, last)
     assert int(later.step) == 50
     assert not later.feasible

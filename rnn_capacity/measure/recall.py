@@ -63,20 +63,24 @@ class RecallResult:
         """Every trial of every number of units."""
         return pd.concat([p.trials.assign(num_units=p.num_units) for p in self.points], ignore_index=True)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of a table that it is, a point each."""
+        return [point.to_dict() for point in self.points]
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but the trials, as plain JSON types."""
-        return {"points": [point.to_dict() for point in self.points]}
+        return {"points": self.rows()}
 
     def plot(self, ax=None):
         """Error against units, beside the line; returns the matplotlib Axes."""
         from rnn_capacity.report import plots
 
-        return plots.recall(self.to_dict()["points"], ax)
+        return plots.recall(self.rows(), ax)
 
     def _repr_html_(self) -> str:
         from rnn_capacity.report import tables
 
-        return tables.frame(self.to_dict()["points"]).to_html(index=False)
+        return tables.frame(self.rows()).to_html(index=False)
 
 
 def measure_recall(

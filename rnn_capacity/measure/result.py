@@ -15,8 +15,8 @@ import pandas as pd
 class Result:
     """What a study gave. The best of `num_trials` trials is reported, as in the paper, and so it is optimistic.
 
-    Beside it stand `still_improving`, whether more trials would find more, and `interval`, the 95 % interval of the mean
-    over `repeats`: the best hparams again, on fresh data and fresh initial weights.
+    Beside it stand `still_improving`, whether more trials would find more, and `interval`, the 95 % interval of the
+    mean over `repeats`: the best hparams again, on fresh data and fresh initial weights.
     """
 
     measure: ClassVar[str]  # which question it answers
@@ -56,7 +56,11 @@ class Result:
         lists = {"interval": list(self.interval), "repeats": list(self.repeats)}
         return {"measure": self.measure} | fields | lists | {"best_hparams": dict(self.best_hparams)}
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of a table that it is."""
+        return [self.to_dict()]
+
     def _repr_html_(self) -> str:
         from rnn_capacity.report import tables
 
-        return f"<b>{html.escape(self.title)}</b>{tables.frame([self.to_dict()]).to_html(index=False)}"
+        return f"<b>{html.escape(self.title)}</b>{tables.frame(self.rows()).to_html(index=False)}"

@@ -15,6 +15,7 @@ from rnn_capacity.plan import Plan
 from rnn_capacity.progress import Reporter, reporter
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search import space as spaces
+from rnn_capacity.trials import still_improving
 from rnn_capacity.types import check_int, check_positive_int
 
 
@@ -86,19 +87,6 @@ def check_run(*, num_trials: int, num_repeats: int, trials_per_device: int | Non
     if trials_per_device is not None:
         check_positive_int("trials_per_device", trials_per_device)
     sharding.choose_devices(devices)
-
-
-def still_improving(values: Sequence[float | None], sign: int = 1) -> bool:
-    """Whether the last quarter of the trials bettered the best by over a hundredth; None where one is infeasible.
-
-    Args:
-        sign: 1 where more is better, and what nothing has is 0; -1 where less is.
-    """
-    known = [value for value in values if value is not None]
-    early = [value for value in values[: -(-3 * len(values) // 4)] if value is not None]
-    if sign > 0:
-        return max(known, default=0.0) > 1.01 * max(early, default=0.0)
-    return bool(known) and (not early or min(known) < 0.99 * min(early))
 
 
 def summary(plan: Plan, searched: Searched) -> dict[str, Any]:

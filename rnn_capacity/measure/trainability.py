@@ -12,13 +12,14 @@ import numpy as np
 import optuna
 import pandas as pd
 
-from rnn_capacity import information, sharding, store
+from rnn_capacity import sharding, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.search import best_outcome, search, summary
 from rnn_capacity.plan import plan_trainability
 from rnn_capacity.progress import Reporter
 from rnn_capacity.tasks import Task
+from rnn_capacity.trials import box, curve, losses, welch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class TrainabilityResult(Result):
 
         Negative where this one's losses are lower.
         """
-        return information.welch(losses(self.trials), losses(other.trials))
+        return welch(losses(self.trials), losses(other.trials))
 
     def to_dict(self) -> dict[str, Any]:
         more = {"percent_infeasible": self.percent_infeasible}
@@ -72,38 +73,6 @@ class TrainabilityResult(Result):
         from rnn_capacity.report import plots
 
         return plots.trainability([self.to_dict() | {"trials": self.trials}], ax)
-
-
-def losses(trials: pd.DataFrame) -> np.ndarray:
-    """The evaluation losses of the trials that ran to their end and did not diverge."""
-    return trials.loc[trials["feasible"] & ~trials["stopped_early"], "eval_loss"].to_numpy(float)
-
-
-def curve(trials: pd.DataFrame) -> pd.DataFrame:
-    """Against the number of trials: the evaluation loss of the least validation loss so far, and the median so far.
-
-    NaN until a trial has not diverged.
-    """
-    valid, found = trials["valid_loss"].astype(float), trials["eval_loss"].astype(float)
-    leads = valid == valid.cummin()
-    return pd.DataFrame(
-        {
-            "trials": np.arange(1, len(trials) + 1),
-            "best": found.where(leads).ffill().to_numpy(),
-            "median": found.expanding().median().to_numpy(),
-        }
-    )
-
-
-def box(values: np.ndarray) -> dict[str, float]:
-    """What a box plot shows: quartiles, and the last values within 1.5 times their distance (Tukey 1977)."""
-    if not len(values):
-        return dict.fromkeys(("low", "lower", "median", "upper", "high"), float("nan"))
-    lower, median, upper = np.percentile(values, [25, 50, 75])
-    reach = 1.5 * (upper - lower)
-    within = values[(values >= lower - reach) & (values <= upper + reach)]
-    found = {"low": within.min(), "lower": lower, "median": median, "upper": upper, "high": within.max()}
-    return {name: float(value) for name, value in found.items()}
 
 
 def measure_trainability(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from rnn_capacity import published
+from rnn_capacity.report import tables
+from rnn_capacity.trials import curve
 
 if TYPE_CHECKING:
     from rnn_capacity.measure import CapacityResult
@@ -38,10 +40,7 @@ def capacity(results: Sequence[Mapping[str, Any]]) -> Figure:
     ax.text(0.01, high - 0.08, "the paper: 3 to 6", transform=ax.get_yaxis_transform(), va="top", color="0.35")
 
     several_unrolls = len({r["unroll"] for r in results}) > 1
-    groups: dict[tuple, list] = {}
-    for result in results:
-        groups.setdefault((result["cell"], result["depth"], result["unroll"]), []).append(result)
-    for (cell, depth, unroll), group in groups.items():
+    for (cell, depth, unroll), group in _grouped(results, "cell", "depth", "unroll"):
         group = sorted(group, key=lambda r: r["num_params"])
         color, marker = STYLES.get(cell, OWN_STYLE)
         label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), *[f"T = {unroll}"] * several_unrolls])
@@ -51,7 +50,7 @@ def capacity(results: Sequence[Mapping[str, Any]]) -> Figure:
         for result in group:
             ax.vlines(result["num_params"], *result["interval"], color=color, linewidth=3, alpha=0.35)
     ax.set_xscale("log")
-    if groups:
+    if results:
         chance = max(r["chance_bits_per_param"] for r in results)
         ax.axhline(chance, color="0.5", linewidth=1, linestyle=":")
         ax.text(0.99, chance + 0.05, "chance", transform=ax.get_yaxis_transform(), ha="right", color="0.35")
@@ -94,10 +93,83 @@ def trials(result: CapacityResult, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def recall(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+    """Squared error against units over inputs, beside the line 1 - n_h / n_in (the paper's Figure 2c)."""
+    ax = _axes(ax)
+    most = max([2.0, *(r["num_units"] / r["num_inputs"] for r in results)])
+    ax.plot([0, 1, most], [1, 0, 0], color="0.6", linewidth=1, label="1 - units / inputs")
+    for (cell, depth, unroll), group in _grouped(results, "cell", "depth", "unroll"):
+        group = sorted(group, key=lambda r: r["num_units"] / r["num_inputs"])
+        color, marker = STYLES.get(cell, OWN_STYLE)
+        shares = [r["num_units"] / r["num_inputs"] for r in group]
+        label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), f"T = {unroll}"])
+        ax.plot(shares, [r["error"] for r in group], LINES.get(depth, "-"), color=color, marker=marker, label=label)
+    ax.set_ylim(-0.03, 1.1)
+    ax.set_xlabel("units per number of the input")
+    ax.set_ylabel("squared error")
+    ax.set_title("Best of the trials", fontsize="medium", loc="left")
+    return _finished(ax)
+
+
+def trainability(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+    """Best (thick) and median loss so far against the tuner's iterations, a colour a cell (the paper's Figure 4)."""
+    ax = _axes(ax)
+    for (cell, depth, size), group in _grouped(results, "cell", "depth", "num_params"):
+        color, _ = STYLES.get(cell, OWN_STYLE)
+        label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), f"{size} parameters"])
+        for result in group:
+            found = curve(result["trials"])
+            ax.step(found["trials"], found["best"], LINES.get(depth, "-"), where="post", color=color, label=label)
+            ax.step(found["trials"], found["median"], LINES.get(depth, "-"), where="post", color=color, alpha=0.4, lw=1)
+            label = None
+    if any((r["trials"]["eval_loss"].astype(float) > 0).any() for r in results):
+        ax.set_yscale("log")
+    ax.set_xlabel("trials")
+    ax.set_ylabel("loss")
+    titles = {r["task"] for r in results}
+    ax.set_title(f"{', '.join(sorted(titles))}: best so far, and pale the median", fontsize="medium", loc="left")
+    return _finished(ax)
+
+
+def _grouped(results: Sequence[Mapping[str, Any]], *names: str) -> list[tuple[tuple, list[Mapping[str, Any]]]]:
+    groups: dict[tuple, list] = {}
+    for result in results:
+        groups.setdefault(tuple(result[name] for name in names), []).append(result)
+    return list(groups.items())
+
+
+def _drawn(draw: Callable, results: Sequence[Mapping[str, Any]]) -> Figure:
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    draw(results, figure.subplots())
+    return figure
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot
+
+    return pyplot.subplots(figsize=(7, 4.5), layout="constrained")[1]
+
+
+def _finished(ax: Axes) -> Axes:
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
 def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> list[pathlib.Path]:
-    """capacity.png and capacity.svg."""
-    figure = capacity(results)
-    paths = [pathlib.Path(folder) / f"capacity.{kind}" for kind in ("png", "svg")]
-    for path in paths:
-        figure.savefig(path, dpi=150)
+    """A figure for each question that was measured, and of trainability for each task, as PNG and SVG."""
+    groups, figures = tables.by_measure(results), {}
+    if "capacity" in groups:
+        figures["capacity"] = capacity(groups["capacity"])
+    if "recall" in groups:
+        figures["recall"] = _drawn(recall, groups["recall"])
+    for (task,), group in _grouped(groups.get("trainability", []), "task"):
+        figures[task] = _drawn(trainability, group)
+    paths = []
+    for name, figure in figures.items():
+        for kind in ("png", "svg"):
+            paths.append(pathlib.Path(folder) / f"{name}.{kind}")
+            figure.savefig(paths[-1], dpi=150)
     return paths

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_capacity.tasks.base import Batch, Source, Task, one_hot
+from rnn_capacity.tasks.base import Batch, DrawnTask, Source, one_hot
 from rnn_capacity.types import Array, check_positive_int
 
 SYMBOLS = "0123456789- +="  # of the input; a symbol's code is its place, so a digit's code is the digit
@@ -30,7 +30,7 @@ MAX_NUMBER = 5 * 10**8 - 1  # sums then have at most nine digits, and powers of 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Arithmetic(Task):
+class Arithmetic(DrawnTask):
     """Adding two numbers, uniform among the integers from -max_number to max_number.
 
     Reads the hparam `compute_steps`, a whole number from 1 to 6: it moves the problem in time, and nothing is compiled
@@ -52,7 +52,6 @@ class Arithmetic(Task):
     name: ClassVar[str] = "arithmetic"
     measure: ClassVar[str] = "accuracy"
     hparam_names: ClassVar[tuple[str, ...]] = ("compute_steps",)
-    batch_size: ClassVar[int | None] = 64
     num_inputs: ClassVar[int] = len(SYMBOLS)
     num_outputs: ClassVar[int] = len(ANSWER_SYMBOLS)
 

@@ -17,14 +17,14 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from rnn_capacity.tasks.base import Batch, Source, Task, one_hot
+from rnn_capacity.tasks.base import Batch, DrawnTask, Source, one_hot
 from rnn_capacity.types import Array, check_int, check_positive_int
 
 DRAWN_VALUES = 2**16  # a character is drawn by 16 random bits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Parentheses(Task):
+class Parentheses(DrawnTask):
     """Counting the open brackets of several types, one type a stream, read at the last step.
 
     Characters are numbered: 2k opens a bracket of type k, 2k + 1 closes it, and the noise follows the brackets. Each
@@ -47,7 +47,6 @@ class Parentheses(Task):
 
     name: ClassVar[str] = "parentheses"
     measure: ClassVar[str] = "accuracy"
-    batch_size: ClassVar[int | None] = 64
 
     unroll: int = 175
     num_types: int = 10

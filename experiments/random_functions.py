@@ -1,0 +1,21 @@
+"""The weighted error of random continuous functions against parameters: `python launch/sweep.py --config=experiments/random_functions.py[:quick]`.
+
+Any cell: `--config.cell=lstm`, or several, `--config.cell=rnn,lstm`.
+"""
+
+from experiments import common
+
+QUICK = {"space": "quick", "num_params": (1_000, 4_000), "num_trials": 8, "train_steps": 1_000}
+FULL = {
+    "num_params": (1_000, 10_000, 100_000, 1_000_000),
+    "depths": (1, 2, 4, 8),
+    "num_trials": 1024,
+    "num_repeats": 16,
+    "train_steps": 1_000_000,
+}
+
+
+def get_config(arg: str = ""):
+    return common.get_config(
+        arg, quick=QUICK, full=FULL, task="random_functions", cell="gru", workdir="results/random_functions"
+    )

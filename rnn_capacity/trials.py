@@ -1,0 +1,66 @@
+"""What the trials of a study say together: their losses, how these spread, and how the best came down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+
+def losses(trials: pd.DataFrame) -> np.ndarray:
+    """The evaluation losses of the trials that ran to their end and did not diverge."""
+    return trials.loc[trials["feasible"] & ~trials["stopped_early"], "eval_loss"].to_numpy(float)
+
+
+def curve(trials: pd.DataFrame) -> pd.DataFrame:
+    """Against the number of trials: the evaluation loss of the least validation loss so far, and the median so far.
+
+    NaN until a trial has not diverged.
+    """
+    valid, found = trials["valid_loss"].astype(float), trials["eval_loss"].astype(float)
+    leads = valid == valid.cummin()
+    return pd.DataFrame(
+        {
+            "trials": np.arange(1, len(trials) + 1),
+            "best": found.where(leads).ffill().to_numpy(),
+            "median": found.expanding().median().to_numpy(),
+        }
+    )
+
+
+def box(values: np.ndarray) -> dict[str, float]:
+    """What a box plot shows: quartiles, and the last values within 1.5 times their distance (Tukey 1977)."""
+    if not len(values):
+        return dict.fromkeys(("low", "lower", "median", "upper", "high"), float("nan"))
+    lower, median, upper = np.percentile(values, [25, 50, 75])
+    reach = 1.5 * (upper - lower)
+    within = values[(values >= lower - reach) & (values <= upper + reach)]
+    found = {"low": within.min(), "lower": lower, "median": median, "upper": upper, "high": within.max()}
+    return {name: float(value) for name, value in found.items()}
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
+    """Welch's t of the means of two samples, negative where a's is lower, its degrees of freedom, and two-sided p.
+
+    (nan, nan, nan) where either has fewer than two values.
+    """
+    from scipy import stats
+
+    if min(len(a), len(b)) < 2:
+        return (float("nan"),) * 3
+    found = stats.ttest_ind(np.asarray(a, float), np.asarray(b, float), equal_var=False)
+    return (float(found.statistic), float(found.df), float(found.pvalue))
+
+
+def still_improving(values: Sequence[float | None], sign: int = 1) -> bool:
+    """Whether the last quarter of the trials bettered the best by over a hundredth; None where one is infeasible.
+
+    Args:
+        sign: 1 where more is better, and what nothing has is 0; -1 where less is.
+    """
+    known = [value for value in values if value is not None]
+    early = [value for value in values[: -(-3 * len(values) // 4)] if value is not None]
+    if sign > 0:
+        return max(known, default=0.0) > 1.01 * max(early, default=0.0)
+    return bool(known) and (not early or min(known) < 0.99 * min(early))
