@@ -27,7 +27,7 @@ def recurrent(key: Array, num_units: int, hparams: Hparams, gates: Sequence[str]
     scale = _scales("recurrent_scale", gates, hparams)[:, None, None]
     choices = [
         jnp.broadcast_to(jnp.eye(num_units), shape),
-        scale * jax.random.orthogonal(key_orthogonal, num_units, shape[:1]),
+        scale * _orthogonal(key_orthogonal, shape),
         scale * jax.random.normal(key_normal, shape) / num_units**0.5,
     ]
     return _chosen(choices, hparams["recurrent_init"]).reshape(-1, num_units)
@@ -47,6 +47,17 @@ def bias(key: Array, num_units: int, hparams: Hparams, gates: Sequence[str] = ("
     shape = (len(gates), num_units)
     scale = _scales("bias_scale", gates, hparams)[:, None]
     return (scale * _chosen([jnp.ones(shape), jax.random.normal(key, shape)], hparams["bias_init"])).reshape(-1)
+
+
+def _orthogonal(key: Array, shape: tuple[int, int, int]) -> Array:
+    """As `jax.random.orthogonal`, to the bit, but one matrix after the other.
+
+    Several at once, from some 80 units on, are decomposed by threads that a CPU's devices share, and each device waits
+    for threads that the other holds, forever (seen with JAX 0.10.2, two devices, three matrices of 80 x 80).
+    """
+    q, r = jax.lax.map(jnp.linalg.qr, jax.random.normal(key, shape))
+    sign = jnp.sign(jnp.diagonal(r, axis1=-2, axis2=-1))
+    return q * sign[:, None, :]
 
 
 def _scales(family: str, gates: Sequence[str], hparams: Hparams) -> Array:
