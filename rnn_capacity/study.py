@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 
 from rnn_capacity import sharding, store, train
 from rnn_capacity.lease import Lease
+from rnn_capacity.memory import NotEnoughMemoryError
 from rnn_capacity.progress import Reporter
 from rnn_capacity.search.space import Space
 from rnn_capacity.types import Keys, Outcome, Spec
@@ -188,10 +189,10 @@ def _batches(entries: Sequence[_Entry], until: int, width: _Width, shown: _Shown
         batch, rest = group[: width.together], group[width.together :]
         try:
             trained = _train(batch, until, width.devices, shown.batch(batch, until))
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
+        except (jax.errors.JaxRuntimeError, NotEnoughMemoryError) as error:
+            if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            width.halve(batch[0].trial.spec, error)
+            width.reduce(batch[0].trial.spec, error)
             waiting.appendleft(group)
             continue
         if rest:
@@ -231,13 +232,18 @@ class _Width:
     def together(self) -> int:
         return len(self.devices) * self._per_device
 
-    def halve(self, spec: Spec, error: Exception) -> None:
+    def reduce(self, spec: Spec, error: Exception) -> None:
+        """To a half, or at once to what fits where that is known."""
         if self._per_device == 1:
+            known = f" ({error})" if isinstance(error, NotEnoughMemoryError) else ""
             raise OutOfMemoryError(
                 f"a single trial of {spec.cell.name}, {spec.num_units} units, depth {spec.depth}, on {spec.task} "
-                f"does not fit on a {self.devices[0].device_kind}; give a smaller num_params or batch_size"
+                f"does not fit on a {self.devices[0].device_kind}{known}; give a smaller num_params or batch_size"
             ) from error
-        self._per_device //= 2
+        fits = self._per_device // 2
+        if isinstance(error, NotEnoughMemoryError):
+            fits = min(fits, self._per_device * max(error.available, 0) // error.needed)
+        self._per_device = max(fits, 1)
         _logger.warning("out of memory: %d trials a device from now on", self._per_device)
         self._study.set_user_attr(self._name, self._per_device)
 

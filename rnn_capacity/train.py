@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rnn_capacity import network, sharding
+from rnn_capacity import memory, network, sharding
 from rnn_capacity.tasks.base import SPLITS, Batch, Source, Task
 from rnn_capacity.types import Array, Hparams, Keys, Outcome, Params, Spec
 
@@ -167,6 +167,7 @@ class _Programs(NamedTuple):
     begin: Callable
     chunk: Callable
     evaluate: Callable
+    compiled: dict[int, list[jax.stages.Compiled]]  # the last two, by the number of trials
 
 
 @functools.lru_cache(maxsize=64)
@@ -182,6 +183,7 @@ def _programs(spec: Spec, devices: tuple[jax.Device, ...]) -> _Programs:
         begin=with_precision(lambda _, hparams, key: begin(spec, hparams, key), runs_once=True),
         chunk=with_precision(lambda given, *trial: train_chunk(spec, *given, *trial)),
         evaluate=with_precision(lambda given, *trial: evaluate(spec, *given, *trial)),
+        compiled={},
     )
 
 
@@ -189,6 +191,16 @@ def _programs(spec: Spec, devices: tuple[jax.Device, ...]) -> _Programs:
 def _shared(task: Task, devices: tuple[jax.Device, ...]) -> Any:
     """What all trials of a task read, on the devices."""
     return sharding.replicate(task.shared(), devices)
+
+
+def _compile(programs: _Programs, shared, hparams, data, state: TrialState) -> list[jax.stages.Compiled]:
+    """Chunk and evaluation ahead of their first run, so that it is known what they need."""
+    num_trials = len(state.step)
+    if num_trials not in programs.compiled:
+        given, trial = (shared, np.int32(0)), (hparams, data)
+        lowered = (programs.chunk.lower(given, *trial, state), programs.evaluate.lower(given, *trial, state.params))
+        programs.compiled[num_trials] = [program.compile() for program in lowered]
+    return programs.compiled[num_trials]
 
 
 def train_trials(
@@ -223,6 +235,9 @@ def advance(
 
     Returns:
         What came out so far, NumPy arrays [K], and where the trials stand, on the devices, padded as they are.
+
+    Raises:
+        NotEnoughMemoryError: so many trials at once do not fit; nothing was trained.
     """
     network.check_cell(spec.cell, spec)
     if spec.block_size is None:
@@ -236,7 +251,9 @@ def advance(
     programs = _programs(spec, tuple(devices))
     shared = _shared(spec.task, tuple(devices))
     data, initial = programs.begin(0, hparams, keys)
-    measure = lambda split, params: programs.evaluate((shared, np.int32(split)), hparams, data, params)
+    run_chunk, run_evaluate = _compile(programs, shared, hparams, data, initial)
+    memory.check((run_chunk, run_evaluate), devices)
+    measure = lambda split, params: run_evaluate((shared, np.int32(split)), hparams, data, params)
     _, untrained_score = measure(SPLITS.index("valid"), initial.params)
     state = initial if state is None else state
     begun = done = int(np.asarray(state.step)[0])
@@ -244,7 +261,7 @@ def advance(
     while done < until:
         start = time.perf_counter()
         target = min(done + chunk, until)
-        state = jax.block_until_ready(programs.chunk((shared, np.int32(target)), hparams, data, state))
+        state = jax.block_until_ready(run_chunk((shared, np.int32(target)), hparams, data, state))
         if done > begun:  # the first chunk's time is mostly compilation
             seconds = time.perf_counter() - start
             chunk = math.ceil(min(max(CHUNK_SECONDS / seconds, 0.25), 8.0) * (target - done))
