@@ -131,7 +131,7 @@ def to_baseline(data, params, trial):
     params = jax.tree.map(jnp.transpose, {"cell": layer, "readout": params["readout"]})
     x_tbi = jnp.swapaxes(data.x_tib, 1, 2)
     assert data.weights_b.all(), "the baseline knows no padding"
-    return params, jnp.zeros((UNROLL, *x_tbi.shape[1:])).at[: len(x_tbi)].set(x_tbi), data.targets_b
+    return params, jnp.zeros((UNROLL, *x_tbi.shape[1:])).at[: len(x_tbi)].set(x_tbi), data.targets
 
 
 class Contest:
@@ -178,7 +178,7 @@ class Contest:
     def operations(self):
         """Of a trial's step in matrix products: forward, the weights' gradient, and back in time."""
         batch, gates, units = NUM_EXAMPLES, GATES[self.cell], self.plan.num_units
-        return 2 * batch * gates * units * (units * (3 * UNROLL - 1) + 2 * self.spec.num_inputs)
+        return 2 * batch * gates * units * (units * (3 * UNROLL - 1) + 2 * self.spec.task.num_inputs)
 
 
 def seconds(fn, *args):
@@ -264,7 +264,7 @@ def compile_all(cells):
     rows = []
     for cell in cells:
         took, plan = compile_seconds(cell)
-        sizes = {"params": plan.num_params, "units": plan.num_units, "mappings": plan.max_mappings}
+        sizes = {"params": plan.num_params, "units": plan.num_units, "mappings": plan.task.max_mappings}
         row = {"cell": cell, "depth": DEPTHS[cell], **sizes, "seconds": f"{took:.2f}"}
         rows.append({name: str(value) for name, value in row.items()})
     print("Compile time of a spec: all its programs, fresh")
