@@ -140,7 +140,7 @@ def plan_recall(
         cell,
         task,
         name=f"recall {cell.name} depth={depth} units={num_units} inputs={num_inputs} T={unroll}",
-        num_units=num_units,
+        num_units=check_positive_int("num_units", num_units),
         depth=depth,
         train_steps=train_steps,
         batch_size=task.batch_size if batch_size is None else batch_size,
@@ -295,8 +295,8 @@ class Plan:
             static={name: described[name] for name in STATIC},
             **{name: described[name] for name in (*SIZES, *SEARCH)},
         )
-        described = dict(described)
-        if (found := json.loads(json.dumps(plan.describe()))) != described:
+        found, described = (json.loads(json.dumps(dict(known))) for known in (plan.describe(), described))
+        if found != described:
             of_task = ("task", *(field.name for field in dataclasses.fields(task)))
             if any(found[name] != described.get(name) for name in of_task):
                 raise ValueError(f"task: {task!r} given; it must be the task that {name!r} was measured with")
