@@ -119,8 +119,8 @@ WIDTHS = {
     "paper": 9,
 }
 WIDER = {  # where a measure's numbers take more room: an interval may go below 0, a small loss has an exponent
-    "recall": {"error": 6, "again, 95 %": 15},
-    "trainability": {"score": 8, "chance": 8, "again, 95 %": 21, "median": 8},
+    "recall": {"T": 3, "error": 6, "again, 95 %": 16},
+    "trainability": {"T": 3, "score": 8, "chance": 8, "again, 95 %": 21, "median": 8},
 }
 
 
