@@ -3,13 +3,14 @@
 https://github.com/jazcollins/cap-n-train-hps (CC BY 4.0): pickled structured NumPy arrays, one a figure, a trial a row:
 
     architecture   rnn, irnn, ugrnn, gru, lstm, +rnn; a user's own cell by its name
-    task_type      per_cap (ours: memorization), mem_thru, rcf, text8, parens_counting, arithmetic
+    task_type      per_cap (ours: memorization), mem_thru (recall), rcf (random_functions), text8, parens_counting
+                   (parentheses), arithmetic; a user's own task by its name
     hparams        a dict from names to strings and numbers; which names depends on the cell and the task
     n_layers       depth
     hyper_iter     the trial's number in its search
-    max_params     the budget
+    max_params     the budget, missing where there was none
     num_params     trainable numbers
-    train_loss, valid_loss, eval_loss    in the loss's own unit; ours are nats an example, NaN where training diverged
+    train_loss, valid_loss, eval_loss    in the loss's own unit, of ours the task's own; NaN where training diverged
 """
 
 from __future__ import annotations
@@ -51,7 +52,15 @@ GATES = {("lstm", "f"): "g"}  # the others are called alike, as far as their tab
 NO_GATES = ("readout", "in")  # layers of ours that are not the cell's
 VALUES = {"sgd": "SGD", "momentum": "Momentum", "rmsprop": "RMSProp", "adam": "Adam", "constant": "delta"}
 
-TASK_TYPES = {"memorization": "per_cap"}
+# Our task -> their name; a user's own task keeps its own.
+TASK_TYPES = {
+    "memorization": "per_cap",
+    "recall": "mem_thru",
+    "random_functions": "rcf",
+    "text8": "text8",
+    "parentheses": "parens_counting",
+    "arithmetic": "arithmetic",
+}
 
 
 def their_hparams(cell: str, hparams: Mapping[str, float | str]) -> dict[str, float | str]:
@@ -73,7 +82,8 @@ def rows(studies: Iterable[optuna.Study]) -> pd.DataFrame:
     """Our measured trials as rows of the authors' table, FIELDS as columns, hparams as dicts.
 
     Searches only: a repeat of the best trial is no row of theirs. Memorization has one set of data, so its three losses
-    are one. T and the number of inputs have no field.
+    are one. Recall is given its units, not a budget: there max_params is missing. T and the number of inputs have no
+    field.
     """
     found = []
     for study in studies:
@@ -82,17 +92,18 @@ def rows(studies: Iterable[optuna.Study]) -> pd.DataFrame:
             continue
         for trial in store.measured(study):
             hparams = archive.hparams(study, trial) | {"train_steps": plan["train_steps"]}
-            loss = trial.user_attrs[store.OUTCOME]["loss"]
+            outcome = trial.user_attrs[store.OUTCOME]
+            losses = {field: outcome[field if field in outcome else "loss"] for field in LOSSES}
             found.append(
                 {
                     "architecture": plan["cell"],
-                    "task_type": TASK_TYPES[plan["task"]],
+                    "task_type": TASK_TYPES.get(plan["task"], plan["task"]),
                     "hparams": their_hparams(plan["cell"], hparams),
                     "n_layers": plan["depth"],
                     "hyper_iter": trial.number,
                     "max_params": plan["max_params"],
                     "num_params": plan["num_params"],
-                    **dict.fromkeys(LOSSES, math.nan if loss is None else loss),
+                    **{field: math.nan if loss is None else loss for field, loss in losses.items()},
                 }
             )
     return _frame({field: [row[field] for row in found] for field in FIELDS})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -42,6 +43,8 @@ def find_task(task: str | Task, fields: Mapping[str, Any] | None = None) -> Task
     Raises:
         ValueError: no such task, or a field that it has not or refuses.
     """
+    if not isinstance(fields, Mapping | None):
+        raise ValueError(f"task_fields: {fields!r} given; it must be a mapping from names of fields to values")
     fields = {name: value for name, value in (fields or {}).items() if value is not None}
     if isinstance(task, Task):
         if fields:
@@ -58,6 +61,8 @@ def find_task(task: str | Task, fields: Mapping[str, Any] | None = None) -> Task
         fields = {"text": source} | fields
     for field in fields:
         check_choice(f"task_fields of {name}", field, tuple(known))
+    if kind is Memorization:  # how many mappings it holds at most is of a study, not of the task
+        fields = {"max_mappings": 1} | fields
     return kind(**fields)
 
 
@@ -135,7 +140,7 @@ def plan_recall(
         cell,
         task,
         name=f"recall {cell.name} depth={depth} units={num_units} inputs={num_inputs} T={unroll}",
-        num_units=num_units,
+        num_units=check_positive_int("num_units", num_units),
         depth=depth,
         train_steps=train_steps,
         batch_size=task.batch_size if batch_size is None else batch_size,
@@ -171,7 +176,9 @@ def plan_trainability(
         ValueError: bad input, by name.
     """
     cell = find_cell(cell)
-    task = find_task(task, dict(task_fields or {}) | ({} if unroll is None else {"unroll": unroll}))
+    if unroll is not None and isinstance(task_fields, Mapping | None):
+        task_fields = {**(task_fields or {}), "unroll": unroll}
+    task = find_task(task, task_fields)
     if isinstance(task, Memorization):
         raise ValueError("task: 'memorization' given; it is measured by measure_capacity")
     plan = _plan(
@@ -288,7 +295,11 @@ class Plan:
             static={name: described[name] for name in STATIC},
             **{name: described[name] for name in (*SIZES, *SEARCH)},
         )
-        if plan.describe() != dict(described):
+        found, described = (json.loads(json.dumps(dict(known))) for known in (plan.describe(), described))
+        if found != described:
+            of_task = ("task", *(field.name for field in dataclasses.fields(task)))
+            if any(found[name] != described.get(name) for name in of_task):
+                raise ValueError(f"task: {task!r} given; it must be the task that {name!r} was measured with")
             raise ValueError(
                 f"cell: {cell.name!r} given; it must be the cell that {name!r} was measured with, unchanged"
             )

@@ -160,7 +160,8 @@ def outcome(spec: Spec, untrained_score, measure: Callable, state: TrialState) -
         split: measure(jnp.int32(SPLITS.index(split))) for split in (SPLITS[:1] if spec.task.one_set else SPLITS)
     }
     loss, score = ({s: measured.get(s, measured[SPLITS[0]])[i] for s in SPLITS} for i in (0, 1))
-    return Outcome(loss, score, untrained_score, state.feasible & jnp.isfinite(loss["valid"]))
+    finite = jnp.isfinite(jnp.stack([jnp.asarray(loss[split]) for split in SPLITS])).all(axis=0)
+    return Outcome(loss, score, untrained_score, state.feasible & finite)
 
 
 class _Programs(NamedTuple):

@@ -40,6 +40,11 @@ def box(values: np.ndarray) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
+def finite(values: Sequence[float]) -> list[float]:
+    """Those that are numbers: an untrained network may diverge too."""
+    return [value for value in values if np.isfinite(value)]
+
+
 def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
     """Welch's t of the means of two samples, negative where a's is lower, its degrees of freedom, and two-sided p.
 

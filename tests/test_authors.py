@@ -1,5 +1,6 @@
 """The authors' table: their rows come as they are, ours as they would have written them."""
 
+import dataclasses
 import math
 import pickle
 
@@ -7,9 +8,20 @@ import authors_table
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import TINY, FakeTrainer
+from pyarrow import parquet
+from tiny import TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer
 
-from rnn_capacity import archive, authors, measure_capacity, store
+from rnn_capacity import (
+    TASKS,
+    archive,
+    authors,
+    dataset,
+    measure_capacity,
+    measure_recall,
+    measure_trainability,
+    store,
+)
+from rnn_capacity.tasks.parentheses import Parentheses
 
 LSTM, DIVERGED, table = authors_table.LSTM, authors_table.DIVERGED, authors_table.table
 
@@ -209,6 +221,86 @@ def test_every_depth_and_size_is_in_one_table(trainer):
     frame = authors.rows(archive.studies(storage))
     found = frame.groupby(["n_layers", "max_params"]).size()
     assert found.to_dict() == {(1, 60): 4, (2, 90): 4}
+
+
+THEIR_TASKS = {
+    "recall": "mem_thru",
+    "random_functions": "rcf",
+    "text8": "text8",
+    "parentheses": "parens_counting",
+    "arithmetic": "arithmetic",
+}
+
+
+def test_every_task_has_the_name_that_the_authors_gave_it():
+    assert authors.TASK_TYPES == THEIR_TASKS | {"memorization": "per_cap"}
+    assert set(authors.TASK_TYPES) == set(TASKS)
+
+
+@pytest.mark.parametrize("task", sorted(THEIR_TASKS.keys() - {"recall"}))
+def test_a_row_of_another_task_has_its_three_losses(trainer, task):
+    storage = store.open_storage(None)
+    options = {"num_params": 2000, "num_trials": 8, "num_repeats": 2, "train_steps": 40, "sampler": "random"}
+    result = measure_trainability("lstm", task, progress=False, storage=storage, **options)
+    frame = authors.rows(archive.studies(storage))
+    assert len(frame) == 8
+    assert set(frame["task_type"]) == {THEIR_TASKS[task]}
+    assert set(frame["max_params"]) == {2000}
+    assert set(frame["num_params"]) == {result.num_params}
+    for field in authors.LOSSES:
+        np.testing.assert_array_equal(frame[field], result.trials[field].astype(float))
+    diverged = ~result.trials["feasible"].to_numpy(bool)
+    assert 0 < diverged.sum() < 8
+    np.testing.assert_array_equal(frame[list(authors.LOSSES)].isna(), np.tile(diverged[:, None], 3))
+    known = frame[~diverged]
+    assert (known["train_loss"] != known["valid_loss"]).all()
+    assert (known["valid_loss"] != known["eval_loss"]).all()
+    names = {name for hparams in frame["hparams"] for name in hparams}
+    assert set(LSTM["hparams"]) <= names
+    assert ("compute_steps" in names) == (task == "arithmetic")
+
+
+def test_recall_has_units_and_no_budget_and_so_no_max_params(trainer):
+    storage = store.open_storage(None)
+    result = measure_recall("gru", progress=False, storage=storage, **(TINY_RECALL | {"space": "paper"}))
+    frame = authors.rows(archive.studies(storage))
+    assert set(frame["task_type"]) == {"mem_thru"}
+    assert frame["max_params"].isna().all()
+    assert str(frame["max_params"].dtype) == "Int64"
+    found = {p.num_params: p.trials["eval_loss"].astype(float) for p in result.points}
+    assert len(found) == 2
+    for num_params, losses in found.items():
+        np.testing.assert_array_equal(frame.loc[frame["num_params"] == num_params, "eval_loss"], losses)
+
+
+def test_a_task_of_ones_own_keeps_its_name(trainer):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Mine(Parentheses):
+        name = "mine"
+
+    storage = store.open_storage(None)
+    measure_trainability("rnn", Mine(), num_params=2000, num_trials=2, progress=False, storage=storage)
+    assert set(authors.rows(archive.studies(storage))["task_type"]) == {"mine"}
+
+
+def test_rows_of_all_tasks_are_exported_in_one_file(trainer, tmp_path):
+    """What there is not, is null: recall's budget; a loss that diverged is NaN."""
+    storage = store.open_storage(None)
+    rows_of("rnn", storage=storage)
+    measure_recall("rnn", progress=False, storage=storage, **(TINY_RECALL | {"num_units": 3, "space": "paper"}))
+    measure_trainability("rnn", progress=False, storage=storage, **(TINY_PARENTHESES | {"num_trials": 6}))
+    expected = authors.rows(archive.studies(storage))
+    table = parquet.read_table(dataset.export(storage, tmp_path / "authors.parquet", "authors"))
+    assert table.column("max_params").to_pylist() == [None if v is pd.NA else v for v in expected["max_params"]]
+    budgets = dict(zip(table.column("task_type").to_pylist(), table.column("max_params").to_pylist(), strict=True))
+    assert budgets == {"per_cap": 60, "mem_thru": None, "parens_counting": 60}
+    for field in authors.LOSSES:
+        assert table.column(field).null_count == 0
+        np.testing.assert_array_equal(table.column(field).to_numpy(), expected[field])
+    trials = dataset.read(dataset.export(storage, tmp_path / "trials.parquet"))
+    of_recall = trials["study"].str.startswith("recall")
+    assert trials["squared_error"].notna().equals(of_recall & trials["feasible"])
+    assert trials["bits"].notna().equals(trials["study"].str.startswith("capacity") & trials["feasible"])
 
 
 @pytest.mark.parametrize(

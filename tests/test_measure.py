@@ -250,7 +250,8 @@ def test_the_repr_says_the_numbers_and_leaves_the_trials_out(result):
 def test_the_dict_is_plain_json(result):
     found = result.to_dict()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert set(found) == {f.name for f in dataclasses.fields(CapacityResult)} - {"trials"}
+    assert set(found) == {f.name for f in dataclasses.fields(CapacityResult)} - {"trials"} | {"measure"}
+    assert found["measure"] == "capacity"
     assert found["interval"] == list(result.interval)
     assert found["best_hparams"]["optimizer"] == result.best_hparams["optimizer"]
 

@@ -64,7 +64,37 @@ def make_result(cell="rnn", depth=1, num_params=981, bits_per_param=3.25, **fiel
     return result | fields
 
 
+def of_a_search(losses, **fields):
+    """What results of recall and trainability have alike; a loss is None where a trial diverged."""
+    feasible = [loss is not None for loss in losses]
+    trials = {"number": range(len(losses)), "feasible": feasible, "stopped_early": False}
+    trials |= {"valid_loss": losses, "eval_loss": losses, "learning_rate": 0.01}
+    known = make_result(**fields)
+    for name in ("bits", "bits_per_param", "chance_bits_per_param", "accuracy", "num_mappings"):
+        del known[name]
+    known |= {"num_trials": len(losses), "num_infeasible": feasible.count(False), "trials": pd.DataFrame(trials)}
+    return known | {"interval": [NAN, NAN], "repeats": [], "still_improving": False}
+
+
+def make_recall(cell="rnn", num_units=16, error=0.75, **fields):
+    found = of_a_search([error, 1.0], cell=cell) | {"study": f"recall {cell} units={num_units}"}
+    found |= {"measure": "recall", "num_units": num_units, "num_inputs": 64, "unroll": 12, "error": error}
+    return found | {"line": max(0.0, 1 - num_units / 64), "chance_error": 1.0625} | fields
+
+
+def make_trained(cell="gru", task="parentheses", losses=(2.0, 0.5, None), **fields):
+    found = of_a_search(list(losses), cell=cell) | {"study": f"{task} {cell}", "measure": "trainability", "task": task}
+    known = [loss for loss in losses if loss is not None]
+    found |= {"loss": min(known, default=NAN), "median_loss": float(np.median(known)) if known else NAN}
+    found |= {"score": 0.875, "score_name": "accuracy", "chance": 0.125, "task_fields": {"max_count": 9}}
+    found |= {"percent_infeasible": 100 * found["num_infeasible"] / len(losses), "sampler": "random", "box": {}}
+    return found | fields
+
+
 NOTHING = make_result(cell="gru", bits_per_param=NAN)
+NO_RECALL = make_recall(error=NAN, chance_error=NAN)
+UNTRAINED = make_trained(losses=(None, None), score=NAN, chance=NAN)
+MIXED = [make_trained(), make_recall(), make_result(), make_recall(num_units=64), make_trained("rnn", "text8")]
 OWN = make_result(cell="a_cell_of_ones_own", depth=12, num_params=1_234_567)
 MANY = [make_result(cell, depth, size) for cell in CELLS for depth in (1, 2) for size in (100, 981, 10_000)]
 
@@ -130,6 +160,107 @@ def test_a_users_cell_has_a_row_and_no_number_of_the_paper():
 def test_every_cell_stands_beside_what_the_paper_found(cell):
     assert tables.cells(make_result(cell))["paper"] == published.CAPACITY[cell]
     assert published.CAPACITY_RANGE == (3, 6)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        make_result(interval=[-0.25, 0.125]),
+        make_recall(),
+        NO_RECALL,
+        make_recall("+rnn", 128, error=12.34567, chance_error=98.76543, interval=[-0.25, 12.5]),
+        make_trained(),
+        UNTRAINED,
+        make_trained("lstm", "random_functions", score=0.00012345, score_name="squared_error", chance=123456.7),
+        make_trained("+rnn", "text8", score_name="bits_per_char", interval=[-1.5e-5, 2.25e-5], num_params=1_268_217),
+        make_trained(
+            "irnn",
+            "arithmetic",
+            losses=(1.5e-7, 2.5e-6),
+            interval=[-1.5e-5, 1.25e-5],
+            unroll=175,
+            percent_infeasible=100.0,
+        ),
+    ],
+    ids=lambda result: f"{tables.measure_of(result)}-{result['cell']}",
+)
+def test_the_columns_of_every_measure_align_whatever_the_numbers(result):
+    header, row = tables.header(tables.measure_of(result)), tables.line(result)
+    assert len(header) == len(row)
+    assert ends(header) == ends(row)
+    assert len(ends(row)) == len(tables.COLUMNS[tables.measure_of(result)])
+
+
+def test_a_row_of_recall_says_what_was_measured():
+    row = tables.line(make_recall(interval=[0.5, 1.0], num_infeasible_repeats=1, still_improving=True))
+    expected = [
+        "rnn",
+        "1",
+        "12",
+        "981",
+        "16",
+        "64",
+        "0.750",
+        "0.750",
+        "yes",
+        "0.500 to 1.000",
+        "1.062",
+        "2",
+        "0+1",
+        "12",
+    ]
+    assert re.split(" {2,}", row.strip()) == expected
+    assert re.split(" {2,}", tables.header("recall").strip()) == list(tables.RECALL)
+
+
+def test_a_row_of_trainability_says_what_was_measured():
+    row = re.split(" {2,}", tables.line(make_trained(interval=[0.25, 0.75])).strip())
+    expected = ["parentheses", "gru", "1", "5", "981", "21", "0.500", "0.875", "accuracy", "0.125", "no"]
+    assert row == [*expected, "0.250 to 0.750", "1.25", "3", "33.3", "12", "15.5"]
+    assert re.split(" {2,}", tables.header("trainability").strip()) == list(tables.TRAINABILITY)
+
+
+def test_the_papers_percents_stand_beside_parentheses_of_its_depths_and_cells_alone():
+    paper = lambda *args, **fields: tables.cells(make_trained(*args, **fields))["paper, %"]
+    assert (paper("gru"), paper("gru", depth=8), paper("irnn"), paper("+rnn", depth=8)) == (
+        "15.5",
+        "3.2",
+        "56.7",
+        "8.8",
+    )
+    assert {paper("gru", "text8"), paper("gru", depth=2), paper("+rnn"), paper("mine")} == {"-"}
+
+
+def test_a_result_from_before_there_were_several_measures_is_of_capacity():
+    assert "measure" not in make_result()
+    assert tables.measure_of(make_result()) == "capacity"
+    assert tables.line(make_result()) == tables.line(make_result(measure="capacity"))
+
+
+def test_mixed_results_give_a_table_each_in_a_fixed_order():
+    groups = tables.by_measure(MIXED)
+    assert list(groups) == ["capacity", "recall", "trainability"]
+    assert [len(group) for group in groups.values()] == [1, 2, 2]
+    blocks = [block.splitlines() for block in tables.text(MIXED).split("\n\n")]
+    for (measure, group), lines in zip(groups.items(), blocks, strict=True):
+        assert lines == [tables.header(measure), *map(tables.line, group)]
+        assert list(tables.frame(group).columns) == list(tables.COLUMNS[measure])
+    assert tables.text(reversed(MIXED)).split("\n\n")[0] == tables.text(MIXED).split("\n\n")[0]
+    assert set(tables.CAPTIONS) == set(tables.COLUMNS)
+
+
+def test_mixed_results_are_written_whole(tmp_path):
+    tables.write([*MIXED, UNTRAINED, NO_RECALL], tmp_path)
+    rows, trials, everything = read(tmp_path)
+    assert [r.get("measure") for r in everything] == [r.get("measure") for r in (*MIXED, UNTRAINED, NO_RECALL)]
+    assert [row["error"] for row in rows] == ["", "0.75", "", "0.75", "", "", ""]
+    assert (rows[0]["loss"], rows[2]["bits_per_param"]) == ("0.5", "3.25")
+    assert [row["task_fields.max_count"] != "" for row in rows] == [
+        r.get("measure") == "trainability" for r in everything
+    ]
+    assert len(trials) == sum(len(r["trials"]) for r in (*MIXED, UNTRAINED, NO_RECALL))
+    assert [t["eval_loss"] for t in everything[0]["trials"]] == [2.0, 0.5, None]
+    assert (everything[5]["loss"], everything[6]["error"]) == (None, None)
 
 
 def test_the_text_is_the_header_and_a_line_each():
@@ -350,3 +481,78 @@ def test_the_plot_of_trials_is_drawn_whatever_there_is(tmp_path, result):
     ax = plots.trials(as_object(result))
     assert isinstance(ax, Axes)
     draw(ax.figure, tmp_path)
+
+
+# --- Figures of the other measures ------------------------------------------------------------------------------------
+
+
+def test_recall_is_drawn_over_units_per_input_beside_the_papers_line(tmp_path):
+    sizes = ((64, 0.25), (16, 0.875), (96, 0.125))
+    results = [make_recall(cell, n, error) for cell in ("rnn", "gru") for n, error in sizes]
+    ax = plots.recall(results, mpl.figure.Figure().subplots())
+    line, *cells = ax.lines
+    np.testing.assert_array_equal(line.get_xydata(), [[0, 1], [1, 0], [2, 0]])
+    assert [c.get_label() for c in cells] == ["rnn, T = 12", "gru, T = 12"]
+    for found in cells:
+        np.testing.assert_array_equal(found.get_xydata(), [[0.25, 0.875], [1.0, 0.25], [1.5, 0.125]])
+    assert cells[0].get_color() != cells[1].get_color()
+    draw(ax.figure, tmp_path)
+
+
+def test_the_line_of_recall_reaches_the_widest_network():
+    ax = plots.recall([make_recall(num_units=256)], mpl.figure.Figure().subplots())
+    np.testing.assert_array_equal(ax.lines[0].get_xydata()[-1], [4, 0])
+
+
+def test_trainability_is_drawn_as_best_and_median_over_the_trials(tmp_path):
+    results = [make_trained("gru"), make_trained("gru", losses=(4.0, 3.0)), make_trained("irnn", losses=(8.0, None))]
+    ax = plots.trainability(results, mpl.figure.Figure().subplots())
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["gru, 981 parameters", "irnn, 981 parameters"]
+    best, median, other, _, diverged, _ = ax.lines
+    np.testing.assert_array_equal(best.get_xydata(), [[1, 2.0], [2, 0.5], [3, 0.5]])
+    np.testing.assert_array_equal(median.get_xydata(), [[1, 2.0], [2, 1.25], [3, 1.25]])
+    np.testing.assert_array_equal(other.get_ydata(), [4.0, 3.0])
+    np.testing.assert_array_equal(diverged.get_ydata(), [8.0, 8.0])
+    assert best.get_color() == median.get_color() == other.get_color() != diverged.get_color()
+    assert best.get_alpha() != median.get_alpha()
+    assert ax.get_yscale() == "log"
+    draw(ax.figure, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [UNTRAINED],
+        [UNTRAINED, make_trained()],
+        [make_trained("a_cell_of_ones_own", depth=12)],
+        [make_trained(losses=(0.0,))],
+    ],
+    ids=["only NaN", "NaN and a number", "a user's cell", "a loss of 0"],
+)
+def test_the_figure_of_trainability_is_drawn_whatever_there_is(tmp_path, results):
+    draw(plots.trainability(results, mpl.figure.Figure().subplots()).figure, tmp_path)
+
+
+@pytest.mark.parametrize("results", [[NO_RECALL], [NO_RECALL, make_recall("mine", 8, depth=3)]], ids=["NaN", "own"])
+def test_the_figure_of_recall_is_drawn_whatever_there_is(tmp_path, results):
+    draw(plots.recall(results, mpl.figure.Figure().subplots()).figure, tmp_path)
+
+
+def test_mixed_results_are_written_as_a_figure_for_each_measure_and_each_task(tmp_path):
+    paths = plots.write(MIXED, tmp_path)
+    names = ["capacity", "recall", "parentheses", "text8"]
+    assert [p.name for p in paths] == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    for png, svg in zip(paths[::2], paths[1::2], strict=True):
+        assert png.read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in svg.read_text()
+    shown = {path.stem: path.read_text() for path in paths[1::2]}
+    assert "gru, 981 parameters" in shown["parentheses"]
+    assert "gru, 981 parameters" not in shown["text8"]
+    assert "rnn, 981 parameters" in shown["text8"]
+
+
+@pytest.mark.parametrize("only", ["recall", "trainability"])
+def test_no_figure_is_written_of_what_was_not_measured(tmp_path, only):
+    paths = plots.write(tables.by_measure(MIXED)[only], tmp_path)
+    assert {p.stem for p in paths} == ({"recall"} if only == "recall" else {"parentheses", "text8"})

@@ -87,6 +87,32 @@ def test_through_a_study_every_proposal_is_the_samplers_and_in_range(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_whole_numbers_are_proposed_as_such_and_each_of_them(name):
+    space = {"n": Range(1, 6, whole=True), "x": Range(0.0, 1.0)}
+    study = new_study(name, space, 0)
+    asked = [store.propose(study.ask(), space) for _ in range(48)]
+    counts = {n: sum(params["n"] == n for params in asked) for n in range(1, 7)}
+    assert sum(counts.values()) == 48
+    assert min(counts.values()) >= 1
+    assert [trial.params for trial in study.trials] == asked
+
+
+def test_the_bandit_proposes_whole_numbers_and_finds_the_best_of_them():
+    """Minimised; 20 quasi-random trials, then 12 of its own, most of which are at 4 or beside it."""
+    space = {"n": Range(1, 6, whole=True), "x": Range(0.0, 1.0)}
+    study = optuna.create_study(sampler=SAMPLERS["gp"](space, 0), direction="minimize")
+    asked = []
+    for _ in range(32):
+        trial = study.ask()
+        asked.append(store.propose(trial, space))
+        study.tell(trial, (asked[-1]["n"] - 4) ** 2 + (asked[-1]["x"] - 0.3) ** 2)
+    assert {params["n"] for params in asked} == set(range(1, 7))
+    own = [params["n"] for params in asked[20:]]
+    assert sum(abs(n - 4) <= 1 for n in own) >= 9
+    assert sum(n == 4 for n in own) >= 6
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_results_change_no_proposal(name):
     study = new_study(name, SPACE, 0)
     asked = []

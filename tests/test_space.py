@@ -1,5 +1,6 @@
 """Search spaces: the paper's ranges, what holds for which cell, and what a person may ask for instead."""
 
+import json
 import math
 
 import jax.numpy as jnp
@@ -12,7 +13,9 @@ from rnn_capacity.search import ranges
 from rnn_capacity.search import space as spaces
 from rnn_capacity.search.ranges import Choice, Range
 from rnn_capacity.search.space import space_for
+from rnn_capacity.tasks import TASKS
 
+BELOW_ONE = np.nextafter(1, 0)
 TRAINING = {
     "nonlinearity",
     "optimizer",
@@ -139,6 +142,113 @@ def test_a_point_holds_what_has_an_effect_there_and_goes_back_to_itself():
         assert set(spaces.holding(space, whole)) & set(spaces.tuned(space)) == set(values)
         seen.add((values["optimizer"], values["recurrent_init"]))
     assert len(seen) == 12
+
+
+# --- What is tuned on which task --------------------------------------------------------------------------------------
+
+OF_TASK = {
+    "memorization": {"mappings_per_param", "input_steps"},
+    "recall": set(),
+    "random_functions": {"input_steps"},
+    "text8": set(),
+    "parentheses": set(),
+    "arithmetic": {"compute_steps"},
+    "a_task_of_ones_own": set(),
+}
+
+
+@pytest.mark.parametrize("space", ["quick", "paper"])
+@pytest.mark.parametrize("task", OF_TASK)
+def test_a_task_has_the_dimensions_that_have_a_meaning_there(task, space):
+    everywhere = TRAINING - {"mappings_per_param", "input_steps"}
+    found = space_for(CELLS["gru"], space, task=task)
+    assert set(found) == everywhere | READOUT | OF_CELL["gru"] | OF_TASK[task]
+    for name in set.union(*OF_TASK.values()) - OF_TASK[task]:
+        with pytest.raises(ValueError, match=rf"^hparams: '{name}' is no hparam of 'gru'"):
+            space_for(CELLS["gru"], space, {name: 2}, task)
+        assert space_for(CELLS["gru"], space, {name: None}, task) == found  # so that a config can list every hparam
+
+
+def test_every_task_has_an_entry():
+    assert set(OF_TASK) - {"a_task_of_ones_own"} == set(TASKS)
+
+
+@pytest.mark.parametrize("task", sorted(OF_TASK.keys() - {"memorization"}))
+def test_the_quick_space_of_a_task_that_draws_is_one_for_all_cells(task):
+    for cell in CELLS.values():
+        found = space_for(cell, "quick", task=task)
+        assert (found["optimizer"], found["learning_rate"]) == ("adam", Range(0.002, 0.02, log=True))
+    assert space_for(CELLS["irnn"], "quick")["optimizer"] == "rmsprop"
+
+
+# --- Whole numbers ----------------------------------------------------------------------------------------------------
+
+WHOLE = {"before": Range(0.0, 1.0), "n": Range(1, 6, whole=True), "after": 2.0}
+
+
+def test_compute_steps_are_whole_numbers_from_1_to_6():
+    assert ranges.PAPER["compute_steps"] == Range(1, 6, whole=True)
+    assert space_for(CELLS["gru"], "paper", task="arithmetic")["compute_steps"] == Range(1, 6, whole=True)
+    assert space_for(CELLS["gru"], "quick", task="arithmetic")["compute_steps"] == 6
+
+
+def test_each_whole_number_has_an_equal_share_of_the_unit_interval():
+    u = (np.arange(6000) + 0.5) / 6000
+    values = [spaces.from_unit(WHOLE, [0.5, coordinate])["n"] for coordinate in u]
+    assert values == sorted(values)
+    assert {n: values.count(n) for n in values} == dict.fromkeys(map(float, range(1, 7)), 1000)
+    assert {type(n) for n in values} == {float}
+
+
+@pytest.mark.parametrize(("u", "n"), [(0.0, 1), (1 / 6 - 1e-9, 1), (1 / 6 + 1e-9, 2), (BELOW_ONE, 6), (1.0, 6)])
+def test_the_ends_of_the_unit_interval_are_the_ends_of_the_whole_numbers(u, n):
+    assert spaces.from_unit(WHOLE, [0.0, u])["n"] == n
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 6), (2, 3), (-3, 40)])
+def test_a_whole_number_goes_to_the_middle_of_its_share_and_back(low, high):
+    space, count = {"n": Range(low, high, whole=True)}, high - low + 1
+    for i, n in enumerate(range(low, high + 1)):
+        (u,) = spaces.to_unit(space, {"n": float(n)})
+        assert u == pytest.approx((2 * i + 1) / (2 * count))
+        assert spaces.from_unit(space, [u]) == {"n": n}
+
+
+def test_whole_numbers_are_a_distribution_in_steps_of_one():
+    assert spaces.distributions(WHOLE)["n"] == optuna.distributions.FloatDistribution(1.0, 6.0, step=1.0)
+    assert spaces.distributions(WHOLE)["before"] == optuna.distributions.FloatDistribution(0.0, 1.0)
+
+
+@pytest.mark.parametrize("dimension", [Range(1, 6, whole=True), Range(0.5, 2.0, log=True), Range(-2.0, 2.0)])
+def test_a_range_goes_through_json_and_back(dimension):
+    plain = json.loads(json.dumps(spaces.to_json(dimension)))
+    assert spaces.from_json(plain) == dimension
+    assert ("whole" in plain) == dimension.whole  # so that studies made before there were such still go on
+
+
+@pytest.mark.parametrize("space", ["quick", "paper"])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [((2, 5), Range(2, 5, whole=True)), ([1, 6], Range(1, 6, whole=True)), (3, 3.0), (3.0, 3.0), ((4, 4), 4.0)],
+)
+def test_an_override_of_whole_numbers_stays_whole(space, given, expected):
+    assert space_for(CELLS["gru"], space, {"compute_steps": given}, "arithmetic")["compute_steps"] == expected
+
+
+@pytest.mark.parametrize("space", ["quick", "paper"])
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [(2.5, "2.5"), (7, "7"), (0, "0"), ((1, 7), "7"), ((1.5, 3), "1.5"), ((2, 3.5), "3.5"), (True, "True")],
+)
+def test_what_is_no_whole_number_of_compute_steps_is_refused_by_name(space, given, value):
+    must = "it must be a whole number of at least 1 and at most 6"
+    with pytest.raises(ValueError, match=rf"^hparams.compute_steps: {value} given; {must}$"):
+        space_for(CELLS["gru"], space, {"compute_steps": given}, "arithmetic")
+    with pytest.raises(ValueError, match=r"^hparams.compute_steps: \(5, 2\) given"):
+        space_for(CELLS["gru"], space, {"compute_steps": (5, 2)}, "arithmetic")
+
+
+# --- A user's cell ----------------------------------------------------------------------------------------------------
 
 
 def own_cell(*names, name="own"):
@@ -279,7 +389,6 @@ SCALES = {
     "name": "constant",
     "choice": Choice(("a", "b", "c", "d")),
 }
-BELOW_ONE = np.nextafter(1, 0)
 
 
 @pytest.mark.parametrize(

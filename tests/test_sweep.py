@@ -1,6 +1,7 @@
 """Sweeps: the grid of a config, what it writes, going on where it was; the configs themselves, and the command line."""
 
 import csv
+import dataclasses
 import importlib
 import inspect
 import io
@@ -12,10 +13,18 @@ import sys
 
 import pytest
 from rich.console import Console
-from tiny import TINY, FakeTrainer
+from tiny import TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer
 
-from rnn_capacity import CELLS, measure_capacity, sweep, train
-from rnn_capacity.plan import plan_capacity
+from rnn_capacity import (
+    CELLS,
+    TASKS,
+    corpus,
+    measure_capacity,
+    measure_recall,
+    measure_trainability,
+    sweep,
+    train,
+)
 from rnn_capacity.report import tables
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -97,7 +106,10 @@ BAD = [
     ("per_cell.rnn", "'dephts'", {"per_cell": {"rnn": {"dephts": 2}}}),
     ("config", "cell", {"cell": ()}),
     ("config", "depths", {"depths": []}),
-    ("task", "'recall'", {"task": "recall"}),
+    ("task", "'tetris'", {"task": "tetris"}),
+    ("num_params", "recall has no such field", {"task": "recall"}),
+    ("num_units", "memorization has no such field", {"num_units": 4}),
+    ("task_fields", "memorization has no such field", {"task_fields": {"num_types": 2}}),
     ("cell", "'elman'", {"cell": "rnn,elman"}),
     ("per_cell", "'elman'", {"per_cell": {"elman": {"depths": 2}}}),
     ("depth", "0", {"depths": (1, 0)}),
@@ -248,16 +260,134 @@ def test_a_sweep_of_nothing_but_divergence_is_written_too(tmp_path, monkeypatch)
     assert "nan" in shown
 
 
+# --- Sweeps of other tasks --------------------------------------------------------------------------------------------
+
+OF_RECALL = TINY_RECALL | {"task": "recall", "cell": "irnn,gru"}
+OF_PARENTHESES = TINY_PARENTHESES | {"cell": "irnn,gru"}
+
+
+def run_task(workdir, fields):
+    console = Console(file=io.StringIO(), width=400)
+    return sweep.run(fields | {"workdir": str(workdir)}, console), console.file.getvalue()
+
+
+def test_a_sweep_of_recall_runs_over_units(tmp_path, trainer):
+    results, shown = run_task(tmp_path, OF_RECALL)
+    assert [(r["measure"], r["cell"], r["num_units"]) for r in results] == [
+        ("recall", cell, n) for cell in ("irnn", "gru") for n in (2, 4)
+    ]
+    assert len(trainer.trained) == len(set(trainer.trained)) == 2 * 2 * (3 + 2)
+    lines = shown.splitlines()
+    assert lines[0].startswith("4 studies on 4 x cpu")
+    assert lines[1] == tables.header("recall")
+    assert all(lines.count(tables.line(result)) == 2 for result in results)
+    files = ["recall.png", "recall.svg", "results.csv", "results.json", "study.db", "trials.csv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == files
+    assert [float(row["error"]) for row in read_csv(tmp_path / "results.csv")] == [r["error"] for r in results]
+
+
+def test_a_sweep_of_a_task_runs_over_sizes_and_depths_with_the_tasks_fields(tmp_path, trainer):
+    results, shown = run_task(tmp_path, OF_PARENTHESES | {"depths": (1, 2), "num_params": (80, 120)})
+    found = [(r["task"], r["cell"], r["depth"], r["unroll"]) for r in results]
+    assert found == [("parentheses", c, d, 3) for c in ("irnn", "gru") for d in (1, 2) for _ in (80, 120)]
+    assert {r["task_fields"]["max_count"] for r in results} == {3}
+    assert {spec.task.num_held_out for spec, *_ in trainer.trained} == {64}
+    assert shown.splitlines()[1] == tables.header("trainability")
+    assert (tmp_path / "parentheses.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_sweeps_of_several_tasks_share_a_workdir(tmp_path, trainer):
+    run(tmp_path)
+    run_task(tmp_path, OF_RECALL)
+    before = len(trainer.trained)
+    results, shown = run_task(tmp_path, OF_PARENTHESES)
+    assert [r["measure"] for r in results] == ["capacity", *["recall"] * 4, *["trainability"] * 2]
+    figures = {f"{name}.{kind}" for name in ("capacity", "recall", "parentheses") for kind in ("png", "svg")}
+    assert figures < {p.name for p in tmp_path.iterdir()}
+    for measure in ("capacity", "recall", "trainability"):
+        assert tables.header(measure) in shown.splitlines()
+        assert tables.CAPTIONS[measure] in shown
+    assert len(read_csv(tmp_path / "trials.csv")) == 4 + 4 * 3 + 2 * 3
+    assert len(trainer.trained) == before + 2 * (3 + 2)
+    run_task(tmp_path, OF_PARENTHESES)
+    assert len(trainer.trained) == before + 2 * (3 + 2)  # nothing again
+
+
+def test_a_sweep_of_nothing_but_divergence_is_written_for_every_task(tmp_path, monkeypatch):
+    FakeTrainer(infeasible=lambda hparams: True).install(monkeypatch)
+    for fields in (OF_RECALL, OF_PARENTHESES):
+        run_task(tmp_path, fields)
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert [r.get("error", r.get("loss", 0)) for r in written] == [None] * 6
+    assert [r["num_infeasible"] for r in written] == [3] * 6
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_text_that_is_not_there_is_told_before_any_training(tmp_path):
+    fields = {"task": "text8", "task_fields": {"data_dir": str(tmp_path / "none")}, "cell": "irnn", "num_trials": 2}
+    assert len(sweep.points(fields | {"num_params": 2000})) == 1
+    with pytest.raises(ValueError, match=r"^data_dir: ") as error:
+        run_task(tmp_path / "out", fields | {"num_params": 2000})
+    assert "none" in str(error.value)
+
+
+TASK_BAD = [
+    ("num_units", "0", OF_RECALL | {"num_units": (4, 0)}),
+    ("unroll", "0", OF_RECALL | {"unroll": (2, 0)}),
+    ("num_inputs", "-1", OF_RECALL | {"num_inputs": -1}),
+    ("config", "num_units", OF_RECALL | {"num_units": ()}),
+    ("num_params", "60", OF_RECALL | {"num_params": 60}),
+    ("task", "'recall:x'", OF_RECALL | {"task": "recall:x"}),
+    ("text", "'latin'", {"task": "text8:latin"}),
+    ("unroll", "13", {"task": "text8", "unroll": (50, 13)}),
+    ("num_units", "4", OF_PARENTHESES | {"num_units": 4}),
+    ("num_inputs", "8", OF_PARENTHESES | {"num_inputs": 8}),
+    ("task_fields of parentheses", "'num_kinds'", OF_PARENTHESES | {"task_fields": {"num_kinds": 2}}),
+    ("num_types", "0", OF_PARENTHESES | {"task_fields": {"num_types": 0}}),
+    ("hparams", "'compute_steps'", OF_PARENTHESES | {"hparams": {"compute_steps": 2}}),
+    ("hparams.compute_steps", "2.5", {"task": "arithmetic", "num_params": 2000, "hparams": {"compute_steps": 2.5}}),
+    ("batch_size", "0", OF_PARENTHESES | {"per_cell": {"gru": {"batch_size": 0}}}),
+    ("per_cell.gru", "'num_units'", OF_PARENTHESES | {"per_cell": {"gru": {"num_units": 3}}}),
+]
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(("field", "value", "fields"), TASK_BAD, ids=[f"{f}={v}" for f, v, _ in TASK_BAD])
+def test_what_another_task_cannot_be_is_told_before_any_training(tmp_path, field, value, fields):
+    with pytest.raises(ValueError, match=r"^[\w. ]+: ") as error:
+        run_task(tmp_path, fields)
+    message = str(error.value)
+    assert message.startswith(f"{field}: ")
+    assert value in message
+    assert "\n" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- The configs ------------------------------------------------------------------------------------------------------
 
+RUN = ("num_trials", "num_repeats", "devices", "trials_per_device")  # how much is run, and where
 CONFIGS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem not in ("common", "__init__"))
 
 
-def test_every_field_is_documented_and_every_argument_of_measure_capacity_is_a_field():
+TRAINED = ("random_functions", "text8", "parentheses", "arithmetic")
+MEASURES = {"memorization": measure_capacity, "recall": measure_recall} | dict.fromkeys(TRAINED, measure_trainability)
+
+
+def test_every_task_is_measured_and_every_argument_of_its_measurement_is_a_field():
+    assert set(MEASURES) == set(TASKS)
     assert all(text.strip() and "\n" not in text for text in sweep.FIELDS.values())
-    arguments = set(inspect.signature(measure_capacity).parameters) - {"storage", "progress"}
-    assert set(sweep.FIELDS) == (arguments - {"depth"}) | {"depths", "task", "workdir", "storage", "per_cell"}
-    assert set(sweep.GRID.values()) <= set(inspect.signature(plan_capacity).parameters)
+    of_all = set()
+    for task, measure in MEASURES.items():
+        call, plan = sweep.measurement(task).call, sweep.measurement(task).plan
+        assert call is measure
+        arguments = set(inspect.signature(measure).parameters) - {"storage", "progress"}
+        fields = (arguments - {"depth"}) | {"depths", "task", "workdir", "storage", "per_cell"}
+        assert set(sweep.defaults(task)) == fields
+        assert arguments - set(inspect.signature(plan).parameters) <= {*RUN, "task"}
+        of_all |= fields
+    assert set(sweep.FIELDS) == of_all
+    of_plans = (set(inspect.signature(sweep.measurement(task).plan).parameters) for task in MEASURES)
+    assert set(sweep.GRID.values()) <= set.union(*of_plans)
     issue = "cell task depths num_params unroll num_inputs num_trials train_steps batch_size sampler seed precision"
     assert {*issue.split(), "trials_per_device", "workdir"} <= set(sweep.FIELDS)
 
@@ -268,29 +398,64 @@ def cell_of(name):
     return cell if cell in CELLS else None
 
 
-def test_there_is_a_config_for_every_cell_and_one_for_all():
+def task_of(name):
+    """The task of a config that is named after one; elsewhere memorization."""
+    return name if name in TASKS else "memorization"
+
+
+def test_there_is_a_config_for_every_cell_and_every_task_and_one_for_all_cells():
     assert set(CELLS) == {cell_of(name) for name in CONFIGS} - {None}
+    assert set(TASKS) == {task_of(name) for name in CONFIGS}
     assert "quickstart" in CONFIGS
 
 
+def load(monkeypatch, name, arg=""):
+    monkeypatch.syspath_prepend(str(ROOT))
+    return importlib.import_module(f"experiments.{name}").get_config(arg)
+
+
+def several(value):
+    return value if isinstance(value, tuple) else (value,)
+
+
+@pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize("arg", ["", "quick"])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_config_has_exactly_the_documented_fields_and_a_grid_that_can_be_measured(monkeypatch, name, arg):
-    monkeypatch.syspath_prepend(str(ROOT))
-    loaded = importlib.import_module(f"experiments.{name}").get_config(arg)
+def test_a_config_has_exactly_the_fields_of_its_task_and_a_grid_that_can_be_measured(monkeypatch, name, arg):
+    """Of text8 too where its file is not there: the text is read only when a sweep runs."""
+    monkeypatch.setattr(corpus, "load", lambda *_: pytest.fail("the text was read"))
+    loaded = load(monkeypatch, name, arg)
     assert loaded.is_locked
-    fields = loaded.to_dict()
-    assert set(fields) == set(sweep.FIELDS)
-    cells = (fields["cell"],) if isinstance(fields["cell"], str) else fields["cell"]
-    assert set(cells) == ({cell_of(name)} if cell_of(name) else set(CELLS))
+    fields, task = loaded.to_dict(), task_of(name)
+    assert fields["task"] == task
+    assert set(fields) == set(sweep.defaults(task)) <= set(sweep.FIELDS)
+    cells = several(fields["cell"])
+    assert set(cells) == ({"gru"} if name in TASKS else {cell_of(name)} if cell_of(name) else set(CELLS))
     assert fields["workdir"] == f"results/{name}"
-    sizes = fields["num_params"] if isinstance(fields["num_params"], tuple) else (fields["num_params"],)
-    assert (len(set(sizes)) > 1) == (arg == "" and cell_of(name) is not None)
-    points = sweep.points(fields | {"num_params": min(sizes)})  # what fits the smallest budget fits the others
+    size = "num_units" if task == "recall" else "num_params"
+    sizes = several(fields[size])
+    assert len(set(sizes)) == len(sizes)
+    if arg == "":
+        assert (len(sizes) > 1) == (cell_of(name) is not None or name in TASKS)
+    points = sweep.points(fields | {size: min(sizes)})  # what fits the smallest budget fits the others
     assert {p["cell"] for p in points} == set(cells)
+    assert len(points) == len(several(fields["depths"])) * len(several(fields["unroll"])) * len(cells)
     assert all(p["depth"] >= 2 for p in points if p["cell"] == "+rnn")
     for point in points:
-        inspect.signature(measure_capacity).bind(**point)
+        inspect.signature(MEASURES[task]).bind(**point)
+
+
+@pytest.mark.parametrize("name", sorted(set(CONFIGS) & set(TASKS) - {"recall"}))
+def test_a_config_of_a_task_lists_the_tasks_fields_for_the_command_line(monkeypatch, name):
+    listed = load(monkeypatch, name).to_dict()["task_fields"]
+    assert set(listed) == {field.name for field in dataclasses.fields(TASKS[name])} - {"unroll"}
+
+
+def test_the_scales_of_a_config_differ_in_how_much_is_trained(monkeypatch):
+    for name in TASKS.keys() - {"memorization"}:
+        quick, full = load(monkeypatch, name, "quick"), load(monkeypatch, name)
+        assert quick.num_trials * quick.train_steps < full.num_trials * full.train_steps / 100
+        assert (quick.space, full.space) == ("quick", "paper")
 
 
 @pytest.mark.parametrize("cells", ["rnn", "lstm,+rnn"])

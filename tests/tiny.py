@@ -38,6 +38,8 @@ FRAGILE = Cell("fragile", _init, lambda params: params["h_0"], _apply)
 class FakeTrainer:
     """Stands in for `train.advance`: what a trial gives is a number made from its steps, hparams and key.
 
+    Of a task that has one set of data these are bits and accuracy; of another a loss and a score for each split.
+
     `trained` holds all the trials that it was given, in order, so that a trial given twice is seen; `batches` how many
     it was given at a time.
     """
@@ -53,12 +55,20 @@ class FakeTrainer:
             trial = {name: float(values[k]) for name, values in hparams.items()}
             identity = (spec, tuple(trial.items()), repr(key))
             self.trained.append(identity)
-            accuracy = 0.5 + 0.5 * (hash((until, tuple(trial.values()), *map(tuple, key))) % 10007) / 10007
-            score = {"bits": np.float32(trial["num_mappings"] * accuracy), "accuracy": np.float32(accuracy)}
-            untrained = {"bits": np.float32(0.01), "accuracy": np.float32(0.5)}
+            drawn = lambda *more, trial=trial, key=key: (
+                hash((until, tuple(trial.values()), *map(tuple, key), *more)) % 10007 / 10007
+            )
             feasible = np.bool_(not self._infeasible(trial))
-            loss = dict.fromkeys(SPLITS, np.float32(1 - accuracy))
-            outcomes.append(Outcome(loss, dict.fromkeys(SPLITS, score), untrained, feasible))
+            if spec.task.one_set:
+                accuracy = 0.5 + 0.5 * drawn()
+                score = {"bits": np.float32(trial["num_mappings"] * accuracy), "accuracy": np.float32(accuracy)}
+                untrained = {"bits": np.float32(0.01), "accuracy": np.float32(0.5)}
+                loss = dict.fromkeys(SPLITS, np.float32(1 - accuracy))
+                outcomes.append(Outcome(loss, dict.fromkeys(SPLITS, score), untrained, feasible))
+            else:  # the three losses have nothing to do with each other
+                loss = {split: np.float32(0.1 + drawn(i)) for i, split in enumerate(SPLITS)}
+                score = {split: {spec.task.measure: np.float32(drawn(3, i))} for i, split in enumerate(SPLITS)}
+                outcomes.append(Outcome(loss, score, {spec.task.measure: np.float32(0.5 + drawn(4))}, feasible))
         self.batches.append(len(outcomes))
         for fraction in (0.5, 1.0):
             on_chunk(fraction)
@@ -72,6 +82,20 @@ class FakeTrainer:
     def install(self, monkeypatch):
         monkeypatch.setattr(train, "advance", self)
         return self
+
+
+# Arguments of `measure_recall` and of `measure_trainability`: networks of moments.
+TINY_RECALL = {"num_units": (2, 4), "num_inputs": 4, "unroll": 2, "num_trials": 3, "num_repeats": 2, "train_steps": 20}
+TINY_PARENTHESES = {
+    "task": "parentheses",
+    "task_fields": {"num_types": 1, "num_noise": 1, "max_count": 3, "num_held_out": 64},
+    "num_params": 60,
+    "unroll": 3,
+    "num_trials": 3,
+    "num_repeats": 2,
+    "train_steps": 20,
+    "space": "quick",
+}
 
 
 def without_seconds(frame):

@@ -18,6 +18,7 @@ from rnn_capacity.measure.search import best_outcome, check_run, search, summary
 from rnn_capacity.plan import plan_recall
 from rnn_capacity.progress import Reporter
 from rnn_capacity.tasks.recall import line
+from rnn_capacity.trials import finite
 
 UNITS = (16, 32, 48, 64, 80)
 
@@ -160,10 +161,11 @@ def measure_recall(
             trials_per_device=trials_per_device,
             progress=progress,
         )
+        untrained = [t.user_attrs[store.OUTCOME]["untrained_squared_error"] for t in searched.trials]
         point = RecallPoint(
             error=best_outcome(searched).get("eval_loss", float("nan")),
             line=float(line(plan.num_units, plan.task.num_inputs)),
-            chance_error=min(t.user_attrs[store.OUTCOME]["untrained_squared_error"] for t in searched.trials),
+            chance_error=min(finite(untrained), default=float("nan")),
             **summary(plan, searched),
         )
         store.save_result(searched.study, point.to_dict())

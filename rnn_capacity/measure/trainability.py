@@ -19,7 +19,7 @@ from rnn_capacity.measure.search import best_outcome, search, summary
 from rnn_capacity.plan import plan_trainability
 from rnn_capacity.progress import Reporter
 from rnn_capacity.tasks import Task
-from rnn_capacity.trials import box, curve, losses, welch
+from rnn_capacity.trials import box, curve, finite, losses, welch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ def measure_trainability(
         progress=progress,
     )
     found, name, shared = best_outcome(searched), plan.task.measure, summary(plan, searched)
-    outcomes = [t.user_attrs[store.OUTCOME] for t in searched.trials]
+    untrained = finite([t.user_attrs[store.OUTCOME][f"untrained_{name}"] for t in searched.trials])
     spread = box(losses(shared["trials"]))
     result = TrainabilityResult(
         task=plan.task.name,
@@ -155,7 +155,7 @@ def measure_trainability(
         loss=found.get("eval_loss", float("nan")),
         score=found.get(name, float("nan")),
         score_name=name,
-        chance=float(np.mean([o[f"untrained_{name}"] for o in outcomes])),
+        chance=float(np.mean(untrained)) if untrained else float("nan"),
         median_loss=spread["median"],
         box=spread,
         **shared,

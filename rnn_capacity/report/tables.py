@@ -118,19 +118,24 @@ WIDTHS = {
     "seconds": 8,
     "paper": 9,
 }
+WIDER = {  # where a measure's numbers take more room: an interval may go below 0, a small loss has an exponent
+    "recall": {"T": 3, "error": 6, "again, 95 %": 16},
+    "trainability": {"T": 3, "score": 8, "chance": 8, "again, 95 %": 21, "median": 8},
+}
 
 
-def _row(values: Mapping[str, str]) -> str:
-    return "  ".join(f"{value:>{max(WIDTHS.get(name, 0), len(name))}}" for name, value in values.items())
+def _row(measure: str, values: Mapping[str, str]) -> str:
+    widths = WIDTHS | WIDER.get(measure, {})
+    return "  ".join(f"{value:>{max(widths.get(name, 0), len(name))}}" for name, value in values.items())
 
 
 def header(measure: str = "capacity") -> str:
-    return _row({name: name for name in COLUMNS[measure]})
+    return _row(measure, {name: name for name in COLUMNS[measure]})
 
 
 def line(result: Mapping[str, Any]) -> str:
     """A row of fixed width, to be printed as soon as it is known."""
-    return _row(cells(result))
+    return _row(measure_of(result), cells(result))
 
 
 def text(results: Iterable[Mapping[str, Any]]) -> str:
