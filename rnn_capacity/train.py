@@ -141,7 +141,7 @@ def evaluate(
 
 def train_trial(spec: Spec, hparams: Hparams, key: Keys) -> Outcome:
     """A trial from beginning to end: the pure function that all else runs many of."""
-    shared = spec.task.shared()
+    shared = jax.tree.map(jnp.asarray, spec.task.shared())
     data, state = begin(spec, hparams, key)
     measure = lambda split, params: evaluate(spec, shared, split, hparams, data, params)
     _, untrained_score = measure(jnp.int32(SPLITS.index("valid")), state.params)

@@ -6,7 +6,12 @@ import jax
 import numpy as np
 
 from rnn_capacity import network, train
+from rnn_capacity.tasks.arithmetic import Arithmetic
 from rnn_capacity.tasks.memorization import Memorization
+from rnn_capacity.tasks.parentheses import Parentheses
+from rnn_capacity.tasks.random_functions import RandomFunctions
+from rnn_capacity.tasks.recall import Recall
+from rnn_capacity.tasks.text8 import Text8
 from rnn_capacity.types import Keys, Spec
 
 FAMILIES = {  # values of the cells' hparams, by family, the longest name that fits first
@@ -26,17 +31,28 @@ TRAINING = {
     "gradient_clip": 1.0,
     "l2": 1e-6,
 }
-TASK_HPARAMS = {"num_mappings": 12.0}
+TASK_HPARAMS = {"num_mappings": 12.0, "compute_steps": 2.0}
 MEMORIZATION = {"num_inputs": 6, "max_mappings": 16, "unroll": 5}
+SMALL_TASKS = {
+    task.name: task
+    for task in (
+        Memorization(num_inputs=5, max_mappings=14, unroll=3),
+        Recall(num_inputs=4, unroll=3, num_held_out=8),
+        RandomFunctions(num_points=50, num_inputs=3, tau=5, unroll=3, num_held_out=8),
+        Text8(text="synthetic", unroll=6, warm_up=2, num_held_out=8),
+        Parentheses(num_types=2, num_noise=2, max_count=3, unroll=5, num_held_out=8),
+        Arithmetic(max_number=9, unroll=15, num_held_out=8),
+    )
+}
 
 
 def hparam_names(cell):
-    """Every name that a trial of this cell reads."""
+    """Every name that a trial of this cell reads, whatever its task."""
     return (*network.hparam_names(cell), *train.HPARAM_NAMES, *TASK_HPARAMS)
 
 
 def make_hparams(cell, num_trials=None, **overrides):
-    """A sensible value for every hparam of a trial: scalars, or arrays [num_trials]."""
+    """A sensible value for every hparam of a trial of any task: scalars, or arrays [num_trials]."""
     names = hparam_names(cell)
     if unknown := set(overrides) - set(names):
         raise KeyError(f"{cell.name} does not read {unknown}")

@@ -1,5 +1,6 @@
 """The network: units for a budget, and cells and specs that are refused by name."""
 
+import dataclasses
 import functools
 import re
 
@@ -7,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import make_hparams, make_spec
+from helpers import flatten, make_hparams, make_spec, noisy
 
 from rnn_capacity import network
 from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.cells.base import NONLINEARITIES
+from rnn_capacity.tasks import Task
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
@@ -191,3 +194,205 @@ def test_an_odd_cell_unrolls_as_a_python_loop_over_it_would(cell, num_steps):
         for t in range(num_steps):
             carry, y_h = step(params, carry, x_tib[t, :, b])
             np.testing.assert_allclose(actual[t, :, b], y_h, rtol=1e-5, atol=1e-5)
+
+
+# --- From the inputs to the outputs that are read ---------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sizes(Task):
+    """As much of a task as a network knows."""
+
+    name = "sizes"
+
+    num_inputs: int = 3
+    num_outputs: int = 2
+    read_steps: int = 1
+
+
+def _with_a_trace():
+    """A user's cell: its carry is a dict of two sizes, its output is not in it."""
+    init = lambda key, num_inputs, num_units, hparams: {
+        "W": hparams["input_scale"] * jax.random.normal(key, (num_units, num_inputs)),
+        "h": jnp.zeros(num_units),
+        "trace": jnp.zeros(1),
+    }
+
+    def apply(params, carry, x, s):
+        h = s(params["W"] @ x + 0.8 * carry["h"])
+        trace = 0.9 * carry["trace"] + x.sum()
+        return {"trace": trace, "h": h}, h - 0.1 * trace
+
+    return Cell("with a trace", init, lambda params: {"trace": params["trace"], "h": params["h"]}, apply)
+
+
+NETWORKS = {
+    "rnn": (CELLS["rnn"], 1),
+    "lstm": (CELLS["lstm"], 2),
+    "dict": (_with_a_trace(), 1),
+    "deep dict": (_with_a_trace(), 2),
+}
+every_network = pytest.mark.parametrize(("cell", "depth"), NETWORKS.values(), ids=NETWORKS.keys())
+LONGEST, BATCH = 40, 2
+
+
+def sized_spec(cell, depth, num_steps, read_steps=None, **fields):
+    task = Sizes(unroll=num_steps, read_steps=num_steps if read_steps is None else read_steps)
+    return make_spec(cell, task=task, depth=depth, num_units=3, **fields)
+
+
+@functools.cache
+def random_weights(cell, depth):
+    spec = sized_spec(cell, depth, 1)
+    shapes = jax.eval_shape(lambda key: network.init(key, spec, make_hparams(cell)), jax.random.key(0))
+    return noisy(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes), scale=0.6)
+
+
+@functools.cache
+def given_inputs(kind):
+    """Inputs (t, i, b) of some first steps, and whether the last is held."""
+    rng = np.random.default_rng(1)
+    one_hot_tib = np.eye(3, dtype=np.int8)[rng.integers(3, size=(LONGEST, BATCH))].swapaxes(1, 2)
+    x_tib = rng.normal(size=(LONGEST, 3, BATCH)).astype(np.float32)
+    return {
+        "at all steps": (x_tib, False),
+        "at the first step": (x_tib[:1], False),
+        "at the first step and held": (x_tib[:1], True),
+        "at 16 steps": (x_tib[:16], False),
+        "at 18 steps and the last held": (x_tib[:18], True),
+        "one-hot": (one_hot_tib, False),
+    }[kind]
+
+
+KINDS = ("at all steps", "at the first step", "at the first step and held", "at 16 steps")
+KINDS += ("at 18 steps and the last held", "one-hot")
+
+
+@functools.cache
+def by_hand(cell, depth, kind):
+    """The outputs (t, o, b) of the longest unroll, by a Python loop over the cell; a shorter one has the first ones."""
+    params, (x_tib, hold) = random_weights(cell, depth), given_inputs(kind)
+    step = jax.jit(jax.vmap(lambda layer, carry, x: cell.apply(layer, carry, x, jnp.tanh), in_axes=(None, 0, 0)))
+    start = lambda layer: jax.tree.map(lambda a: np.stack([a] * BATCH), cell.initial_carry(layer))
+    carries = [start(layer) for layer in params["layers"]]
+    outputs_tob = []
+    for t in range(LONGEST):
+        there = t < len(x_tib)
+        y_bh = (x_tib[t if there else -1].T * (there or hold)).astype(np.float32)
+        for n, layer in enumerate(params["layers"]):
+            carries[n], y_bh = step(layer, carries[n], y_bh)
+        outputs_tob.append((np.asarray(y_bh) @ params["readout"]["W"].T + params["readout"]["b"]).T)
+    return np.stack(outputs_tob)
+
+
+def apply_to(kind, spec, params):
+    """The network's outputs; inputs that come at all steps are as many as there are steps."""
+    x_tib, hold = given_inputs(kind)
+    spec = dataclasses.replace(spec, input_steps="every" if hold else "first")
+    return network.apply(params, spec, x_tib[: spec.task.unroll])
+
+
+@every_network
+@pytest.mark.parametrize("num_steps", [5, 15, 16, 17, 33, LONGEST])
+def test_the_network_equals_a_python_loop_over_cells_and_readout(cell, depth, num_steps):
+    spec, params = sized_spec(cell, depth, num_steps), random_weights(cell, depth)
+    found = jax.jit(lambda params: {kind: apply_to(kind, spec, params) for kind in KINDS})(params)
+    for kind in KINDS:
+        expected = by_hand(cell, depth, kind)[:num_steps]
+        assert found[kind].dtype == jnp.float32
+        assert found[kind].shape == expected.shape == (num_steps, 2, BATCH)
+        np.testing.assert_allclose(found[kind], expected, rtol=1e-5, atol=1e-5, err_msg=kind)
+    if num_steps > 18:
+        assert len({np.asarray(found[kind][-1]).tobytes() for kind in KINDS}) == len(KINDS)
+
+
+@pytest.mark.parametrize("num_steps", [5, 15, 16, 17, 33, LONGEST])
+def test_the_last_steps_are_read_and_no_others(num_steps):
+    cell, depth = NETWORKS["rnn"]
+    specs = [sized_spec(cell, depth, num_steps, read_steps) for read_steps in (1, 3)]
+    run = jax.jit(lambda params: [apply_to("at 16 steps", spec, params) for spec in specs])
+    for found, read_steps in zip(run(random_weights(cell, depth)), (1, 3), strict=True):
+        expected = by_hand(cell, depth, "at 16 steps")[:num_steps][-read_steps:]
+        assert found.shape == (read_steps, 2, BATCH)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@every_network
+@pytest.mark.parametrize("num_steps", [15, 33])
+def test_outputs_do_not_depend_on_later_inputs_but_do_on_present_ones(cell, depth, num_steps):
+    spec, params = sized_spec(cell, depth, num_steps), random_weights(cell, depth)
+    run = jax.jit(functools.partial(network.apply, params, spec))
+    x_tib = given_inputs("at all steps")[0][:num_steps]
+    before = np.asarray(run(x_tib))
+    for t in (0, 1, num_steps // 2, num_steps - 1):  # of 33 steps in segments of 1, 16 and 16, also where these meet
+        after = np.asarray(run(np.concatenate([x_tib[:t], x_tib[t:] + np.float32(1)])))
+        np.testing.assert_array_equal(after[:t], before[:t])
+        assert (after[t] != before[t]).all()
+
+
+# --- Segments ---------------------------------------------------------------------------------------------------------
+
+
+def without_segments(monkeypatch):
+    """All steps in one loop, which keeps what each of them needs for the gradient."""
+    at_once = lambda through_layers, carries, x_tib, num_steps: through_layers(carries, x_tib, num_steps)
+    monkeypatch.setattr(network, "_in_segments", at_once)
+
+
+@pytest.mark.parametrize(("name", "depth"), [("rnn", 2), ("lstm", 1), ("dict", 1)])
+def test_segments_change_no_gradient(name, depth, monkeypatch):
+    cell, _ = NETWORKS[name]
+    spec = sized_spec(cell, depth, 33, read_steps=31)
+
+    def total(params):  # in segments of 16, then 1 and 16 steps; and of 2 and 16, then 15
+        kinds = ("at 16 steps", "at 18 steps and the last held")
+        outputs = jnp.stack([apply_to(kind, spec, params) for kind in kinds])
+        return jnp.sum(outputs * jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape))  # each with its own weight
+
+    params = jax.tree.map(np.float64, random_weights(cell, depth))
+    with jax.enable_x64(True):
+        gradient = lambda: jax.jit(jax.grad(lambda params: total(params)))
+        in_segments = gradient()(params)
+        is_in_segments = "remat" in str(jax.make_jaxpr(gradient())(params))
+        without_segments(monkeypatch)
+        at_once = gradient()(params)
+        assert is_in_segments
+        assert "remat" not in str(jax.make_jaxpr(gradient())(params))
+    assert flatten(in_segments).dtype == np.float64
+    np.testing.assert_allclose(flatten(in_segments), flatten(at_once), rtol=1e-10, atol=1e-12)
+    assert all(np.abs(a).max() > 1e-9 for a in jax.tree.leaves(at_once))
+
+
+@every_network
+def test_an_unroll_goes_on_from_the_carry_of_another(cell, depth):
+    layer, x_tib = random_weights(cell, depth)["layers"][0], given_inputs("at all steps")[0]
+    run = functools.partial(network.unroll, cell, layer, nonlinearity=NONLINEARITIES["tanh"])
+    with jax.disable_jit():  # operation by operation, so that the bits can be the same
+        carry, y_thb = run(x_tib[:9], num_steps=9)
+        half, first_thb = run(x_tib[:5], num_steps=5)
+        after, last_thb = run(x_tib[5:9], num_steps=4, carry=half)
+    np.testing.assert_array_equal(np.concatenate([first_thb, last_thb]), y_thb)
+    assert jax.tree.structure(after) == jax.tree.structure(carry)
+    np.testing.assert_array_equal(flatten(after), flatten(carry))
+    afresh = run(x_tib[5:9], num_steps=4)[1]
+    assert not np.allclose(afresh, last_thb)
+
+
+def test_segments_save_most_of_the_memory_of_a_long_gradient(monkeypatch):
+    """Of 20 segments 20 carries are kept and the inside of one, in place of the inside of 320 steps."""
+    cell, units, batch = CELLS["lstm"], 8, 32
+    spec = make_spec(cell, task=Sizes(unroll=320), num_units=units)
+    shapes = jax.eval_shape(lambda key: network.init(key, spec, make_hparams(cell)), jax.random.key(0))
+    x_tib = jax.ShapeDtypeStruct((320, 3, batch), jnp.int8)
+
+    def temporary_bytes():
+        gradient = jax.grad(lambda params, x_tib: network.apply(params, spec, x_tib).sum())
+        compiled = jax.jit(gradient).lower(shapes, x_tib).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    jax.config.update("jax_disable_most_optimizations", False)  # as in earnest; the fixture that set it resets it
+    in_segments = temporary_bytes()
+    without_segments(monkeypatch)
+    at_once = temporary_bytes()
+    assert at_once > 4 * 320 * units * batch  # float32 of each step, unit and example, at the least
+    assert in_segments < at_once / 5

@@ -59,6 +59,29 @@ def test_mapped_trials_share_what_is_shared_and_keep_their_order(num_devices):
     assert len(out.sharding.device_set) == num_devices
 
 
+@pytest.mark.parametrize("num_devices", [1, 3])
+def test_what_all_trials_read_is_put_on_each_device_whole(num_devices):
+    devices = jax.devices()[:num_devices]
+    tree = {"codes": np.arange(7, dtype=np.uint8), "pair": (np.ones((2, 3), np.float32), np.int32(4))}
+    placed = sharding.replicate(tree, devices)
+    assert jax.tree.structure(placed) == jax.tree.structure(tree)
+    for original, array in zip(jax.tree.leaves(tree), jax.tree.leaves(placed), strict=True):
+        assert [shard.device for shard in array.addressable_shards] == devices
+        for shard in array.addressable_shards:
+            assert shard.data.dtype == original.dtype
+            np.testing.assert_array_equal(shard.data, original)
+    assert sharding.replicate((), devices) == ()
+
+
+def test_trials_on_every_device_read_what_is_replicated():
+    devices = jax.devices()[:4]
+    table = sharding.replicate(np.arange(10, dtype=np.float32) ** 2, devices)
+    index = np.array([9, 0, 3, 3, 1, 2, 8, 7])  # two a device, from either end of the table
+    found = sharding.map_trials(lambda shared, i: shared[i], devices)(table, index)
+    np.testing.assert_array_equal(found, index**2)
+    assert len(found.sharding.device_set) == 4
+
+
 KEEPS = """
 import jax
 from rnn_capacity import sharding

@@ -1,5 +1,6 @@
 """Training: the optimizers' rules, and trials that are pure functions however many run at once, and wherever."""
 
+import dataclasses
 import functools
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import (
+    SMALL_TASKS,
     assert_same_bits,
     count_compilations,
     evaluate,
@@ -21,6 +23,7 @@ from helpers import (
 
 from rnn_capacity import network, train
 from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.tasks import Batch, DrawnTask
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.types import OPTIMIZERS, Keys
 
@@ -372,3 +375,61 @@ def test_a_cell_that_breaks_its_contract_is_refused_before_anything_is_compiled(
     with count_compilations() as compiled, pytest.raises(ValueError, match=r"^cell: 'grows' changes its carry"):
         train_on(2, spec, hparams, keys)
     assert compiled == [0]
+
+
+@pytest.mark.parametrize(
+    ("name", "reads"), [("memorization", ["num_mappings"]), ("arithmetic", ["compute_steps"]), ("recall", [])]
+)
+def test_hparams_that_are_missing_are_told_by_name_the_tasks_own_too(name, reads):
+    task = SMALL_TASKS[name]
+    spec = make_spec(RNN, task=task, batch_size=task.batch_size)
+    given = {name: value for name, value in make_hparams(RNN, 2).items() if name not in ("l2", *reads)}
+    missing = ", ".join(["l2", *reads])
+    known = ", ".join([*train.HPARAM_NAMES, *reads])
+    keys = make_keys(2)
+    with count_compilations() as compiled, pytest.raises(ValueError, match=r"^hparams: ") as error:
+        train_on(2, spec, given, keys)
+    assert str(error.value) == f"hparams: {missing} not given; training reads {known}"
+    assert compiled == [0]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table(DrawnTask):
+    """Asks for the number at a random place of a table that all trials share; its score is the table's sum."""
+
+    name = "table"
+    measure = "sum"
+    num_inputs = 1
+    num_outputs = 1
+
+    first: int = 100  # number of the table
+
+    def shared(self):
+        return {"table": self.first + np.arange(6, dtype=np.float32)}
+
+    def draw(self, key, num_examples, source):
+        table = source.shared["table"]
+        index_b = jax.random.randint(key, (num_examples,), 0, len(table))
+        x_tib, sum_b = index_b[None, None].astype(float), jnp.full(num_examples, table.sum())
+        return Batch(x_tib, (table[index_b], sum_b), jnp.ones(num_examples))
+
+    def loss(self, outputs_tob, batch):
+        return 0 * outputs_tob[-1, 0] + batch.targets[0]
+
+    def score(self, outputs_tob, batch):
+        return {"sum": batch.targets[1].max(), "least": batch.targets[0].min(), "most": batch.targets[0].max()}
+
+
+@pytest.mark.usefixtures("quick_compile")
+@pytest.mark.parametrize("first", [100, 200])  # a task of other fields shares other data
+def test_what_a_task_shares_is_seen_by_every_trial_on_every_device(first):
+    cell = _plain_cell("linear", lambda params, h, x, s: (h, params["W"] @ x))
+    spec = make_spec(cell, task=Table(unroll=1, num_held_out=200, first=first), batch_size=4, train_steps=1)
+    outcomes = train_on(4, spec, make_hparams(cell, 7), make_keys(7))
+    assert outcomes.feasible.all()
+    for score in (outcomes.untrained_score, *outcomes.score.values()):
+        np.testing.assert_array_equal(score["sum"], np.full(7, 6 * first + 15))
+        np.testing.assert_array_equal(score["least"], np.full(7, first))
+        np.testing.assert_array_equal(score["most"], np.full(7, first + 5))
+    alone = jax.jit(functools.partial(train.train_trial, spec))(trial(make_hparams(cell, 7), 3), trial(make_keys(7), 3))
+    assert_same_bits(alone.score, trial(outcomes.score, 3))

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnn_capacity.types import Array, Hparams, check_positive_int
 
@@ -50,6 +51,9 @@ class Task:
     unroll: int  # T, steps in time
 
     def __post_init__(self):
+        for field in dataclasses.fields(self):  # a number from NumPy would not go into a study's store
+            if isinstance(value := getattr(self, field.name), np.generic):
+                object.__setattr__(self, field.name, value.item())
         check_positive_int("unroll", self.unroll)
 
     def check_batch_size(self, batch_size: int | None) -> None:
