@@ -149,7 +149,9 @@ class Contest:
         return [train_baseline(self.cell, *trial, num_steps) for trial in self.baseline]
 
     def run_project(self, num_steps):
-        return jax.block_until_ready(self.programs.chunk(((), np.int32(num_steps)), self.hparams, self.data, self.state))
+        return jax.block_until_ready(
+            self.programs.chunk(((), np.int32(num_steps)), self.hparams, self.data, self.state)
+        )
 
     def check(self):
         """Compiles both and compares their losses; returns the greatest relative difference.
@@ -159,7 +161,9 @@ class Contest:
         """
         expected_ks = np.array(self.run_baseline(CHECK_STEPS + 1))
         states = [self.run_project(step) for step in range(CHECK_STEPS + 1)]
-        losses_sk = [self.programs.evaluate(((), np.int32(0)), self.hparams, self.data, state.params)[0] for state in states]
+        losses_sk = [
+            self.programs.evaluate(((), np.int32(0)), self.hparams, self.data, state.params)[0] for state in states
+        ]
         loss_ks = np.transpose(losses_sk)[: len(expected_ks)]
         difference_ks = np.abs(loss_ks / expected_ks - 1)
         if not np.all(difference_ks <= TOLERANCE):  # nor is nan

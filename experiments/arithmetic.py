@@ -1,4 +1,6 @@
-"""Trainability on the arithmetic of characters: `python launch/sweep.py --config=experiments/arithmetic.py[:quick]`.
+"""Trainability on the arithmetic of characters.
+
+python launch/sweep.py --config=experiments/arithmetic.py[:quick]
 
 Any cell: `--config.cell=lstm`, or several, `--config.cell=rnn,lstm`.
 """
@@ -8,10 +10,11 @@ from experiments import common
 QUICK = {
     "task_fields": {"max_number": 99},
     "unroll": (18,),
-    "num_params": (10_000,),
+    "num_params": (60_000,),
     "space": "quick",
-    "num_trials": 6,
-    "train_steps": 5_000,
+    "num_trials": 4,
+    "train_steps": 6_000,
+    "batch_size": 128,
 }
 FULL = {
     "num_params": (10_000, 100_000, 1_000_000),

@@ -1,4 +1,6 @@
-"""Trainability on parallel parentheses: `python launch/sweep.py --config=experiments/parentheses.py[:quick]`.
+"""Trainability on parallel parentheses.
+
+python launch/sweep.py --config=experiments/parentheses.py[:quick]
 
 Any cell: `--config.cell=lstm`, or several, `--config.cell=rnn,lstm`.
 """
@@ -10,7 +12,7 @@ QUICK = {
     "unroll": (20,),
     "num_params": (1_000,),
     "space": "quick",
-    "num_trials": 12,
+    "num_trials": 8,
     "train_steps": 2_000,
 }
 FULL = {

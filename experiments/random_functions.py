@@ -1,4 +1,6 @@
-"""The weighted error of random continuous functions against parameters: `python launch/sweep.py --config=experiments/random_functions.py[:quick]`.
+"""The weighted error of random continuous functions against parameters.
+
+python launch/sweep.py --config=experiments/random_functions.py[:quick]
 
 Any cell: `--config.cell=lstm`, or several, `--config.cell=rnn,lstm`.
 """

@@ -1,4 +1,6 @@
-"""The loss on text8 against parameters: `python launch/sweep.py --config=experiments/text8.py[:quick]`.
+"""The loss on text8 against parameters.
+
+python launch/sweep.py --config=experiments/text8.py[:quick]
 
 Any cell: `--config.cell=lstm`, or several, `--config.cell=rnn,lstm`.
 """

@@ -56,7 +56,7 @@ def apply(params: Params, spec: Spec, x_tib: Array) -> Array:
             after.append(carry)
         return after, y_tib
 
-    if num_steps <= FULL_UNROLL:
+    if num_steps <= LONG:
         _, y_thb = through_layers(carries, x_tib, num_steps)
     else:
         shown = x_tib[:num_steps]
@@ -78,15 +78,17 @@ def _in_segments(through_layers, carries, x_tib: Array, num_steps: int) -> tuple
         run = lambda carries, x_tib: through_layers(carries, x_tib, num_steps)
         return jax.checkpoint(run, prevent_cse=False)(carries, x_tib)
 
-    num_segments, rest = divmod(num_steps, SEGMENT)
+    # A length that leaves no rest has the layers compiled once.
+    length = min(SEGMENTS, key=lambda length: (num_steps % length > 0, abs(length - 16)))
+    num_segments, rest = divmod(num_steps, length)
     given = len(x_tib) == num_steps
     pieces = []
     if rest:
         carries, y_thb = segment(carries, x_tib[:rest] if given else x_tib, rest)
         pieces.append(y_thb)
     if num_segments:
-        x_ntib = x_tib[rest:].reshape(num_segments, SEGMENT, *x_tib.shape[1:]) if given else None
-        advance = lambda carries, x: segment(carries, x_tib if x is None else x, SEGMENT)
+        x_ntib = x_tib[rest:].reshape(num_segments, length, *x_tib.shape[1:]) if given else None
+        advance = lambda carries, x: segment(carries, x_tib if x is None else x, length)
         carries, y_nthb = jax.lax.scan(advance, carries, x_ntib, num_segments)
         pieces.append(y_nthb.reshape(-1, *y_nthb.shape[2:]))
     return carries, jnp.concatenate(pieces)

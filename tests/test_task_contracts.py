@@ -269,10 +269,8 @@ def test_the_loss_of_a_split_is_the_weighted_mean_of_losses_that_are_not_negativ
         assert all(np.isfinite(value) for value in score.values())
 
 
-@every_task
+@pytest.mark.parametrize("task", SMALL_TASKS.values(), ids=SMALL_TASKS.keys())  # the user's has no weighted score
 def test_padding_of_weight_zero_changes_neither_the_loss_nor_the_score(task):
-    if task.name == "adding":
-        pytest.skip("its score, the worst of all, is of no weighted kind")
     batch = draws(task)["eval"]
     count = num_examples(batch)
     weights_b = np.where(np.arange(count) < count // 2, np.asarray(batch.weights_b), 0)

@@ -137,21 +137,25 @@ QUICK_CELLS: Mapping[str, Space] = {
 }
 
 # Where it differs by task: batches are drawn, so that steps are smaller and Adam's.
-DRAWN: Space = {
+DRAWN: dict[str, Dimension] = {
     "optimizer": "adam",
     "recurrent_init": "orthogonal",
     "recurrent_scale": Range(0.7, 1.2),
     "input_scale": Range(0.3, 1.5, log=True),
     "readout_scale": Range(0.5, 1.5),
     "forget_bias": Range(0.0, 3.0),
-    "learning_rate": Range(0.002, 0.02, log=True),
+    "learning_rate": Range(0.005, 0.03, log=True),
 }
 QUICK_TASKS: Mapping[str, Space] = {
-    "recall": DRAWN,
-    "random_functions": DRAWN,
-    "text8": DRAWN,
-    "parentheses": DRAWN,
-    "arithmetic": DRAWN,
+    "recall": DRAWN
+    | {
+        "recurrent_scale": Range(0.9, 1.1),
+        "input_scale": Range(0.1, 0.5, log=True),
+        "forget_bias": Range(1.0, 4.0),
+        "learning_rate": Range(0.004, 0.02, log=True),
+    },
+    "parentheses": DRAWN | {"forget_bias": Range(0.0, 1.0), "learning_rate": Range(0.015, 0.06, log=True)},
+    "arithmetic": DRAWN | {"forget_bias": Range(0.0, 1.0), "learning_rate": Range(0.008, 0.016, log=True)},
 }
 
 SPACES: Mapping[str, Space] = {"quick": QUICK, "paper": PAPER}
