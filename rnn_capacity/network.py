@@ -16,9 +16,8 @@ from rnn_capacity.hoist import hoist
 from rnn_capacity.types import Array, Carry, Hparams, Params, Spec, check_positive_int
 
 FULL_UNROLL = 15  # up to this many steps the time loop is unrolled; beyond, compiling and running it costs more
-SEGMENT = (
-    16  # steps; longer loops keep only what passes between segments, and compute the inside again for the gradient
-)
+LONG = 64  # beyond so many steps a loop is cut into segments: only what passes between them is kept for the gradient,
+SEGMENTS = range(8, 33)  # and the inside of each, so many steps, is computed again
 
 
 def init(key: Array, spec: Spec, hparams: Hparams) -> Params:
