@@ -2,6 +2,9 @@
 
 import dataclasses
 import functools
+import pathlib
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -433,3 +436,17 @@ def test_what_a_task_shares_is_seen_by_every_trial_on_every_device(first):
         np.testing.assert_array_equal(score["most"], np.full(7, first + 5))
     alone = jax.jit(functools.partial(train.train_trial, spec))(trial(make_hparams(cell, 7), 3), trial(make_keys(7), 3))
     assert_same_bits(alone.score, trial(outcomes.score, 3))
+
+
+def test_large_orthogonal_matrices_of_several_gates_are_made_on_two_devices():
+    """Their decomposition once waited forever; so it runs in a process of its own."""
+    program = (
+        "import sys; sys.path.insert(0, 'tests'); import jax; jax.config.update('jax_num_cpu_devices', 2);"
+        "from helpers import make_hparams, make_keys, make_spec; from rnn_capacity import CELLS, train;"
+        "spec = make_spec(CELLS['gru'], num_units=96);"
+        "programs = train._programs(spec, tuple(jax.devices()));"
+        "print(programs.begin(0, make_hparams(spec.cell, 4), make_keys(4))[1].params['layers'][0]['W_h'].shape)"
+    )
+    root = pathlib.Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "(4, 192, 96)", done.stderr

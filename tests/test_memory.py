@@ -1,0 +1,95 @@
+"""What a batch of trials needs is known before it runs, and one that does not fit is not run."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import pytest
+from helpers import SMALL_TASKS, make_hparams, make_keys, make_spec
+
+from rnn_capacity import memory, train
+from rnn_capacity.cells import CELLS
+
+MIB = 2**20
+
+
+def compiled(size):
+    """A program that makes an array of so many numbers, and gives back as many."""
+    fill = lambda x: jnp.sort(x * jnp.ones(size)) + 1
+    return jax.jit(fill).lower(jnp.float32(1)).compile()
+
+
+@pytest.mark.parametrize("num_devices", [1, 4])
+def test_a_program_needs_its_results_and_what_lies_between_on_every_core(num_devices):
+    devices = jax.devices()[:num_devices]
+    needed = memory.needed(compiled(MIB), devices)
+    assert 4 * MIB * num_devices <= needed <= 4 * 4 * MIB * num_devices
+    assert memory.needed(compiled(2 * MIB), devices) == pytest.approx(2 * needed, rel=0.01)
+
+
+def test_what_is_left_of_this_machine_is_part_of_it():
+    left = memory.available(jax.devices())
+    assert left is not None
+    assert 2**28 < left < 2**45
+
+
+class Accelerator:
+    """As much of a device as is asked for its memory."""
+
+    platform = "gpu"
+
+    def __init__(self, stats):
+        self._stats = stats
+
+    def memory_stats(self):
+        return self._stats
+
+
+def test_of_accelerators_the_one_with_least_room_counts():
+    devices = [Accelerator({"bytes_limit": 100, "bytes_in_use": used}) for used in (10, 30, 20)]
+    assert memory.available(devices) == 70
+    assert memory.available([*devices, Accelerator(None)]) is None
+
+
+def test_the_limit_of_a_container_counts_where_it_is_less(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    assert memory.available(jax.devices()) is None
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable: 3000 kB\n")
+    assert memory.available(jax.devices()) == 3000 * 1024
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("500\n")
+    assert memory.available(jax.devices()) == 3000 * 1024
+    (tmp_path / "memory.max").write_text("1500\n")
+    assert memory.available(jax.devices()) == 1000
+
+
+def test_a_batch_that_does_not_fit_is_refused_before_a_step_is_taken(monkeypatch):
+    spec = make_spec(CELLS["rnn"], task=SMALL_TASKS["recall"], batch_size=4, train_steps=3)
+    seen = []
+    run = lambda: train.train_trials(
+        spec, make_hparams(spec.cell, 2), make_keys(2), devices=jax.devices()[:1], on_chunk=seen.append
+    )
+    monkeypatch.setattr(memory, "available", lambda devices: 1)
+    with pytest.raises(memory.NotEnoughMemoryError, match=r"GiB needed, 0\.00 GiB available") as refused:
+        run()
+    assert seen == []
+    assert refused.value.available == 1
+    monkeypatch.setattr(memory, "available", lambda devices: refused.value.needed)
+    run()
+    assert seen == [1.0]
+    monkeypatch.setattr(memory, "available", lambda devices: None)  # where it is not known, it is tried
+    run()
+
+
+def test_a_larger_batch_and_a_longer_unroll_need_more():
+    def needed(batch_size, unroll):
+        task = dataclasses.replace(SMALL_TASKS["parentheses"], unroll=unroll)
+        spec = make_spec(CELLS["gru"], task=task, batch_size=batch_size, num_units=8)
+        data, state = train.begin(spec, make_hparams(spec.cell), make_keys())
+        chunk = jax.jit(lambda state: train.train_chunk(spec, (), 10, make_hparams(spec.cell), data, state))
+        return memory.needed(chunk.lower(state).compile(), jax.devices()[:1])
+
+    least = needed(64, 20)
+    assert needed(256, 20) > 3 * least
+    assert 1.5 * least < needed(64, 60) < 5 * least
