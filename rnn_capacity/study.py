@@ -192,7 +192,7 @@ def _batches(entries: Sequence[_Entry], until: int, width: _Width, shown: _Shown
         except (jax.errors.JaxRuntimeError, NotEnoughMemoryError) as error:
             if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            width.reduce(batch[0].trial.spec, error)
+            width.reduce(batch, error)
             waiting.appendleft(group)
             continue
         if rest:
@@ -232,18 +232,21 @@ class _Width:
     def together(self) -> int:
         return len(self.devices) * self._per_device
 
-    def reduce(self, spec: Spec, error: Exception) -> None:
-        """To a half, or at once to what fits where that is known."""
-        if self._per_device == 1:
+    def reduce(self, batch: list[_Entry], error: Exception) -> None:
+        """To a half of a batch that did not fit, or at once to what fits where that is known."""
+        each = lambda num_trials: sharding.padded_count(num_trials, self.devices) // len(self.devices)
+        spec, held = batch[0].trial.spec, each(len(batch))
+        if held == 1:
             known = f" ({error})" if isinstance(error, NotEnoughMemoryError) else ""
             raise OutOfMemoryError(
                 f"a single trial of {spec.cell.name}, {spec.num_units} units, depth {spec.depth}, on {spec.task} "
                 f"does not fit on a {self.devices[0].device_kind}{known}; give a smaller num_params or batch_size"
             ) from error
-        fits = self._per_device // 2
+        fits = held // 2
         if isinstance(error, NotEnoughMemoryError):
-            fits = min(fits, self._per_device * max(error.available, 0) // error.needed)
-        self._per_device = max(fits, 1)
+            fits = min(held - 1, held * max(error.available, 0) // error.needed)
+        sizes = range(max(fits, 1), 0, -1)
+        self._per_device = next(size for size in sizes if each(size * len(self.devices)) == size)  # with the padding
         _logger.warning("out of memory: %d trials a device from now on", self._per_device)
         self._study.set_user_attr(self._name, self._per_device)
 

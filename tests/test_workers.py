@@ -23,6 +23,7 @@ from test_study import STUDY, contents
 from tiny import FakeTrainer
 
 from rnn_capacity import database, lease, store, study
+from rnn_capacity.memory import NotEnoughMemoryError
 from rnn_capacity.plan import plan_capacity
 from rnn_capacity.progress import Silent
 from rnn_capacity.search import SAMPLERS
@@ -416,6 +417,43 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_size_remembered(monkeypatch
     run_wide(storage, 40, width=8)  # would raise if it were tried at more
     assert max(trainer.batches + again.batches) == 2
     assert len(trainer.trained) + len(again.trained) == 40
+
+
+class Estimated(FakeTrainer):
+    """Training of which it is known beforehand that no more than so many trials a device fit."""
+
+    def __init__(self, fit):
+        super().__init__()
+        self._fit, self.refused = fit, []
+
+    def __call__(self, spec, hparams, keys, state, until, *, devices, **kwargs):
+        per_device = len(keys.task) / len(devices)
+        if per_device > self._fit:
+            self.refused.append(per_device)
+            raise NotEnoughMemoryError(needed=int(1000 * per_device), available=int(1000 * self._fit + 999))
+        return super().__call__(spec, hparams, keys, state, until, devices=devices, **kwargs)
+
+
+def test_a_batch_that_is_estimated_not_to_fit_is_cut_at_once_to_what_does(monkeypatch):
+    storage, trainer = store.open_storage(None), Estimated(fit=3).install(monkeypatch)
+    assert contents(run_wide(storage, 32, width=16)) == expected(32)
+    assert len(trainer.refused) == 1
+    assert max(trainer.batches) == 3
+
+
+def test_where_batches_are_padded_the_padding_must_fit_too(monkeypatch):
+    trainer = Estimated(fit=3).install(monkeypatch)
+    monkeypatch.setattr(study.sharding, "IN_TURN", set())  # as on an accelerator: powers of two
+    assert contents(run_wide(store.open_storage(None), 32, width=16)) == expected(32)
+    assert max(trainer.batches) == 2
+
+
+def test_a_single_trial_that_is_estimated_not_to_fit_is_told_with_what_it_needs(monkeypatch):
+    Estimated(fit=0.5).install(monkeypatch)
+    with pytest.raises(
+        study.OutOfMemoryError, match=r"^a single trial of irnn, .*0\.00 GiB needed, 0\.00 GiB available"
+    ):
+        run_wide(store.open_storage(None), 4, width=1)
 
 
 def test_a_single_trial_that_does_not_fit_is_told_in_a_line(monkeypatch):
