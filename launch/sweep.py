@@ -30,7 +30,8 @@ def main(argv):
         config["workdir"] = _WORKDIR.value
     try:
         sweep.run(config)
-    except (ValueError, OSError, database.StorageLostError, study.OutOfMemoryError) as error:  # told in a line
+    except (ValueError, OSError, ImportError, database.StorageLostError, study.OutOfMemoryError) as error:
+        # told in a line
         sys.exit(f"error: {error}")
 
 
