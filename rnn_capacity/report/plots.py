@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from rnn_capacity import published
 from rnn_capacity.report import tables
-from rnn_capacity.trials import curve
+from rnn_capacity.trials import curve, losses
 
 if TYPE_CHECKING:
     from rnn_capacity.measure import CapacityResult
@@ -131,6 +131,30 @@ def trainability(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -
     return _finished(ax)
 
 
+def boxes(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+    """The losses of all trials that did not diverge, a box a cell and depth (the paper's Figure 5)."""
+    ax = _axes(ax)
+    found = [losses(result["trials"]) for result in results]
+    names = [", ".join([r["cell"], *[f"depth {r['depth']}"] * (r["depth"] > 1)]) for r in results]
+    drawn = ax.boxplot(
+        found, tick_labels=names, patch_artist=True, medianprops={"color": "black"}, flierprops={"ms": 3}
+    )
+    for patch, result in zip(drawn["boxes"], results, strict=True):
+        patch.set(facecolor=STYLES.get(result["cell"], OWN_STYLE)[0], alpha=0.6)
+    for place, result in enumerate(results, 1):
+        share = f"{result['percent_infeasible']:.0f} %"
+        ax.text(place, 1.0, share, transform=ax.get_xaxis_transform(), ha="center", va="bottom", color="0.35")
+    if any((values > 0).any() for values in found):
+        ax.set_yscale("log")
+    ax.tick_params(axis="x", rotation=45)
+    ax.set_ylabel("loss")
+    tasks = ", ".join(sorted({r["task"] for r in results}))
+    title = f"{tasks}: losses of all trials; above, how many diverged"
+    ax.set_title(title, fontsize="medium", loc="left", pad=18)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
 def _grouped(results: Sequence[Mapping[str, Any]], *names: str) -> list[tuple[tuple, list[Mapping[str, Any]]]]:
     groups: dict[tuple, list] = {}
     for result in results:
@@ -167,6 +191,7 @@ def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> li
         figures["recall"] = _drawn(recall, groups["recall"])
     for (task,), group in _grouped(groups.get("trainability", []), "task"):
         figures[task] = _drawn(trainability, group)
+        figures[f"{task}-losses"] = _drawn(boxes, group)
     paths = []
     for name, figure in figures.items():
         for kind in ("png", "svg"):

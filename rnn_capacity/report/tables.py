@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -11,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from rnn_capacity import published
+from rnn_capacity import published, trials
 
 CAPACITY = {
     "cell": lambda r: r["cell"],
@@ -143,16 +144,43 @@ def text(results: Iterable[Mapping[str, Any]]) -> str:
     return "\n\n".join("\n".join([header(m), *map(line, group)]) for m, group in by_measure(results).items())
 
 
+def welch(results: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Welch's t between the losses of each two cells, on one task at one depth and T (the paper's Table App.2).
+
+    A row a pair: t is negative where the first cell's losses are lower; with its degrees of freedom and p.
+    """
+    groups: dict[tuple, list[Mapping[str, Any]]] = {}
+    for result in by_measure(results).get("trainability", []):
+        groups.setdefault((result["task"], result["depth"], result["unroll"]), []).append(result)
+    rows = [
+        {"task": task, "depth": depth, "T": unroll, "cell": a["cell"], "params": a["num_params"], "against": b["cell"]}
+        | {"its params": b["num_params"]}
+        | dict(
+            zip(("t", "dof", "p"), trials.welch(trials.losses(a["trials"]), trials.losses(b["trials"])), strict=True)
+        )
+        for (task, depth, unroll), group in groups.items()
+        for a, b in itertools.combinations(group, 2)
+    ]
+    names = ("task", "depth", "T", "cell", "params", "against", "its params", "t", "dof", "p")
+    return pd.DataFrame(rows, columns=list(names))
+
+
 def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> list[pathlib.Path]:
-    """results.csv (a row a result), trials.csv (a row a trial), results.json (all of it); each replaced whole."""
+    """results.csv (a row a result), trials.csv (a row a trial), results.json (all of it); each replaced whole.
+
+    With two results to compare, Welch's t between them: welch.csv.
+    """
     folder = pathlib.Path(folder)
     summaries = [{k: v for k, v in r.items() if k != "trials"} for r in results]
     flat = pd.json_normalize(summaries, sep=".")
-    trials = [r["trials"].assign(study=r["study"]) for r in results]
+    frames = [r["trials"].assign(study=r["study"]) for r in results]
     everything = [s | {"trials": _records(r["trials"])} for s, r in zip(summaries, results, strict=True)]
+    pairs = welch(results)
+    compared = [_replace(folder / "welch.csv", pairs.to_csv(index=False))] if len(pairs) else []
     return [
+        *compared,
         _replace(folder / "results.csv", flat.to_csv(index=False)),
-        _replace(folder / "trials.csv", pd.concat(trials).to_csv(index=False) if trials else ""),
+        _replace(folder / "trials.csv", pd.concat(frames).to_csv(index=False) if frames else ""),
         _replace(folder / "results.json", json.dumps(_without_nan(everything), indent=1)),
     ]
 
