@@ -7,7 +7,14 @@ Any cell: `--config.cell=lstm`, or several, `--config.cell=rnn,lstm`.
 
 from experiments import common
 
-QUICK = {"space": "quick", "num_params": (1_000, 4_000), "num_trials": 8, "train_steps": 1_000}
+QUICK = {
+    "task_fields": {"num_points": 2_000, "tau": 10},  # a million points ask for more parameters and steps
+    "unroll": (10,),
+    "num_params": (1_000, 4_000),
+    "space": "quick",
+    "num_trials": 6,
+    "train_steps": 3_000,
+}
 FULL = {
     "num_params": (1_000, 10_000, 100_000, 1_000_000),
     "depths": (1, 2, 4, 8),
