@@ -136,9 +136,7 @@ def boxes(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
     ax = _axes(ax)
     found = [losses(result["trials"]) for result in results]
     names = [", ".join([r["cell"], *[f"depth {r['depth']}"] * (r["depth"] > 1)]) for r in results]
-    drawn = ax.boxplot(
-        found, tick_labels=names, patch_artist=True, medianprops={"color": "black"}, flierprops={"ms": 3}
-    )
+    drawn = ax.boxplot(found, patch_artist=True, medianprops={"color": "black"}, flierprops={"ms": 3})
     for patch, result in zip(drawn["boxes"], results, strict=True):
         patch.set(facecolor=STYLES.get(result["cell"], OWN_STYLE)[0], alpha=0.6)
     for place, result in enumerate(results, 1):
@@ -146,7 +144,7 @@ def boxes(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
         ax.text(place, 1.0, share, transform=ax.get_xaxis_transform(), ha="center", va="bottom", color="0.35")
     if any((values > 0).any() for values in found):
         ax.set_yscale("log")
-    ax.tick_params(axis="x", rotation=45)
+    ax.set_xticks(ax.get_xticks(), names, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_ylabel("loss")
     tasks = ", ".join(sorted({r["task"] for r in results}))
     title = f"{tasks}: losses of all trials; above, how many diverged"
