@@ -129,7 +129,7 @@ def download() -> bytes:
     except (OSError, http.client.HTTPException) as error:
         raise ConnectionError(
             f"text8 could not be downloaded from {URL}: {error}. Put the file text8 or text8.zip into a folder and "
-            "give that folder as data_dir, or use the text 'synthetic', which needs no file"
+            "give that folder as data_dir, or take the task 'text8:synthetic', which needs no file"
         ) from error
 
 
@@ -186,7 +186,7 @@ def _import_tfds() -> types.ModuleType:
     except ImportError as error:
         raise ImportError(
             f'text8 is read with tensorflow-datasets, which could not be imported ({error}): pip install ".[text8]", '
-            "or use the text 'synthetic'"
+            "or take the task 'text8:synthetic'"
         ) from error
     return tfds
 

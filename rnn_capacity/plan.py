@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import jax
 
-from rnn_capacity import network, study
+from rnn_capacity import network, study, tasks
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search import space as spaces
@@ -58,7 +58,9 @@ def find_task(task: str | Task, fields: Mapping[str, Any] | None = None) -> Task
     if source:
         if "text" not in known:
             raise ValueError(f"task: {task!r} given; only text8 has a source behind a colon")
-        fields = {"text": source} | fields
+        if fields.get("text", source) != source:
+            raise ValueError(f"task_fields.text: {fields['text']!r} given; the task {task!r} says {source!r}")
+        fields = fields | {"text": source}
     for field in fields:
         check_choice(f"task_fields of {name}", field, tuple(known))
     if kind is Memorization:  # how many mappings it holds at most is of a study, not of the task
@@ -177,6 +179,8 @@ def plan_trainability(
     """
     cell = find_cell(cell)
     if unroll is not None and isinstance(task_fields, Mapping | None):
+        if (task_fields or {}).get("unroll", unroll) != unroll:
+            raise ValueError(f"unroll: {unroll!r} given; task_fields says {task_fields['unroll']!r}")
         task_fields = {**(task_fields or {}), "unroll": unroll}
     task = find_task(task, task_fields)
     if isinstance(task, Memorization):
@@ -185,7 +189,7 @@ def plan_trainability(
         Plan,
         cell,
         task,
-        name=f"{task.name} {cell.name} depth={depth} params={num_params} T={task.unroll}",
+        name=f"{task.label} {cell.name} depth={depth} params={num_params} T={task.unroll}",
         num_params=check_positive_int("num_params", num_params),
         depth=depth,
         train_steps=train_steps,
@@ -202,6 +206,8 @@ def plan_trainability(
 def _plan(
     kind, cell, task, *, name, space, depth, train_steps, batch_size, precision, sampler, halving, seed, **size
 ) -> Plan:
+    if TASKS.get(task.name) is not type(task):
+        tasks.check_task(task, reserved=(*STATIC, *SIZES, *SEARCH, "task", "cell"))
     check_choice("sampler", sampler, tuple(SAMPLERS))
     depth = check_positive_int("depth", depth)
     max_params, num_units = size.get("num_params"), size.get("num_units")
@@ -269,6 +275,10 @@ class Plan:
         known = {"task": self.task.name, "cell": self.cell.name} | {name: getattr(self, name) for name in SIZES}
         if CELLS.get(self.cell.name) is not self.cell:  # a user's cell may be edited between two runs
             known["cell's program"] = network.fingerprint(self.cell)
+        if TASKS.get(self.task.name) is not type(self.task):
+            known["task's program"] = tasks.fingerprint(self.task)
+        if (digest := self.task.digest()) is not None:
+            known["task's data"] = digest
         search = {name: getattr(self, name) for name in SEARCH}
         space = {f"{HPARAM}{name}": spaces.to_json(dimension) for name, dimension in self.space.items()}
         return dict(self.static) | dataclasses.asdict(self.task) | known | search | space

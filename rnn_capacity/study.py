@@ -240,7 +240,8 @@ class _Width:
             known = f" ({error})" if isinstance(error, NotEnoughMemoryError) else ""
             raise OutOfMemoryError(
                 f"a single trial of {spec.cell.name}, {spec.num_units} units, depth {spec.depth}, on {spec.task} "
-                f"does not fit on a {self.devices[0].device_kind}{known}; give a smaller num_params or batch_size"
+                f"does not fit on a {self.devices[0].device_kind}{known}; give a smaller network or batch_size, or "
+                "fewer devices"
             ) from error
         fits = held // 2
         if isinstance(error, NotEnoughMemoryError):

@@ -128,7 +128,8 @@ def evaluate(
 ) -> tuple[Array, Mapping[str, Array]]:
     """The mean loss and the task's score on the examples of a split, an index into SPLITS."""
     batch = spec.task.examples(data, Source(split, shared, hparams))
-    (num_steps, num_inputs, num_examples), size = batch.x_tib.shape, spec.block_size
+    # As many at a time as in training, where the backend asks for no blocks: the memory is then no more than that.
+    (num_steps, num_inputs, num_examples), size = batch.x_tib.shape, spec.block_size or spec.batch_size
     if size is None or num_examples <= size or num_examples % size:
         outputs_tob = network.apply(params, spec, batch.x_tib)
     else:
@@ -168,7 +169,7 @@ class _Programs(NamedTuple):
     begin: Callable
     chunk: Callable
     evaluate: Callable
-    compiled: dict[int, list[jax.stages.Compiled]]  # the last two, by the number of trials
+    compiled: dict[tuple, list[jax.stages.Compiled]]  # the last two, by the number of trials and the hparams' names
 
 
 @functools.lru_cache(maxsize=64)
@@ -196,12 +197,12 @@ def _shared(task: Task, devices: tuple[jax.Device, ...]) -> Any:
 
 def _compile(programs: _Programs, shared, hparams, data, state: TrialState) -> list[jax.stages.Compiled]:
     """Chunk and evaluation ahead of their first run, so that it is known what they need."""
-    num_trials = len(state.step)
-    if num_trials not in programs.compiled:
+    known = (len(state.step), tuple(sorted(hparams)))
+    if known not in programs.compiled:
         given, trial = (shared, np.int32(0)), (hparams, data)
         lowered = (programs.chunk.lower(given, *trial, state), programs.evaluate.lower(given, *trial, state.params))
-        programs.compiled[num_trials] = [program.compile() for program in lowered]
-    return programs.compiled[num_trials]
+        programs.compiled[known] = [program.compile() for program in lowered]
+    return programs.compiled[known]
 
 
 def train_trials(
@@ -247,7 +248,7 @@ def advance(
     needed = (*HPARAM_NAMES, *spec.task.hparam_names)
     if missing := [name for name in needed if name not in hparams]:
         raise ValueError(f"hparams: {', '.join(missing)} not given; training reads {', '.join(needed)}")
-    trials = (dict(hparams), keys, state)
+    trials = ({name: np.asarray(values, np.float32) for name, values in hparams.items()}, keys, state)
     hparams, keys, state = sharding.pad_trials(trials, sharding.padded_count(num_trials, devices))
     programs = _programs(spec, tuple(devices))
     shared = _shared(spec.task, tuple(devices))

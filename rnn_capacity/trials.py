@@ -18,7 +18,8 @@ def curve(trials: pd.DataFrame) -> pd.DataFrame:
 
     NaN until a trial has not diverged.
     """
-    valid, found = trials["valid_loss"].astype(float), trials["eval_loss"].astype(float)
+    ended = ~trials["stopped_early"]
+    valid, found = (trials[name].astype(float).where(ended) for name in ("valid_loss", "eval_loss"))
     leads = valid == valid.cummin()
     return pd.DataFrame(
         {
@@ -68,4 +69,4 @@ def still_improving(values: Sequence[float | None], sign: int = 1) -> bool:
     early = [value for value in values[: -(-3 * len(values) // 4)] if value is not None]
     if sign > 0:
         return max(known, default=0.0) > 1.01 * max(early, default=0.0)
-    return bool(known) and (not early or min(known) < 0.99 * min(early))
+    return bool(known) and (not early or min(early) - min(known) > 0.01 * abs(min(early)))

@@ -219,7 +219,7 @@ def test_text8_is_downloaded_once(site, tmp_path, prepared, monkeypatch):
     assert site.requests == 1
 
 
-REMEDY = r"text8 could not be downloaded from .*/text8.zip: .*folder as data_dir, or use the text 'synthetic'"
+REMEDY = r"text8 could not be downloaded from .*/text8.zip: .*folder as data_dir, or take the task 'text8:synthetic'"
 
 
 @pytest.mark.parametrize("failure", ["another file", "cut short", "not found", "nobody there"])
@@ -322,7 +322,9 @@ def run_python(program, *arguments):
 def test_where_a_package_is_missing_the_error_says_what_to_install(missing, prepared, monkeypatch):
     corpus._builder_class.cache_clear()
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ImportError, match=rf'{missing}.*pip install "\.\[text8\]", or use the text \'synthetic\''):
+    with pytest.raises(
+        ImportError, match=rf'{missing}.*pip install "\.\[text8\]", or take the task \'text8:synthetic\''
+    ):
         corpus.load("text8")
     corpus._builder_class.cache_clear()
 

@@ -240,7 +240,7 @@ def test_the_repeats_have_their_own_data_and_the_search_has_one_for_all(monkeypa
 
 def test_the_repr_says_the_numbers_and_leaves_the_trials_out(result):
     text = repr(result)
-    assert text.startswith("CapacityResult(cell='rnn', depth=1, num_params=43, num_units=3")
+    assert text.startswith("CapacityResult(cell='rnn', depth=1, max_params=60, num_params=43, num_units=3")
     assert f"bits_per_param={result.bits_per_param!r}" in text
     assert "trials=4" in text
     assert "untrained" not in text

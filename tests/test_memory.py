@@ -54,6 +54,7 @@ def test_of_accelerators_the_one_with_least_room_counts():
 def test_the_limit_of_a_container_counts_where_it_is_less(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "GROUP", tmp_path / "group")
     assert memory.available(jax.devices()) is None
     (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable: 3000 kB\n")
     assert memory.available(jax.devices()) == 3000 * 1024
@@ -61,7 +62,13 @@ def test_the_limit_of_a_container_counts_where_it_is_less(monkeypatch, tmp_path)
     (tmp_path / "memory.current").write_text("500\n")
     assert memory.available(jax.devices()) == 3000 * 1024
     (tmp_path / "memory.max").write_text("1500\n")
-    assert memory.available(jax.devices()) == 1000
+    (tmp_path / "memory.stat").write_text("anon 7\ninactive_file 40\n")
+    assert memory.available(jax.devices()) == 1500 - 500 + 40
+    (tmp_path / "job" / "step").mkdir(parents=True)  # a group within a group: the narrowest limit holds
+    (tmp_path / "group").write_text("1:name=systemd:/\n0::/job/step\n")
+    for name, text in {"memory.max": "900\n", "memory.current": "500\n", "memory.stat": "anon 7\n"}.items():
+        (tmp_path / "job" / name).write_text(text)
+    assert memory.available(jax.devices()) == 400
 
 
 def test_a_batch_that_does_not_fit_is_refused_before_a_step_is_taken(monkeypatch):

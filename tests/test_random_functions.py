@@ -148,13 +148,13 @@ def test_targets_are_standard_normal_and_tell_nothing_of_the_inputs():
 @pytest.mark.parametrize("draw_by", DRAW_BY)
 def test_a_point_is_the_same_in_every_batch_split_and_step(draw_by):
     task = RandomFunctions(num_points=12, num_inputs=3, tau=2, draw_by=draw_by, num_held_out=200)
-    seen = [indices(task, sample_batch(task, step, size)) for step, size in ((0, 64), (1, 64), (0, 5))]
+    seen = [indices(task, sample_batch(task, step, size)) for step, size in ((0, 128), (1, 128), (0, 5))]
     seen += [indices(task, example_batch(task, split)) for split in SPLITS]  # each point checked, as it is found
     assert all(set(index) == set(range(12)) for index in (*seen[:2], *seen[3:]))
     assert not np.array_equal(seen[0], seen[1])
-    assert not np.array_equal(seen[0], seen[4][:64])
+    assert not np.array_equal(seen[0], seen[4][:128])
     assert not np.array_equal(seen[4], seen[5])
-    np.testing.assert_array_equal(seen[1], indices(task, sample_batch(task, 1)))
+    np.testing.assert_array_equal(seen[1], indices(task, sample_batch(task, 1, 128)))
 
 
 def test_the_key_of_the_stream_does_not_change_the_points():

@@ -72,6 +72,7 @@ def of_a_search(losses, **fields):
     known = make_result(**fields)
     for name in ("bits", "bits_per_param", "chance_bits_per_param", "accuracy", "num_mappings"):
         del known[name]
+    known |= {"max_params": 1000, "task_fields": {}, "sampler": "random", "percent_infeasible": 0.0}
     known |= {"num_trials": len(losses), "num_infeasible": feasible.count(False), "trials": pd.DataFrame(trials)}
     return known | {"interval": [NAN, NAN], "repeats": [], "still_improving": False}
 
@@ -507,7 +508,10 @@ def test_the_line_of_recall_reaches_the_widest_network():
 def test_trainability_is_drawn_as_best_and_median_over_the_trials(tmp_path):
     results = [make_trained("gru"), make_trained("gru", losses=(4.0, 3.0)), make_trained("irnn", losses=(8.0, None))]
     ax = plots.trainability(results, mpl.figure.Figure().subplots())
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["gru, 981 parameters", "irnn, 981 parameters"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "gru, 981 parameters, T = 5",
+        "irnn, 981 parameters, T = 5",
+    ]
     best, median, other, _, diverged, _ = ax.lines
     np.testing.assert_array_equal(best.get_xydata(), [[1, 2.0], [2, 0.5], [3, 0.5]])
     np.testing.assert_array_equal(median.get_xydata(), [[1, 2.0], [2, 1.25], [3, 1.25]])
@@ -540,19 +544,59 @@ def test_the_figure_of_recall_is_drawn_whatever_there_is(tmp_path, results):
 
 def test_mixed_results_are_written_as_a_figure_for_each_measure_and_each_task(tmp_path):
     paths = plots.write(MIXED, tmp_path)
-    names = ["capacity", "recall", "parentheses", "text8"]
+    tasks = ("parentheses", "text8")
+    names = ["capacity", "recall", *(f"trainability-{task}{kind}" for task in tasks for kind in ("", "-losses"))]
     assert [p.name for p in paths] == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
     assert sorted(tmp_path.iterdir()) == sorted(paths)
     for png, svg in zip(paths[::2], paths[1::2], strict=True):
         assert png.read_bytes().startswith(b"\x89PNG")
         assert "<svg" in svg.read_text()
     shown = {path.stem: path.read_text() for path in paths[1::2]}
-    assert "gru, 981 parameters" in shown["parentheses"]
-    assert "gru, 981 parameters" not in shown["text8"]
-    assert "rnn, 981 parameters" in shown["text8"]
+    assert "gru, 981 parameters" in shown["trainability-parentheses"]
+    assert "gru, 981 parameters" not in shown["trainability-text8"]
+    assert "rnn, 981 parameters" in shown["trainability-text8"]
 
 
 @pytest.mark.parametrize("only", ["recall", "trainability"])
 def test_no_figure_is_written_of_what_was_not_measured(tmp_path, only):
     paths = plots.write(tables.by_measure(MIXED)[only], tmp_path)
-    assert {p.stem for p in paths} == ({"recall"} if only == "recall" else {"parentheses", "text8"})
+    figures = {f"trainability-{task}{kind}" for task in ("parentheses", "text8") for kind in ("", "-losses")}
+    assert {p.stem for p in paths} == ({"recall"} if only == "recall" else figures)
+
+
+# --- Cells beside each other ------------------------------------------------------------------------------------------
+
+
+def test_welchs_t_is_between_different_cells_of_the_same_task_and_size_only():
+    a, b = (2.0, 3.0, 4.0), (5.0, 7.0, 6.0)
+    results = [
+        make_trained("gru", losses=a),
+        make_trained("lstm", losses=b),
+        make_trained("rnn", task="text8", losses=b),
+        make_trained("irnn", losses=b) | {"max_params": 4000},
+        make_trained("ugrnn", losses=b) | {"task_fields": {"num_types": 3}},
+    ]
+    found = tables.welch(results)
+    assert found[["task", "cell", "against"]].to_numpy().tolist() == [["parentheses", "gru", "lstm"]]
+    # Means 3 and 6, variances 1 and 1, three of each: t = -3 / sqrt(2 / 3), with 4 degrees of freedom.
+    assert found["t"].item() == pytest.approx(-3 / (2 / 3) ** 0.5)
+    assert found["dof"].item() == pytest.approx(4)
+    assert 0.01 < found["p"].item() < 0.03
+    assert len(tables.welch([make_recall()])) == 0
+
+
+def test_pairs_of_cells_are_written_where_there_are_any(tmp_path):
+    tables.write([make_trained("gru") | {"trials": make_trained()["trials"]}], tmp_path)
+    assert not (tmp_path / "welch.csv").exists()
+    tables.write([make_trained("gru"), make_trained("lstm")], tmp_path)
+    assert len((tmp_path / "welch.csv").read_text().splitlines()) == 2
+
+
+def test_a_box_shows_the_quartiles_of_what_did_not_diverge_and_above_it_how_much_did(tmp_path):
+    results = [make_trained("gru", losses=(1.0, 2.0, 3.0, 4.0, None)), make_trained("lstm", losses=(8.0, 8.5))]
+    ax = plots.boxes([r | {"percent_infeasible": p} for r, p in zip(results, (20.0, 0.0), strict=True)])
+    boxes = [patch.get_path().vertices[:, 1] for patch in ax.patches]
+    assert [(box.min(), box.max()) for box in boxes] == [(1.75, 3.25), (8.125, 8.375)]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["gru, depth 1, 981", "lstm, depth 1, 981"]
+    assert [text.get_text() for text in ax.texts] == ["20 %", "0 %"]
+    draw(ax.figure, tmp_path)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from rnn_capacity import corpus
-from rnn_capacity.tasks.base import SPLITS, Source
-from rnn_capacity.tasks.text8 import Text8, scale
+from rnn_capacity.tasks.base import SPLITS, Source, scale
+from rnn_capacity.tasks.text8 import Text8
 
 SYMBOLS = " abcdefghijklmnopqrstuvwxyz"
 SYNTHETIC = Text8(text="synthetic")

@@ -459,7 +459,7 @@ def test_a_single_trial_that_is_estimated_not_to_fit_is_told_with_what_it_needs(
 def test_a_single_trial_that_does_not_fit_is_told_in_a_line(monkeypatch):
     storage = store.open_storage(None)
     Small(fit=0).install(monkeypatch)
-    with pytest.raises(study.OutOfMemoryError, match=r"^a single trial of irnn, .*smaller num_params"):
+    with pytest.raises(study.OutOfMemoryError, match=r"^a single trial of irnn, .*smaller network"):
         run_wide(storage, 4, width=4)
     FakeTrainer().install(monkeypatch)
     assert contents(run_wide(storage, 4, width=4)) == expected(4)

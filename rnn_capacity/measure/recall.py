@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
+import numpy as np
 import optuna
 import pandas as pd
 
@@ -128,7 +129,8 @@ def measure_recall(
     """
     sharding.use_all_cores()  # before JAX starts
     sharding.keep_compiled()
-    units = (num_units,) if not isinstance(num_units, Sequence) or isinstance(num_units, str) else tuple(num_units)
+    several = isinstance(num_units, Sequence | np.ndarray) and not isinstance(num_units, str)
+    units = tuple(num_units) if several else (num_units,)
     if not units:
         raise ValueError("num_units: none given; it must be a number, or several")
     plans = [

@@ -23,6 +23,7 @@ class Result:
 
     cell: str
     depth: int
+    max_params: int | None  # the budget; None where the units were given
     num_params: int
     num_units: int
     num_inputs: int

@@ -45,6 +45,7 @@ def search(
     """
     check_run(num_trials=num_trials, num_repeats=num_repeats, trials_per_device=trials_per_device, devices=devices)
     devices = sharding.choose_devices(devices)
+    plan.task.shared()  # a text that is not there is told before there is a study
     storage = store.open_storage(storage)
     shown = reporter(progress) if isinstance(progress, bool) else progress
 
@@ -99,6 +100,7 @@ def summary(plan: Plan, searched: Searched) -> dict[str, Any]:
     return {
         "cell": plan.cell.name,
         "depth": plan.static["depth"],
+        "max_params": plan.max_params,
         "num_params": plan.num_params,
         "num_units": plan.num_units,
         "num_inputs": plan.task.num_inputs,

@@ -80,7 +80,7 @@ def measure_trainability(
     task: str | Task,
     *,
     task_fields: Mapping[str, Any] | None = None,
-    num_params: int = 1000,
+    num_params: int = 10_000,
     depth: int = 1,
     unroll: int | None = None,
     num_trials: int = 32,
@@ -149,7 +149,7 @@ def measure_trainability(
     untrained = finite([t.user_attrs[store.OUTCOME][f"untrained_{name}"] for t in searched.trials])
     spread = box(losses(shared["trials"]))
     result = TrainabilityResult(
-        task=plan.task.name,
+        task=plan.task.label,
         task_fields=dataclasses.asdict(plan.task),
         sampler=sampler,
         loss=found.get("eval_loss", float("nan")),

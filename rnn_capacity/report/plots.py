@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ def recall(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes
         shares = [r["num_units"] / r["num_inputs"] for r in group]
         label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), f"T = {unroll}"])
         ax.plot(shares, [r["error"] for r in group], LINES.get(depth, "-"), color=color, marker=marker, label=label)
-    ax.set_ylim(-0.03, 1.1)
+    ax.set_ylim(-0.03, max([1.1, *(1.05 * r["error"] for r in results if r["error"] > 1)]))
     ax.set_xlabel("units per number of the input")
     ax.set_ylabel("squared error")
     ax.set_title("Best of the trials", fontsize="medium", loc="left")
@@ -114,9 +115,9 @@ def recall(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes
 def trainability(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
     """Best (thick) and median loss so far against the tuner's iterations, a colour a cell (the paper's Figure 4)."""
     ax = _axes(ax)
-    for (cell, depth, size), group in _grouped(results, "cell", "depth", "num_params"):
+    for (cell, depth, size, unroll), group in _grouped(results, "cell", "depth", "num_params", "unroll"):
         color, _ = STYLES.get(cell, OWN_STYLE)
-        label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), f"{size} parameters"])
+        label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), f"{size} parameters", f"T = {unroll}"])
         for result in group:
             found = curve(result["trials"])
             ax.step(found["trials"], found["best"], LINES.get(depth, "-"), where="post", color=color, label=label)
@@ -135,7 +136,7 @@ def boxes(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
     """The losses of all trials that did not diverge, a box a cell and depth (the paper's Figure 5)."""
     ax = _axes(ax)
     found = [losses(result["trials"]) for result in results]
-    names = [", ".join([r["cell"], *[f"depth {r['depth']}"] * (r["depth"] > 1)]) for r in results]
+    names = [f"{r['cell']}, depth {r['depth']}, {r['num_params']}" for r in results]
     drawn = ax.boxplot(found, patch_artist=True, medianprops={"color": "black"}, flierprops={"ms": 3})
     for patch, result in zip(drawn["boxes"], results, strict=True):
         patch.set(facecolor=STYLES.get(result["cell"], OWN_STYLE)[0], alpha=0.6)
@@ -188,8 +189,9 @@ def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> li
     if "recall" in groups:
         figures["recall"] = _drawn(recall, groups["recall"])
     for (task,), group in _grouped(groups.get("trainability", []), "task"):
-        figures[task] = _drawn(trainability, group)
-        figures[f"{task}-losses"] = _drawn(boxes, group)
+        name = f"trainability-{re.sub(r'[^A-Za-z0-9]+', '-', task)}"
+        figures[name] = _drawn(trainability, group)
+        figures[f"{name}-losses"] = _drawn(boxes, group)
     paths = []
     for name, figure in figures.items():
         for kind in ("png", "svg"):

@@ -145,20 +145,21 @@ def text(results: Iterable[Mapping[str, Any]]) -> str:
 
 
 def welch(results: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Welch's t between the losses of each two cells, on one task at one depth and T (the paper's Table App.2).
+    """Welch's t between the losses of each two cells, all else being alike (the paper's Table App.2).
 
     A row a pair: t is negative where the first cell's losses are lower; with its degrees of freedom and p.
     """
     groups: dict[tuple, list[Mapping[str, Any]]] = {}
     for result in by_measure(results).get("trainability", []):
-        groups.setdefault((result["task"], result["depth"], result["unroll"]), []).append(result)
+        alike = json.dumps([result["task_fields"], result["max_params"], result["sampler"]])
+        groups.setdefault((result["task"], result["depth"], result["unroll"], alike), []).append(result)
     rows = [
         {"task": task, "depth": depth, "T": unroll, "cell": a["cell"], "params": a["num_params"], "against": b["cell"]}
         | {"its params": b["num_params"]}
         | dict(
             zip(("t", "dof", "p"), trials.welch(trials.losses(a["trials"]), trials.losses(b["trials"])), strict=True)
         )
-        for (task, depth, unroll), group in groups.items()
+        for (task, depth, unroll, _), group in groups.items()
         for a, b in itertools.combinations(group, 2)
     ]
     names = ("task", "depth", "T", "cell", "params", "against", "its params", "t", "dof", "p")

@@ -15,11 +15,10 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_capacity.tasks.base import Batch, DrawnTask, Source, one_hot
+from rnn_capacity.tasks.base import Batch, DrawnTask, Source, cross_entropy, one_hot, uniform_below
 from rnn_capacity.types import Array, check_positive_int
 
 SYMBOLS = "0123456789- +="  # of the input; a symbol's code is its place, so a digit's code is the digit
@@ -90,7 +89,7 @@ class Arithmetic(DrawnTask):
         return self.answer_width
 
     def draw(self, key: Array, num_examples: int, source: Source) -> Batch:
-        first_b, second_b = jax.random.randint(key, (2, num_examples), -self.max_number, self.max_number + 1)
+        first_b, second_b = uniform_below(key, (2, num_examples), 2 * self.max_number + 1) - self.max_number
         problem_tb = self.problem(first_b, second_b, source.hparams["compute_steps"])
         return Batch(
             x_tib=one_hot(problem_tb, self.num_inputs),
@@ -122,8 +121,7 @@ class Arithmetic(DrawnTask):
 
     def loss(self, outputs_tob: Array, batch: Batch) -> Array:
         """The mean cross-entropy of the answer's characters, nats."""
-        log_p_tob = jax.nn.log_softmax(outputs_tob, axis=1)
-        return -jnp.sum(one_hot(batch.targets, self.num_outputs) * log_p_tob, axis=1).mean(axis=0)
+        return jnp.mean(cross_entropy(outputs_tob, batch.targets), axis=0)
 
     def score(self, outputs_tob: Array, batch: Batch) -> dict[str, Array]:
         """The fraction of answers with every character right, and of characters that are right."""

@@ -50,6 +50,15 @@ class Task:
 
     unroll: int  # T, steps in time
 
+    @property
+    def label(self) -> str:
+        """What people are told, where one name stands for several."""
+        return self.name
+
+    def digest(self) -> str | None:
+        """What tells data from outside apart, so that no study goes on with other data; None: there is none."""
+        return None
+
     def __post_init__(self):
         for field in dataclasses.fields(self):  # a number from NumPy would not go into a study's store
             if isinstance(value := getattr(self, field.name), np.generic):
@@ -126,3 +135,33 @@ class DrawnTask(Task):
 def one_hot(codes: Array, num_symbols: int) -> Array:
     """Codes (..., b) as int8 (..., num_symbols, b), a byte a symbol."""
     return (codes[..., None, :] == jnp.arange(num_symbols)[:, None]).astype(jnp.int8)
+
+
+def cross_entropy(logits: Array, codes: Array) -> Array:
+    """Of codes (..., b) under logits (..., symbols, b), nats (..., b).
+
+    The likelihood is normalised before it is picked: a logit less a logsumexp rounds at the logits' size, where good
+    networks have a loss of 1e-4. It is picked by a mask, whose gradient has no scatter.
+    """
+    is_code = one_hot(codes, logits.shape[-2]) > 0
+    return -jnp.sum(jax.nn.log_softmax(logits, axis=-2), axis=-2, where=is_code)
+
+
+def uniform_below(key: Array, shape: tuple[int, ...], size: int | Array) -> Array:
+    """Uniform int32 numbers from 0 to size - 1, for a size below 2^31 that may be traced."""
+    return scale(jax.random.bits(key, shape, jnp.uint32), jnp.asarray(size))
+
+
+def scale(bits: Array, size: Array) -> Array:
+    """floor(size * bits / 2^32), exactly, of uint32 bits and a size below 2^31: uniform below the size if the bits are.
+
+    Each number has 2^32 / size words of bits, rounded up or down, and the two kinds alternate evenly. A remainder
+    (`jax.random.randint`) would make the first numbers below the size likelier, by 2 percent at 9 x 10^7.
+    """
+    low_half = jnp.uint32(0xFFFF)
+    size = size.astype(jnp.uint32)
+    bits_high, bits_low = bits >> 16, bits & low_half
+    size_high, size_low = size >> 16, size & low_half
+    cross, other_cross = bits_high * size_low, bits_low * size_high
+    carry = (cross & low_half) + (other_cross & low_half) + (bits_low * size_low >> 16) >> 16
+    return (bits_high * size_high + (cross >> 16) + (other_cross >> 16) + carry).astype(jnp.int32)

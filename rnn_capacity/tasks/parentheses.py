@@ -17,7 +17,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from rnn_capacity.tasks.base import Batch, DrawnTask, Source, one_hot
+from rnn_capacity.tasks.base import Batch, DrawnTask, Source, cross_entropy, one_hot
 from rnn_capacity.types import Array, check_int, check_positive_int
 
 DRAWN_VALUES = 2**16  # a character is drawn by 16 random bits
@@ -57,6 +57,8 @@ class Parentheses(DrawnTask):
     def __post_init__(self):
         super().__post_init__()
         check_positive_int("num_types", self.num_types)
+        if 2 * self.num_types > DRAWN_VALUES // 2:
+            raise ValueError(f"num_types: {self.num_types!r} given; it must be at most {DRAWN_VALUES // 4}")
         check_int("num_noise", self.num_noise, 0)
         check_positive_int("max_count", self.max_count)
         given = f"noise_fraction: {self.noise_fraction!r} given; it must be "
@@ -114,9 +116,7 @@ class Parentheses(DrawnTask):
 
     def loss(self, outputs_tob: Array, batch: Batch) -> Array:
         """The sum of the streams' cross-entropies, nats."""
-        # Good networks are at 1e-4: a logit less a logsumexp would drown that in the rounding of the logits' size.
-        log_p_scb = jax.nn.log_softmax(self._by_stream(outputs_tob), axis=1)
-        return -jnp.sum(one_hot(batch.targets, self.max_count + 1) * log_p_scb, axis=(0, 1))
+        return jnp.sum(cross_entropy(self._by_stream(outputs_tob), batch.targets), axis=0)
 
     def score(self, outputs_tob: Array, batch: Batch) -> dict[str, Array]:
         """The fraction of counts that are right, and of sequences with every count right."""

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_capacity.tasks.base import Batch, DrawnTask, Source
+from rnn_capacity.tasks.base import Batch, DrawnTask, Source, uniform_below
 from rnn_capacity.types import Array, Hparams, check_choice, check_int, check_positive_int
 
 DRAW_BY = ("weight", "uniform")
@@ -73,7 +73,7 @@ def alias_table(probabilities: np.ndarray) -> AliasTable:
 def draw_from(table: AliasTable, key: Array, num_draws: int) -> Array:
     """Independent numbers with the table's probabilities: int32 [num_draws]."""
     key_slot, key_coin = jax.random.split(key)
-    slot = jax.random.randint(key_slot, (num_draws,), 0, len(table.keep))
+    slot = uniform_below(key_slot, (num_draws,), len(table.keep))
     coin = jax.random.bits(key_coin, (num_draws,), jnp.uint32)
     return jnp.where(coin < table.keep[slot], slot, table.alias[slot])
 
@@ -106,7 +106,8 @@ class RandomFunctions(DrawnTask):
 
     def __post_init__(self):
         super().__post_init__()
-        check_positive_int("num_points", self.num_points)
+        if check_positive_int("num_points", self.num_points) >= 2**31:
+            raise ValueError(f"num_points: {self.num_points!r} given; it must be below 2^31")
         check_int("num_inputs", self.num_inputs, 2)  # on a line there are but two vectors of norm 1
         number = isinstance(self.tau, int | float | np.number) and not isinstance(self.tau, bool)
         if not number or not 0 <= self.tau < math.inf:
@@ -143,7 +144,7 @@ class RandomFunctions(DrawnTask):
         if self.draw_by == "weight":
             index_b, weights_b = draw_from(shared, key, num_examples), jnp.ones(num_examples)
         else:
-            index_b = jax.random.randint(key, (num_examples,), 0, self.num_points)
+            index_b = uniform_below(key, (num_examples,), self.num_points)
             weights_b = shared[index_b]
         x_ib, y_ob = self.points(key_points, index_b)
         return Batch(x_ib[None], y_ob, weights_b)

@@ -1,0 +1,93 @@
+"""A user's own task is checked by its shapes before anything is compiled, and known by its program."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnn_capacity import measure_trainability, store, train
+from rnn_capacity.tasks import TASKS, Batch, DrawnTask, check_task, fingerprint
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Echo(DrawnTask):
+    """The input given back at once."""
+
+    name: ClassVar[str] = "echo"
+    measure: ClassVar[str] = "error"
+    num_inputs: ClassVar[int] = 2
+    num_outputs: ClassVar[int] = 2
+
+    unroll: int = 2
+
+    def draw(self, key, num_examples, source):
+        x_ib = jax.random.normal(key, (2, num_examples))
+        return Batch(jnp.stack([x_ib, x_ib]), x_ib, jnp.ones(num_examples))
+
+    def loss(self, outputs_tob, batch):
+        return jnp.mean((outputs_tob[-1] - batch.targets) ** 2, axis=0)
+
+    def score(self, outputs_tob, batch):
+        return {"error": jnp.average(self.loss(outputs_tob, batch), weights=batch.weights_b)}
+
+
+def variant(**members):
+    """The same with something else in it; what is annotated is a field."""
+    return dataclasses.dataclass(frozen=True, kw_only=True)(
+        type("Echo", (Echo,), {**members, "__module__": __name__})
+    )()
+
+
+def of_field(name, kind, value):
+    return variant(**{"__annotations__": {name: kind}, name: value})
+
+
+WRONG = {
+    "has a field 'depth'": of_field("depth", int, 3),
+    "has a field 'seed'": of_field("seed", int, 3),
+    "a field must be a plain number": of_field("table", object, object()),
+    "num_inputs of the task 'echo': 0 given": variant(num_inputs=0),
+    "read_steps of the task 'echo': 1.5 given": variant(read_steps=1.5),
+    "reads 3 steps; it must be at most unroll = 2": variant(read_steps=3),
+    r"gives inputs of shape \(2, 2, 7\); it must be \(2 or fewer, 3, 7\)": variant(num_inputs=3),
+    r"gives a loss of shape \(2, 7\)": variant(
+        loss=lambda self, outputs_tob, batch: outputs_tob[-1], score=lambda *_: {"error": jnp.ones(())}
+    ),
+    "cannot make or judge a batch: ": variant(num_outputs=5),
+    "has the measure 'typo'": variant(measure="typo"),
+    r"scores valid_loss of shape \(\)": variant(score=lambda *_: {"error": jnp.ones(()), "valid_loss": jnp.ones(())}),
+    r"scores error of shape \(4,\)": variant(score=lambda *_: {"error": jnp.ones(4)}),
+}
+
+
+@pytest.mark.parametrize(("told", "task"), WRONG.items(), ids=range(len(WRONG)))
+def test_what_is_wrong_with_a_task_is_told_before_anything_is_trained(monkeypatch, told, task):
+    monkeypatch.setattr(train, "advance", lambda *_, **__: pytest.fail("a trial was trained"))
+    with pytest.raises(ValueError, match=told):
+        measure_trainability("rnn", task, num_params=60, num_trials=2, progress=False)
+
+
+@pytest.mark.parametrize("task", ["recall", "random_functions", "parentheses", "arithmetic"])
+def test_our_own_tasks_pass_the_check(task):
+    check_task(TASKS[task]())
+
+
+def test_a_tasks_program_tells_it_from_its_edited_self_and_from_no_other():
+    twice = lambda self, outputs_tob, batch: 2 * Echo.loss(self, outputs_tob, batch)
+    assert fingerprint(Echo()) == fingerprint(Echo()) == fingerprint(variant())
+    assert len({fingerprint(task) for task in (Echo(), variant(loss=twice), Echo(num_held_out=9))}) == 3
+
+
+def test_a_study_of_a_task_that_was_edited_is_not_gone_on_with(tmp_path):
+    options = {"num_params": 60, "num_trials": 2, "train_steps": 3, "space": "quick", "progress": False}
+    first = measure_trainability("rnn", Echo(), storage=tmp_path, **options)
+    assert np.isfinite(first.loss)
+    again = measure_trainability("rnn", Echo(), storage=tmp_path, **options)
+    assert again.loss == first.loss
+    twice = variant(loss=lambda self, outputs_tob, batch: 2 * Echo.loss(self, outputs_tob, batch))
+    with pytest.raises(ValueError, match=r"task's program: .* was made with"):
+        measure_trainability("rnn", twice, storage=tmp_path, **options)
+    assert len(store.results(store.open_storage(tmp_path))) == 1
