@@ -525,6 +525,11 @@ QUICK = "--config=experiments/irnn.py:quick"
         ("workdir: '/proc/nowhere' given", [QUICK, "--workdir=/proc/nowhere"]),
         ("hparams.learning_rate: -1 given", [QUICK, "--config.hparams.learning_rate=-1"]),
         ("config.hparams.learnig_rate: ", [QUICK, "--config.hparams.learnig_rate=1"]),
+        (
+            "config.task_fields.max_number: no such field of the task; rnn_capacity/tasks has them",
+            ["--config=experiments/parentheses.py:quick", "--config.task_fields.max_number=1"],
+        ),
+        ("config.task_fields.foo: no such field of the task", [QUICK, "--config.task_fields.foo=1"]),
         ("config argument: 'fast' given", ["--config=experiments/irnn.py:fast"]),
         ("experiments/none.py", ["--config=experiments/none.py"]),
     ],
