@@ -47,7 +47,7 @@ def parse(argv):
             field, _, hparam = name.partition(".")
             if field not in sweep.FIELDS:
                 sys.exit(f"error: config.{field}: no such field; there are {', '.join(sweep.FIELDS)}")
-            if field == "task_fields" and hparam in str(error):
+            if field == "task_fields" and any(word in str(error) for word in (field, hparam)):
                 sys.exit(f"error: config.task_fields.{hparam}: no such field of the task; rnn_capacity/tasks has them")
             if field == "hparams" and hparam not in PAPER:
                 sys.exit(f"error: config.hparams.{hparam}: no such hparam; there are {', '.join(PAPER)}")
