@@ -28,3 +28,19 @@ def make_hparams():
 def quick_compile():
     with helpers.quick_compile():
         yield
+
+
+@pytest.fixture
+def trainer(monkeypatch):
+    """Nothing is trained: outcomes are made up, the same for the same trial."""
+    from tiny import FakeTrainer
+
+    return FakeTrainer().install(monkeypatch)
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """The test fails if anything is trained."""
+    from rnn_capacity import train
+
+    monkeypatch.setattr(train, "advance", lambda *_, **__: pytest.fail("a trial was trained"))

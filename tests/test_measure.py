@@ -13,9 +13,9 @@ import numpy as np
 import optuna
 import pytest
 from matplotlib.axes import Axes
-from tiny import FRAGILE, TINY, FakeTrainer, without_seconds
+from tiny import FRAGILE, TINY, FakeTrainer, numbers, without_seconds
 
-from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity, store, train
+from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity, store
 from rnn_capacity.measure import train_again
 from rnn_capacity.plan import find_cell, plan_capacity
 from rnn_capacity.trials import still_improving
@@ -30,22 +30,6 @@ def measure(cell="rnn", **options):
 @pytest.fixture(scope="module")
 def result():
     return measure()
-
-
-@pytest.fixture
-def trainer(monkeypatch):
-    return FakeTrainer().install(monkeypatch)
-
-
-@pytest.fixture
-def no_training(monkeypatch):
-    """The test fails if anything is trained."""
-    monkeypatch.setattr(train, "advance", lambda *_, **__: pytest.fail("a trial was trained"))
-
-
-def numbers(result):
-    """All but the times, to the last bit."""
-    return json.dumps(result.to_dict() | {"seconds": 0}), without_seconds(result.trials).to_csv()
 
 
 # --- What comes out ---------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ import numpy as np
 import optuna
 import pytest
 from matplotlib.axes import Axes
-from tiny import FRAGILE, TINY_RECALL, FakeTrainer, without_seconds
+from tiny import FRAGILE, TINY_RECALL, FakeTrainer, numbers
 
-from rnn_capacity import RecallResult, measure_recall, store, train
+from rnn_capacity import RecallResult, measure_recall, store
 from rnn_capacity.measure import train_again
 from rnn_capacity.report import tables
 
@@ -30,22 +30,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(folder):
     return measure(storage=folder)
-
-
-@pytest.fixture
-def trainer(monkeypatch):
-    return FakeTrainer().install(monkeypatch)
-
-
-@pytest.fixture
-def no_training(monkeypatch):
-    """The test fails if anything is trained."""
-    monkeypatch.setattr(train, "advance", lambda *_, **__: pytest.fail("a trial was trained"))
-
-
-def numbers(result):
-    """All but the times, to the last bit."""
-    return json.dumps([r | {"seconds": 0} for r in result.rows()]), without_seconds(result.trials).to_csv()
 
 
 # --- What comes out ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import optuna
 import pytest
 from matplotlib.axes import Axes
 from scipy import stats
-from tiny import FRAGILE, TINY_PARENTHESES, FakeTrainer, without_seconds
+from tiny import FRAGILE, TINY_PARENTHESES, FakeTrainer, numbers, without_seconds
 
 from rnn_capacity import TASKS, TrainabilityResult, corpus, measure_trainability, store, train
 from rnn_capacity.measure import train_again
@@ -46,22 +46,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(folder):
     return measure(storage=folder)
-
-
-@pytest.fixture
-def trainer(monkeypatch):
-    return FakeTrainer().install(monkeypatch)
-
-
-@pytest.fixture
-def no_training(monkeypatch):
-    """The test fails if anything is trained."""
-    monkeypatch.setattr(train, "advance", lambda *_, **__: pytest.fail("a trial was trained"))
-
-
-def numbers(result):
-    """All but the times, to the last bit."""
-    return json.dumps(result.to_dict() | {"seconds": 0}), without_seconds(result.trials).to_csv()
 
 
 # --- What comes out ---------------------------------------------------------------------------------------------------

@@ -70,11 +70,6 @@ class StopsAfter(Silent):
         self.stopped = True
 
 
-@pytest.fixture
-def trainer(monkeypatch):
-    return FakeTrainer().install(monkeypatch)
-
-
 def run(storage, num_trials, *, reporter=None, num_devices=1, trials_per_device=2, **fields):
     plan = plan_capacity(**(STUDY | fields))
     searched = store.open_study(storage, plan.name, plan.describe(), SAMPLERS[plan.sampler](plan.space, plan.seed))

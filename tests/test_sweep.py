@@ -23,23 +23,11 @@ from rnn_capacity import (
     measure_recall,
     measure_trainability,
     sweep,
-    train,
 )
 from rnn_capacity.report import tables
 
 ROOT = pathlib.Path(__file__).parents[1]
 WRITTEN = ["capacity.png", "capacity.svg", "results.csv", "results.json", "study.db", "trials.csv"]
-
-
-@pytest.fixture
-def trainer(monkeypatch):
-    return FakeTrainer().install(monkeypatch)
-
-
-@pytest.fixture
-def no_training(monkeypatch):
-    """The test fails if anything is trained."""
-    monkeypatch.setattr(train, "advance", lambda *_, **__: pytest.fail("a trial was trained"))
 
 
 def config(workdir=None, **fields):

@@ -108,11 +108,6 @@ def expected(num_trials, **fields):
         return contents(run(None, num_trials, **fields))
 
 
-@pytest.fixture
-def trainer(monkeypatch):
-    return FakeTrainer().install(monkeypatch)
-
-
 @pytest.fixture(scope="module")
 def server():
     if postgres.find_binaries() is None:

@@ -1,5 +1,7 @@
 """What the tests of studies, measures and sweeps share: a measurement of moments, and a trainer that takes none."""
 
+import json
+
 import jax
 import numpy as np
 
@@ -101,3 +103,8 @@ TINY_PARENTHESES = {
 def without_seconds(frame):
     """A table of trials less its times, the only thing that may differ from run to run."""
     return frame.drop(columns="seconds")
+
+
+def numbers(result):
+    """All of a result but its times, to the last bit."""
+    return json.dumps([row | {"seconds": 0} for row in result.rows()]), without_seconds(result.trials).to_csv()
