@@ -8,6 +8,8 @@ from rnn_capacity.search.ranges import PAPER
 from rnn_capacity.sweep import defaults
 from rnn_capacity.tasks import TASKS
 
+SIX_CELLS = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")  # in the order of the tables
+
 # Minutes on a laptop's CPU: the settings of `measure_capacity`.
 QUICK = {}
 
@@ -45,8 +47,7 @@ def get_config(arg: str = "", *, quick: dict = QUICK, full: dict = FULL, **field
 
 def six_cells(arg: str, **fields) -> ConfigDict:
     """The cells of the paper side by side, for laptops; the +RNN at depth 2, since the paper leaves out its depth 1."""
-    cells = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
-    return get_config(arg or "quick", cell=cells, per_cell={"+rnn": {"depths": (2,)}}, **fields)
+    return get_config(arg or "quick", cell=SIX_CELLS, per_cell={"+rnn": {"depths": (2,)}}, **fields)
 
 
 def _with_placeholders(value):

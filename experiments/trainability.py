@@ -5,7 +5,6 @@ python launch/sweep.py --config=experiments/trainability.py[:quick]
 
 from experiments import common
 
-CELLS = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
 QUICK = {
     "task_fields": {"num_types": 2, "num_noise": 2},
     "unroll": (20,),
@@ -23,7 +22,7 @@ def get_config(arg: str = ""):
         quick=QUICK,
         full=FULL,
         task="parentheses",
-        cell=CELLS,
+        cell=common.SIX_CELLS,
         space="paper",
         sampler="random",
         workdir="results/trainability",
