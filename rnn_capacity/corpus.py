@@ -70,6 +70,12 @@ def load(text: str, data_dir: str | None = None) -> Corpus:
     return Corpus(codes, bounds)
 
 
+@functools.lru_cache(maxsize=4)
+def digest(text: str, data_dir: str | None = None) -> str:
+    """Of the characters of a corpus, to tell two of one name apart."""
+    return hashlib.sha256(load(text, data_dir).codes.tobytes()).hexdigest()[:12]
+
+
 def clean(text: str) -> str:
     """Any English text as one over the 27 symbols, by the last steps of Mahoney's filter; so users can make a corpus.
 

@@ -107,7 +107,7 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
             fields = ", ".join(known)
             raise ValueError(f"{field}: {value!r} given; {task} has no such field of the config, but {fields}")
     config = known | {field: value for field, value in config.items() if field in known}
-    call, plan = measurement(task).call, measurement(task).plan
+    _, call, plan = measurement(task)
     grid = {field: name for field, name in GRID.items() if field in known}
     cells = _several(config["cell"])
     of_one_cell = tuple(field for field in known if field not in ("cell", "task", *OF_A_SWEEP))
@@ -115,12 +115,11 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
         check_choice("per_cell", cell, (*CELLS, *cells))
         for field in fields:
             check_choice(f"per_cell.{cell}", field, of_one_cell)
-    found = []
+    found, taken = [], inspect.signature(call).parameters
     for cell in cells:
         own = config["per_cell"].get(cell, {})
         hparams = {**config["hparams"], **own.get("hparams", {})}
         of_cell = config | dict(own) | {"cell": cell, "hparams": hparams}
-        taken = inspect.signature(call).parameters
         fixed = {k: v for k, v in of_cell.items() if k in taken and k not in (*GRID, *OF_A_SWEEP)}
         for point in itertools.product(*(_several(of_cell[field]) for field in grid)):
             found.append(fixed | dict(zip(grid.values(), point, strict=True)))
@@ -157,8 +156,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
     workdir = store.check_workdir(config.get("workdir", OF_A_SWEEP["workdir"]))
     storage = store.open_storage(config.get("storage") or workdir)
     for planned in (_call(plan, point) for point in grid):
-        planned.task.shared()  # a text that is not there is told now
-        store.check_plan(storage, planned.name, planned.describe())
+        store.check_plan(storage, planned.name, planned.describe())  # a text that is not there is told here too
     show = functools.partial(console.print, soft_wrap=True, highlight=False)
     show(f"{len(grid)} studies on {sharding.describe(sharding.choose_devices(config.get('devices')))}, into {workdir}")
     show(tables.header(measure), style="bold")

@@ -15,7 +15,7 @@ import pandas as pd
 from rnn_capacity import sharding, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
-from rnn_capacity.measure.search import best_outcome, check_run, search, summary
+from rnn_capacity.measure.search import best_outcome, search, summary
 from rnn_capacity.plan import plan_recall
 from rnn_capacity.progress import Reporter
 from rnn_capacity.tasks.recall import line
@@ -151,8 +151,7 @@ def measure_recall(
         )
         for n in units
     ]
-    check_run(num_trials=num_trials, num_repeats=num_repeats, trials_per_device=trials_per_device, devices=devices)
-    storage, points = store.open_storage(storage), []
+    points = []
     for plan in plans:
         searched = search(
             plan,

@@ -45,13 +45,13 @@ def search(
     """
     check_run(num_trials=num_trials, num_repeats=num_repeats, trials_per_device=trials_per_device, devices=devices)
     devices = sharding.choose_devices(devices)
-    plan.task.shared()  # a text that is not there is told before there is a study
     storage = store.open_storage(storage)
     shown = reporter(progress) if isinstance(progress, bool) else progress
 
     def run(plan: Plan, num_trials: int, what: str) -> tuple[optuna.Study, list[FrozenTrial]]:
         sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
-        opened = store.open_study(storage, plan.name, plan.describe(), sampler, plan.direction)
+        described = plan.describe()  # reads a text, so that one that is not there is told before there is a study
+        opened = store.open_study(storage, plan.name, described, sampler, plan.direction)
         trials = study.run(
             opened,
             plan.space,
