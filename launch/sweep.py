@@ -1,6 +1,7 @@
 """Runs a config: python launch/sweep.py --config=experiments/gru.py[:quick] [--config.field=value ...] [--workdir=DIR].
 
-Stop it any way; the same command goes on where it was.
+Stop it any way; the same command goes on where it was. On several hosts start it on each: it finds the others where the
+cluster tells of them (Cloud TPU, Slurm, Open MPI), or by --coordinator_address, --num_processes and --process_id.
 """
 
 import pathlib
@@ -11,13 +12,20 @@ from ml_collections import config_flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # where experiments/ is
 
-from rnn_capacity import database, study, sweep
+from rnn_capacity import hosts, sweep
+from rnn_capacity.database import StorageLostError
 from rnn_capacity.search.ranges import PAPER
+from rnn_capacity.trainer import OutOfMemoryError
+
+TOLD_IN_A_LINE = (ValueError, OSError, ImportError, StorageLostError, OutOfMemoryError, hosts.JobError)
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "what to run: a file of experiments/, with :quick for minutes"
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "where results are kept, in place of config.workdir")
+_COORDINATOR = flags.DEFINE_string("coordinator_address", None, "of a job on several hosts: host:port of process 0")
+_PROCESSES = flags.DEFINE_integer("num_processes", None, "of such a job: how many, a process a host")
+_PROCESS = flags.DEFINE_integer("process_id", None, "of such a job: which of them this is")
 flags.mark_flag_as_required("config")
 
 
@@ -29,9 +37,9 @@ def main(argv):
     if _WORKDIR.value is not None:
         config["workdir"] = _WORKDIR.value
     try:
+        hosts.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
         sweep.run(config)
-    except (ValueError, OSError, ImportError, database.StorageLostError, study.OutOfMemoryError) as error:
-        # told in a line
+    except TOLD_IN_A_LINE as error:
         sys.exit(f"error: {error}")
 
 

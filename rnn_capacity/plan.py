@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 import jax
 
-from rnn_capacity import network, study, tasks
+from rnn_capacity import network, tasks
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search import space as spaces
 from rnn_capacity.tasks import SPLITS, TASKS, Task
 from rnn_capacity.tasks.memorization import Memorization, check_mappings
 from rnn_capacity.tasks.recall import Recall
-from rnn_capacity.types import Keys, Outcome, Spec, check_choice, check_int, check_positive_int
+from rnn_capacity.types import Keys, Outcome, Spec, Trial, check_choice, check_int, check_positive_int
 
 MIN_INPUTS = 20  # n_in, where the budget does not ask for more
 PAPER_MAPPINGS = 10  # b is at most so many times the parameters (Collins et al. 2017, 3.1)
@@ -270,6 +270,11 @@ class Plan:
     seed: int
     again: int | None = None  # the trial that this plan repeats
 
+    @property
+    def sign(self) -> int:
+        """1 where a greater objective is better, -1 where a smaller one is."""
+        return 1 if self.direction == "maximize" else -1
+
     def describe(self) -> dict[str, Any]:
         """Everything that a trial's outcome depends on, for the store; plain JSON."""
         known = {"task": self.task.name, "cell": self.cell.name} | {name: getattr(self, name) for name in SIZES}
@@ -327,15 +332,15 @@ class Plan:
         """What training is given, from the values of the space's dimensions."""
         return values
 
-    def trial(self, number: int, values: Mapping[str, Any]) -> study.Trial:
+    def trial(self, number: int, values: Mapping[str, Any]) -> Trial:
         """A search has one data set and fresh initial weights, as in the paper; of repeats each has both of its own."""
         task, network = ((0, 0), (1, number)) if self.again is None else ((2, number), (3, number))
         root = jax.random.key(self.seed)
         keys = Keys(*(jax.random.fold_in(jax.random.fold_in(root, use), n) for use, n in (task, network)))
         fields, hparams = spaces.split(values)
-        return study.Trial(self.spec(fields), self.hparams(hparams), keys)
+        return Trial(number, values, self.spec(fields), self.hparams(hparams), keys)
 
-    def outcome(self, trial: study.Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
+    def outcome(self, trial: Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
         """What is kept of a trial, and its objective, None where it is infeasible."""
         known = lambda value: float(value) if outcome.feasible else None
         kept = {"feasible": outcome.feasible}
@@ -364,7 +369,7 @@ class CapacityPlan(Plan):
         rest = {name: value for name, value in values.items() if name != "mappings_per_param"}
         return rest | {"num_mappings": self.mappings(values["mappings_per_param"])}
 
-    def outcome(self, trial: study.Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
+    def outcome(self, trial: Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
         known = lambda value: float(value) if outcome.feasible else None
         score = outcome.score["eval"]
         kept = {

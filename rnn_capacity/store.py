@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rnn_capacity.database import Database, being_made, first_line, hide_password
 from rnn_capacity.search.space import Space, complete, distributions, holding
 
-DATABASE = "study.db"
+DATABASE, CHECKPOINTS = "study.db", "checkpoints"  # in the folder of a study
 PLAN, RESULT, OUTCOME = "plan", "result", "outcome"  # the names of what we attach to studies and trials
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # the study's own progress says more
 PACKAGES = ("rnn_capacity", "jax", "jaxlib", "flax", "optax", "optuna", "numpy")
@@ -77,6 +77,16 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
                 reason += "; pip install '.[postgres]' brings what PostgreSQL needs"
             given = hide_password(url)
             raise ValueError(f"storage: {given!r} given; it must be a database that answers ({reason})") from error
+
+
+def checkpoint_folder(storage: str | os.PathLike | optuna.storages.BaseStorage | None) -> pathlib.Path | None:
+    """Where batches in training are kept if nobody says: beside the study, where that is a file; None: nowhere."""
+    url = str(storage.url if isinstance(storage, optuna.storages.RDBStorage) else storage)
+    if url.startswith("sqlite:///"):
+        return pathlib.Path(url.removeprefix("sqlite:///")).parent / CHECKPOINTS
+    if isinstance(storage, str | os.PathLike) and "://" not in url:
+        return pathlib.Path(storage).expanduser() / CHECKPOINTS
+    return None
 
 
 def open_study(
@@ -197,6 +207,34 @@ def tell(study: optuna.Study, trial: optuna.Trial, outcome: Mapping[str, Any], v
     except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
         if study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING:
             raise
+
+
+def to_json(trial: FrozenTrial) -> dict[str, Any]:
+    """What results are made of in a measured trial, for the other processes of a job."""
+    return {
+        "number": trial.number,
+        "state": trial.state.name,
+        "value": trial.value,
+        "params": trial.params,
+        "outcome": trial.user_attrs[OUTCOME],
+    }
+
+
+def from_json(known: Mapping[str, Any]) -> FrozenTrial:
+    """The trial that `to_json` was given, as far as results need it."""
+    return FrozenTrial(
+        number=known["number"],
+        state=TrialState[known["state"]],
+        value=known["value"],
+        params=known["params"],
+        user_attrs={OUTCOME: known["outcome"]},
+        distributions={},
+        system_attrs={},
+        intermediate_values={},
+        datetime_start=None,
+        datetime_complete=None,
+        trial_id=known["number"],
+    )
 
 
 def sign(study: optuna.Study) -> int:

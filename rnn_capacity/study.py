@@ -1,28 +1,32 @@
 """Asks a study for trials, trains them together, tells it what they gave; goes on where it was stopped.
 
-Several workers may run one study at a time: each trains trials that no other does (`lease.py`).
+Several workers may run one study at a time: each trains trials that no other does (`lease.py`). A worker is a process,
+or all the processes of a job, which train as one (`crew.py`).
 """
 
 from __future__ import annotations
 
-import collections
+import contextlib
+import functools
 import itertools
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from rnn_capacity import sharding, store, train
+from rnn_capacity import hosts, sharding, stop, store
+from rnn_capacity.checkpoint import Checkpoints
+from rnn_capacity.crew import Crew
 from rnn_capacity.lease import Lease
-from rnn_capacity.memory import NotEnoughMemoryError
 from rnn_capacity.progress import Reporter
 from rnn_capacity.search.space import Space
-from rnn_capacity.types import Keys, Outcome, Spec
+from rnn_capacity.trainer import Trained, Trainer
+from rnn_capacity.types import Outcome, Trial
 
 ASK_AT_ONCE = 16  # trials asked for together at least, so that those of one spec can be trained together
 RUNGS = 3  # where trials are stopped early: at so many points of the run, the last of which is its end
@@ -31,27 +35,13 @@ SECONDS_BETWEEN_LOOKS = 1.0  # while other workers have the last trials
 _logger = logging.getLogger(__name__)
 
 
-class Trial(NamedTuple):
-    """A trial ready to be trained."""
-
-    spec: Spec
-    hparams: Mapping[str, float]
-    keys: Keys
-
-
 class _Entry(NamedTuple):
     """A trial on its way."""
 
     proposal: optuna.Trial
     trial: Trial
     passed: frozenset[int] = frozenset()  # the rungs, in steps, that it went on after before it was stopped
-    state: train.TrialState | None = None  # where it stands, if it has begun
-    outcome: Outcome | None = None
-    seconds: float = 0.0
-
-
-class OutOfMemoryError(RuntimeError):
-    """A single trial does not fit on a device."""
+    trained: Trained | None = None  # what it has given so far
 
 
 def run(
@@ -67,12 +57,13 @@ def run(
     what: str,
     unit: str,
     halving: int | None = None,
-) -> list[optuna.trial.FrozenTrial]:
+    checkpoints: str | os.PathLike | None = None,
+) -> list[FrozenTrial]:
     """Trains until the study holds `num_trials` measured trials, and returns these.
 
     Trials that a worker asked for and did not live to tell are trained first. Trials of one spec train together, as
     many at once as the devices take; after each such batch its outcomes are stored, so a killed run loses that batch at
-    most.
+    most, and where there are checkpoints half a minute of it.
 
     Args:
         space: what is tuned, and what is fixed.
@@ -80,39 +71,85 @@ def run(
         describe: (trial, outcome, seconds) -> (what is kept of it, the objective; None where it is infeasible).
         halving: successive halving (Jamieson, Talwalkar 2016): of the trials asked for together, one in so many is
             trained on after each rung, and the others are stopped early. None: all are trained to the end.
+        checkpoints: the folder where batches in training are kept; None: they are not.
 
     Raises:
         OutOfMemoryError: a single trial does not fit on a device.
         StorageLostError: the database was away for too long.
+        Stopped: by SIGTERM; what was in training is kept.
+        JobError: another process of the job has failed.
     """
-    width, sign = _Width(study, devices, trials_per_device), store.sign(study)
+    width = f"trials per {devices[0].device_kind}"  # less once their memory did not suffice, which the study remembers
+    trials_per_device = min(trials_per_device, study.user_attrs.get(width, trials_per_device))
     reporter.start(what, len(store.measured(study)), num_trials)
     try:
-        with Lease(study) as lease:
+        with stop.noticed(), _kept_in(checkpoints, study.study_name) as kept, Lease(study) as lease:
+            crew = Crew(Trainer(devices, trials_per_device, kept, functools.partial(study.set_user_attr, width)))
+            _prune(kept, study.get_trials(deepcopy=False))
             store.add_worker(study, lease.worker)
             while len(store.measured(study)) < num_trials:
-                proposals = _proposals(study, space, lease, num_trials, max(ASK_AT_ONCE, width.together))
+                hosts.check()
+                proposals = _proposals(study, space, lease, num_trials, max(ASK_AT_ONCE, crew.together))
                 if not proposals:
                     reporter.update(len(store.measured(study)), "the last trials are other workers'")
                     time.sleep(SECONDS_BETWEEN_LOOKS)
                     continue
                 block = [_Entry(p, make_trial(p.number, values), store.reported(study, p)) for p, values in proposals]
-                for entry, steps in _trained(block, halving, width, _Shown(study, reporter, unit), describe, sign):
-                    store.tell(study, entry.proposal, *_kept(entry, steps, describe))
+                for entry, steps in _trained(block, halving, crew, _Shown(study, reporter, unit), describe):
+                    store.tell(study, entry.proposal, *_told(entry, steps, describe))
                     lease.release(entry.proposal)
+            trials = study.get_trials(deepcopy=False)
+            _prune(kept, trials)
+            crew.dismiss([store.to_json(trial) for trial in trials if store.is_measured(trial)])
     finally:
         reporter.stop()
     return store.measured(study)[:num_trials]
 
 
+def follow(
+    study_name: str,
+    make_trial: Callable[[int, Mapping[str, Any]], Trial],
+    *,
+    num_trials: int,
+    devices: Sequence[jax.Device],
+    trials_per_device: int,
+    checkpoints: str | os.PathLike | None = None,
+) -> list[FrozenTrial]:
+    """The part in `run` of the processes of a job but process 0: they train what it sends them.
+
+    Raises:
+        OutOfMemoryError, Stopped, JobError: as of `run`.
+    """
+    with stop.noticed(), _kept_in(checkpoints, study_name) as kept:
+        trials = Crew(Trainer(devices, trials_per_device, kept)).follow(make_trial)
+        trials = [store.from_json(trial) for trial in trials]
+        _prune(kept, trials)
+        return trials[:num_trials]
+
+
+@contextlib.contextmanager
+def _kept_in(folder: str | os.PathLike | None, study_name: str) -> Iterator[Checkpoints | None]:
+    if folder is None:
+        yield None
+        return
+    with contextlib.closing(Checkpoints(folder, study_name)) as checkpoints:
+        yield checkpoints
+
+
+def _prune(checkpoints: Checkpoints | None, trials: Sequence[FrozenTrial]) -> None:
+    if checkpoints is not None:
+        checkpoints.prune({trial.number for trial in trials if trial.state.is_finished()})
+
+
 def train_alone(trial: Trial, steps: int, describe) -> dict[str, Any]:
     """What a trial gives, trained for so many steps, as a study would keep it."""
-    (entry,) = _train([_Entry(None, trial)], steps, sharding.choose_devices(1), lambda fraction: None)
-    return _kept(entry, steps, describe)[0]
+    (batch,) = Trainer(sharding.choose_devices(1), 1).train([trial], steps, lambda num_trials, step: None)
+    return _told(_Entry(None, trial, trained=batch[trial.number]), steps, describe)[0]
 
 
-def _kept(entry: _Entry, steps: int, describe) -> tuple[dict[str, Any], float | None]:
-    kept, value = describe(entry.trial, entry.outcome, entry.seconds)
+def _told(entry: _Entry, steps: int, describe) -> tuple[dict[str, Any], float | None]:
+    """What is kept of a trial that was trained for so many steps, and its objective."""
+    kept, value = describe(entry.trial, *entry.trained)
     stopped = kept["feasible"] and steps < entry.trial.spec.train_steps
     return kept | {"steps": steps, "stopped_early": stopped}, value
 
@@ -154,23 +191,24 @@ def _proposed(trial, space, lease) -> list[tuple[optuna.Trial, dict[str, Any]]]:
 
 
 def _trained(
-    block: list[_Entry], halving, width: _Width, shown: _Shown, describe, sign: int
+    block: list[_Entry], halving: int | None, crew: Crew, shown: _Shown, describe
 ) -> Iterator[tuple[_Entry, int]]:
     """Each trial of a block as it ends, with the steps that it was trained for."""
     train_steps = block[0].trial.spec.train_steps
     rungs = sorted({max(1, train_steps // (halving or 1) ** k) for k in range(RUNGS)})
     shown.begin(len(block), rungs, halving or 1)
-    objective = lambda entry: describe(entry.trial, entry.outcome, entry.seconds)[1]
-    for until in rungs:
-        reached = []
-        for batch in _batches(block, until, width, shown):
-            for entry in batch:
-                if until < train_steps and entry.outcome.feasible:
+    objective = lambda entry: describe(entry.trial, *entry.trained)[1]
+    for before, until in itertools.pairwise([0, *rungs]):
+        entries, reached = {entry.trial.number: entry for entry in block}, []
+        for batch in crew.train([entry.trial for entry in block], until, shown.between(before, until)):
+            for number, trained in batch.items():
+                entry = entries[number]._replace(trained=trained)
+                if until < train_steps and trained.outcome.feasible:
                     reached.append(entry)
                 else:
                     yield entry, until
         # Those that went on before a worker was stopped go on again, and first of all it is kept which do.
-        reached.sort(key=lambda entry: (until in entry.passed, sign * objective(entry)), reverse=True)
+        reached.sort(key=lambda e, until=until: (until not in e.passed, -shown.sign * objective(e), e.trial.number))
         block = reached[: max(-(-len(reached) // (halving or 1)), sum(until in entry.passed for entry in reached))]
         for entry in block:
             if until < train_steps and until not in entry.passed:
@@ -178,102 +216,33 @@ def _trained(
         yield from ((entry, until) for entry in reached[len(block) :])
 
 
-def _batches(entries: Sequence[_Entry], until: int, width: _Width, shown: _Shown) -> Iterator[list[_Entry]]:
-    """The trials grouped by spec, in the order that they are given, trained up to a step as many at once as fit."""
-    groups: dict[Spec, list[_Entry]] = {}
-    for entry in entries:
-        groups.setdefault(entry.trial.spec, []).append(entry)
-    waiting = collections.deque(groups.values())
-    while waiting:
-        group = waiting.popleft()
-        batch, rest = group[: width.together], group[width.together :]
-        try:
-            trained = _train(batch, until, width.devices, shown.batch(batch, until))
-        except (jax.errors.JaxRuntimeError, NotEnoughMemoryError) as error:
-            if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            width.reduce(batch, error)
-            waiting.appendleft(group)
-            continue
-        if rest:
-            waiting.appendleft(rest)
-        yield trained
-
-
-def _train(batch: list[_Entry], until: int, devices, on_chunk) -> list[_Entry]:
-    trials = [entry.trial for entry in batch]
-    hparams = {name: np.array([t.hparams[name] for t in trials], np.float32) for name in trials[0].hparams}
-    keys = jax.tree.map(lambda *k: jax.numpy.stack(k), *(t.keys for t in trials))
-    state = None if batch[0].state is None else jax.tree.map(lambda *a: np.stack(a), *(e.state for e in batch))
-    start = time.perf_counter()
-    outcomes, state = train.advance(trials[0].spec, hparams, keys, state, until, devices=devices, on_chunk=on_chunk)
-    seconds = (time.perf_counter() - start) / len(batch)
-    ended = until == trials[0].spec.train_steps
-    state = None if ended else jax.tree.map(np.asarray, state)  # off the devices: the next batch needs their memory
-    return [
-        entry._replace(
-            state=jax.tree.map(lambda a, k=k: a[k], state),
-            outcome=jax.tree.map(lambda a, k=k: a[k].item(), outcomes),
-            seconds=entry.seconds + seconds,
-        )
-        for k, entry in enumerate(batch)
-    ]
-
-
-class _Width:
-    """How many trials the devices take at once: less once their memory did not suffice, which the study remembers."""
-
-    def __init__(self, study: optuna.Study, devices: Sequence[jax.Device], trials_per_device: int):
-        self.devices, self._study = devices, study
-        self._name = f"trials per {devices[0].device_kind}"
-        self._per_device = min(trials_per_device, study.user_attrs.get(self._name, trials_per_device))
-
-    @property
-    def together(self) -> int:
-        return len(self.devices) * self._per_device
-
-    def reduce(self, batch: list[_Entry], error: Exception) -> None:
-        """To a half of a batch that did not fit, or at once to what fits where that is known."""
-        each = lambda num_trials: sharding.padded_count(num_trials, self.devices) // len(self.devices)
-        spec, held = batch[0].trial.spec, each(len(batch))
-        if held == 1:
-            known = f" ({error})" if isinstance(error, NotEnoughMemoryError) else ""
-            raise OutOfMemoryError(
-                f"a single trial of {spec.cell.name}, {spec.num_units} units, depth {spec.depth}, on {spec.task} "
-                f"does not fit on a {self.devices[0].device_kind}{known}; give a smaller network or batch_size, or "
-                "fewer devices"
-            ) from error
-        fits = held // 2
-        if isinstance(error, NotEnoughMemoryError):
-            fits = min(held - 1, held * max(error.available, 0) // error.needed)
-        sizes = range(max(fits, 1), 0, -1)
-        self._per_device = next(size for size in sizes if each(size * len(self.devices)) == size)  # with the padding
-        _logger.warning("out of memory: %d trials a device from now on", self._per_device)
-        self._study.set_user_attr(self._name, self._per_device)
-
-
 class _Shown:
     """How far a block of trials is, as its batches train."""
 
     def __init__(self, study: optuna.Study, reporter: Reporter, unit: str):
         self._study, self._reporter, self._unit = study, reporter, unit
+        self.sign = store.sign(study)
 
     def begin(self, num_trials: int, rungs: Sequence[int], halving: int) -> None:
         self._before, self._num_trials = len(store.measured(self._study)), num_trials
         lengths = [after - before for before, after in itertools.pairwise([0, *rungs])]
         self._total = sum(num_trials / halving**k * length for k, length in enumerate(lengths))
-        self._done = 0.0  # of these steps
+        self._done = 0.0  # of these steps, in batches that have ended
 
-    def batch(self, batch: list[_Entry], until: int) -> Callable[[float], None]:
-        values = [t.value for t in store.measured(self._study) if t.value is not None]
-        best = max if store.sign(self._study) > 0 else min
-        best = f"best {best(values):#.3g} {self._unit}" if values else "no result yet"
-        steps = len(batch) * (until - (0 if batch[0].state is None else int(batch[0].state.step)))
-        before = self._done
+    def between(self, before: int, until: int) -> Callable[[int, int], None]:
+        """What is told that so many trials now stand at a step between two rungs."""
 
-        def on_chunk(fraction):
-            self._done = before + fraction * steps
-            share = min(self._done / self._total, 1.0)  # where trials diverge, rungs are shorter than was foreseen
-            self._reporter.update(self._before + share * self._num_trials, best)
+        def on_chunk(num_trials, step):
+            done = self._done + num_trials * (step - before)
+            share = min(done / self._total, 1.0)  # where trials diverge, rungs are shorter than was foreseen
+            self._reporter.update(self._before + share * self._num_trials, self._best)
+            if step == until:
+                self._done = done
+                self.__dict__.pop("_best", None)  # the batch is told now
 
         return on_chunk
+
+    @functools.cached_property
+    def _best(self) -> str:
+        values = [self.sign * t.value for t in store.measured(self._study) if t.value is not None]
+        return f"best {self.sign * max(values):#.3g} {self._unit}" if values else "no result yet"

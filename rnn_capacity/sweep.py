@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from rnn_capacity import sharding, store
+from rnn_capacity import hosts, sharding, store
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.database import hide_password
 from rnn_capacity.measure import measure_capacity, measure_recall, measure_trainability
@@ -43,6 +44,7 @@ FIELDS: Mapping[str, str] = {
     "precision": "of matrix products: default, high, highest (full float32)",
     "devices": "how many to use; None: all. On a CPU every core is one",
     "trials_per_device": "trials a device is given at a time; None: what suits the backend",
+    "checkpoints": "folder of batches in training, where a stopped sweep goes on; None: in the workdir",
     "workdir": "folder of the study, the tables and the figures",
     "storage": "database URL of the study, for many workers; None: SQLite in the workdir",
     "per_cell": "cell -> fields that differ for it",
@@ -147,18 +149,35 @@ def _several(value: Any) -> tuple:
 def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[str, Any]]:
     """Measures every point, a row as soon as it is known, and writes tables and figures after each.
 
-    Returns all results of the workdir, those of earlier sweeps included.
+    Returns all results of the workdir, those of earlier sweeps included. In a job of several processes each calls this,
+    and process 0 alone has the results and writes them.
     """
     sharding.use_all_cores()  # before JAX starts
-    console = console or Console()
-    grid = points(config)
+    with hosts.all_or_none():
+        grid = points(config)
+        if config.get("storage") and not config.get("checkpoints"):  # else they are beside the study
+            grid = [point | {"checkpoints": _workdir(config) / store.CHECKPOINTS} for point in grid]
+        if hosts.index() > 0:
+            for point in grid:
+                measurement(config.get("task", "memorization")).call(storage=_workdir(config), progress=False, **point)
+            return []
+        return _run(config, grid, console or Console())
+
+
+def _workdir(config: Mapping[str, Any]) -> pathlib.Path:
+    return store.check_workdir(config.get("workdir", OF_A_SWEEP["workdir"]))
+
+
+def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], console: Console) -> list[dict[str, Any]]:
     measure, call, plan = measurement(config.get("task", "memorization"))
-    workdir = store.check_workdir(config.get("workdir", OF_A_SWEEP["workdir"]))
+    workdir = _workdir(config)
     storage = store.open_storage(config.get("storage") or workdir)
     for planned in (_call(plan, point) for point in grid):
         store.check_plan(storage, planned.name, planned.describe())  # a text that is not there is told here too
     show = functools.partial(console.print, soft_wrap=True, highlight=False)
-    show(f"{len(grid)} studies on {sharding.describe(sharding.choose_devices(config.get('devices')))}, into {workdir}")
+    where = sharding.describe(sharding.choose_devices(config.get("devices")))
+    where += f" in each of {hosts.count()} processes" if hosts.count() > 1 else ""
+    show(f"{len(grid)} studies on {where}, into {workdir}")
     show(tables.header(measure), style="bold")
     for point in grid:
         result = call(storage=storage, progress=reporter(True, console), **point)

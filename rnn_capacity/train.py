@@ -19,7 +19,7 @@ from rnn_capacity.tasks.base import SPLITS, Batch, Source, Task
 from rnn_capacity.types import Array, Hparams, Keys, Outcome, Params, Spec
 
 CHUNK_SECONDS = 1.0  # how often a batch in training shows its progress
-FIRST_CHUNK = 50  # steps, to learn how long a step takes
+FIRST_CHUNK = 10  # steps, to learn how long a step takes
 
 HPARAM_NAMES = (
     "learning_rate",
@@ -211,7 +211,7 @@ def train_trials(
     keys: Keys,
     *,
     devices: Sequence[jax.Device],
-    on_chunk: Callable[[float], None] = lambda fraction: None,
+    on_chunk: Callable[[int, TrialState], None] = lambda step, state: None,
 ) -> Outcome:
     """K trials at once over the devices, from beginning to end; NumPy arrays [K]."""
     return advance(spec, hparams, keys, None, spec.train_steps, devices=devices, on_chunk=on_chunk)[0]
@@ -225,15 +225,15 @@ def advance(
     until: int,
     *,
     devices: Sequence[jax.Device],
-    on_chunk: Callable[[float], None] = lambda fraction: None,
+    on_chunk: Callable[[int, TrialState], None] = lambda step, state: None,
 ) -> tuple[Outcome, TrialState]:
     """K trials at once over the devices, in chunks of steps, up to step `until`.
 
     Args:
         hparams: each a [K] array.
         keys: each a [K] array of keys.
-        state: where the trials stand, [K] each, all at one step; None: before the first.
-        on_chunk: called after every chunk with the fraction of the steps up to `until` that is done.
+        state: where the trials stand, [K] each, all at one step of at most `until`; None: before the first.
+        on_chunk: told after every chunk the step that the trials stand at, and where they stand.
 
     Returns:
         What came out so far, NumPy arrays [K], and where the trials stand, on the devices, padded as they are.
@@ -259,7 +259,7 @@ def advance(
     _, untrained_score = measure(SPLITS.index("valid"), initial.params)
     state = initial if state is None else state
     begun = done = int(np.asarray(state.step)[0])
-    chunk = min(FIRST_CHUNK, until)
+    chunk = FIRST_CHUNK
     while done < until:
         start = time.perf_counter()
         target = min(done + chunk, until)
@@ -268,6 +268,6 @@ def advance(
             seconds = time.perf_counter() - start
             chunk = math.ceil(min(max(CHUNK_SECONDS / seconds, 0.25), 8.0) * (target - done))
         done = target
-        on_chunk((done - begun) / (until - begun))
+        on_chunk(done, state)
     outcomes = outcome(spec, untrained_score, lambda split: measure(split, state.params), state)
     return jax.tree.map(lambda a: np.asarray(a)[:num_trials], outcomes), state

@@ -89,6 +89,16 @@ class Spec:
         return sizes | {"num_units": self.num_units, "depth": self.depth}
 
 
+class Trial(NamedTuple):
+    """A trial of a study, ready to be trained."""
+
+    number: int
+    values: Mapping[str, Any]  # what was proposed, by dimension of the search space: plain numbers and names
+    spec: Spec
+    hparams: Mapping[str, float]
+    keys: Keys
+
+
 def check_int(field: str, value: Any, least: int) -> int:
     """The value as an int of at least so much, or a ValueError that names the field."""
     try:

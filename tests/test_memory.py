@@ -75,7 +75,11 @@ def test_a_batch_that_does_not_fit_is_refused_before_a_step_is_taken(monkeypatch
     spec = make_spec(CELLS["rnn"], task=SMALL_TASKS["recall"], batch_size=4, train_steps=3)
     seen = []
     run = lambda: train.train_trials(
-        spec, make_hparams(spec.cell, 2), make_keys(2), devices=jax.devices()[:1], on_chunk=seen.append
+        spec,
+        make_hparams(spec.cell, 2),
+        make_keys(2),
+        devices=jax.devices()[:1],
+        on_chunk=lambda step, _: seen.append(step),
     )
     monkeypatch.setattr(memory, "available", lambda devices: 1)
     with pytest.raises(memory.NotEnoughMemoryError, match=r"GiB needed, 0\.00 GiB available") as refused:
@@ -84,7 +88,7 @@ def test_a_batch_that_does_not_fit_is_refused_before_a_step_is_taken(monkeypatch
     assert refused.value.available == 1
     monkeypatch.setattr(memory, "available", lambda devices: refused.value.needed)
     run()
-    assert seen == [1.0]
+    assert seen == [3]
     monkeypatch.setattr(memory, "available", lambda devices: None)  # where it is not known, it is tried
     run()
 

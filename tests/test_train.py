@@ -206,8 +206,8 @@ def test_results_do_not_depend_on_where_chunks_end(monkeypatch):
     expected = outcomes_of_four_trials()
     monkeypatch.setattr(train, "FIRST_CHUNK", 7)
     ends = []
-    outcomes = train_on(2, small_spec(), *four_trials(), on_chunk=ends.append)
-    assert ends[0] == 7 / 120
+    outcomes = train_on(2, small_spec(), *four_trials(), on_chunk=lambda step, _: ends.append(step))
+    assert ends[0] == 7
     assert_same_bits(outcomes, expected)
 
 
@@ -261,13 +261,15 @@ def test_new_values_of_the_hparams_compile_nothing():
     assert not np.allclose(first.loss["eval"], second.loss["eval"])
 
 
-def test_fractions_of_the_steps_rise_to_1():
+def test_after_each_chunk_the_step_is_told_with_where_the_trials_stand():
     seen = []
-    train_on(2, small_spec(), *four_trials(), on_chunk=seen.append)
-    assert len(seen) >= 2
-    assert seen[0] == train.FIRST_CHUNK / 120
-    assert (np.diff(seen) > 0).all()
-    assert seen[-1] == 1.0
+    train_on(2, small_spec(), *four_trials(), on_chunk=lambda *told: seen.append(told))
+    steps = [step for step, _ in seen]
+    assert len(steps) >= 2
+    assert steps[0] == train.FIRST_CHUNK
+    assert (np.diff(steps) > 0).all()
+    assert steps[-1] == 120
+    assert all((np.asarray(state.step) == step).all() for step, state in seen)
 
 
 def test_the_untrained_score_is_that_of_the_initial_weights():

@@ -22,11 +22,12 @@ from optuna.trial import TrialState
 from test_study import STUDY, contents
 from tiny import FakeTrainer
 
-from rnn_capacity import database, lease, store, study
+from rnn_capacity import database, lease, sharding, store, study, train
 from rnn_capacity.memory import NotEnoughMemoryError
 from rnn_capacity.plan import plan_capacity
 from rnn_capacity.progress import Silent
 from rnn_capacity.search import SAMPLERS
+from rnn_capacity.trainer import OutOfMemoryError
 
 ROOT = pathlib.Path(__file__).parents[1]
 # A worker: fake training that takes a moment, and at its end the trials that it trained, by their learning rates.
@@ -438,23 +439,21 @@ def test_a_batch_that_is_estimated_not_to_fit_is_cut_at_once_to_what_does(monkey
 
 def test_where_batches_are_padded_the_padding_must_fit_too(monkeypatch):
     trainer = Estimated(fit=3).install(monkeypatch)
-    monkeypatch.setattr(study.sharding, "IN_TURN", set())  # as on an accelerator: powers of two
+    monkeypatch.setattr(sharding, "IN_TURN", set())  # as on an accelerator: powers of two
     assert contents(run_wide(store.open_storage(None), 32, width=16)) == expected(32)
     assert max(trainer.batches) == 2
 
 
 def test_a_single_trial_that_is_estimated_not_to_fit_is_told_with_what_it_needs(monkeypatch):
     Estimated(fit=0.5).install(monkeypatch)
-    with pytest.raises(
-        study.OutOfMemoryError, match=r"^a single trial of irnn, .*0\.00 GiB needed, 0\.00 GiB available"
-    ):
+    with pytest.raises(OutOfMemoryError, match=r"^a single trial of irnn, .*0\.00 GiB needed, 0\.00 GiB available"):
         run_wide(store.open_storage(None), 4, width=1)
 
 
 def test_a_single_trial_that_does_not_fit_is_told_in_a_line(monkeypatch):
     storage = store.open_storage(None)
     Small(fit=0).install(monkeypatch)
-    with pytest.raises(study.OutOfMemoryError, match=r"^a single trial of irnn, .*smaller network"):
+    with pytest.raises(OutOfMemoryError, match=r"^a single trial of irnn, .*smaller network"):
         run_wide(storage, 4, width=4)
     FakeTrainer().install(monkeypatch)
     assert contents(run_wide(storage, 4, width=4)) == expected(4)
@@ -464,6 +463,6 @@ def test_another_failure_of_the_runtime_is_not_taken_for_one_of_memory(monkeypat
     def fail(*_, **__):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
-    monkeypatch.setattr(study.train, "advance", fail)
+    monkeypatch.setattr(train, "advance", fail)
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
         run_wide(store.open_storage(None), 4, width=4)

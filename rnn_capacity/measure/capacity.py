@@ -13,7 +13,7 @@ import optuna
 from rnn_capacity import sharding, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
-from rnn_capacity.measure.search import best_outcome, search, summary
+from rnn_capacity.measure.search import best_outcome, save, search, summary
 from rnn_capacity.plan import plan_capacity
 from rnn_capacity.progress import Reporter
 
@@ -69,6 +69,7 @@ def measure_capacity(
     storage: str | os.PathLike | optuna.storages.BaseStorage | None = None,
     devices: int | Sequence[jax.Device] | None = None,
     trials_per_device: int | None = None,
+    checkpoints: str | os.PathLike | None = None,
     precision: str = "highest",
     progress: bool | Reporter = True,
 ) -> CapacityResult:
@@ -93,6 +94,8 @@ def measure_capacity(
         storage: a folder or a database URL, where a stopped measurement goes on; by default memory.
         devices: how many, or which; by default all. On a CPU each core is one.
         trials_per_device: how many trials a device is given at a time; by default what suits the backend.
+        checkpoints: a folder, where a batch in training is kept twice a minute and on SIGTERM, so that a stopped
+            measurement goes on in the middle of it; by default beside the study, where that is a file.
         precision: of matrix products: "highest" is full float32.
 
     Raises:
@@ -122,6 +125,7 @@ def measure_capacity(
         storage=storage,
         devices=devices,
         trials_per_device=trials_per_device,
+        checkpoints=checkpoints,
         progress=progress,
     )
     found = best_outcome(searched)
@@ -133,5 +137,5 @@ def measure_capacity(
         num_mappings=found.get("num_mappings", 0),
         **summary(plan, searched),
     )
-    store.save_result(searched.study, result.to_dict())
+    save(searched, result.to_dict())
     return result

@@ -15,7 +15,7 @@ import pandas as pd
 from rnn_capacity import sharding, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
-from rnn_capacity.measure.search import best_outcome, search, summary
+from rnn_capacity.measure.search import best_outcome, save, search, summary
 from rnn_capacity.plan import plan_recall
 from rnn_capacity.progress import Reporter
 from rnn_capacity.tasks.recall import line
@@ -104,6 +104,7 @@ def measure_recall(
     storage: str | os.PathLike | optuna.storages.BaseStorage | None = None,
     devices: int | Sequence[jax.Device] | None = None,
     trials_per_device: int | None = None,
+    checkpoints: str | os.PathLike | None = None,
     precision: str = "highest",
     progress: bool | Reporter = True,
 ) -> RecallResult:
@@ -121,7 +122,7 @@ def measure_recall(
         train_steps: gradient steps a trial.
         batch_size: vectors a step; by default 64.
         space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.
-        hparams, sampler, halving, seed, storage, devices, trials_per_device, precision, progress: as of
+        hparams, sampler, halving, seed, storage, devices, trials_per_device, checkpoints, precision, progress: as of
             `measure_capacity`.
 
     Raises:
@@ -160,6 +161,7 @@ def measure_recall(
             storage=storage,
             devices=devices,
             trials_per_device=trials_per_device,
+            checkpoints=checkpoints,
             progress=progress,
         )
         untrained = [t.user_attrs[store.OUTCOME]["untrained_squared_error"] for t in searched.trials]
@@ -169,6 +171,6 @@ def measure_recall(
             chance_error=min(finite(untrained), default=float("nan")),
             **summary(plan, searched),
         )
-        store.save_result(searched.study, point.to_dict())
+        save(searched, point.to_dict())
         points.append(point)
     return RecallResult(points=tuple(points))

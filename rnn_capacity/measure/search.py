@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from rnn_capacity import information, sharding, store, study
+from rnn_capacity import hosts, information, sharding, store, study
 from rnn_capacity.plan import Plan
 from rnn_capacity.progress import Reporter, reporter
 from rnn_capacity.search import SAMPLERS
@@ -22,7 +22,7 @@ from rnn_capacity.types import check_int, check_positive_int
 class Searched(NamedTuple):
     """A search that has ended."""
 
-    study: optuna.Study
+    study: optuna.Study | None  # of a job of several processes, process 0 alone has it
     trials: list[FrozenTrial]
     best: FrozenTrial | None  # None where all are infeasible
     repeats: list[FrozenTrial]  # of the best, each on fresh data and fresh initial weights
@@ -36,6 +36,7 @@ def search(
     storage: str | os.PathLike | optuna.storages.BaseStorage | None,
     devices: int | Sequence[jax.Device] | None,
     trials_per_device: int | None,
+    checkpoints: str | os.PathLike | None,
     progress: bool | Reporter,
 ) -> Searched:
     """Trains the trials of a plan, and the best of them again; goes on where it was stopped.
@@ -43,14 +44,27 @@ def search(
     Raises:
         ValueError: bad input, by name, before anything is compiled.
     """
-    check_run(num_trials=num_trials, num_repeats=num_repeats, trials_per_device=trials_per_device, devices=devices)
+    check_run(
+        num_trials=num_trials,
+        num_repeats=num_repeats,
+        trials_per_device=trials_per_device,
+        devices=devices,
+        checkpoints=checkpoints,
+    )
     devices = sharding.choose_devices(devices)
-    storage = store.open_storage(storage)
+    checkpoints = store.checkpoint_folder(storage) if checkpoints is None else checkpoints
     shown = reporter(progress) if isinstance(progress, bool) else progress
+    where = {
+        "devices": devices,
+        "trials_per_device": trials_per_device or sharding.default_trials_per_device(devices),
+        "checkpoints": checkpoints,
+    }
 
-    def run(plan: Plan, num_trials: int, what: str) -> tuple[optuna.Study, list[FrozenTrial]]:
-        sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
+    def run(plan: Plan, num_trials: int, what: str) -> tuple[optuna.Study | None, list[FrozenTrial]]:
         described = plan.describe()  # reads a text, so that one that is not there is told before there is a study
+        if hosts.index() > 0:
+            return None, study.follow(plan.name, plan.trial, num_trials=num_trials, **where)
+        sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
         opened = store.open_study(storage, plan.name, described, sampler, plan.direction)
         trials = study.run(
             opened,
@@ -58,26 +72,41 @@ def search(
             plan.trial,
             plan.outcome,
             num_trials=num_trials,
-            devices=devices,
-            trials_per_device=trials_per_device or sharding.default_trials_per_device(devices),
             reporter=shown,
             what=what,
             unit=plan.unit,
             halving=plan.halving,
+            **where,
         )
         return opened, trials
 
     what = f"{plan.cell.name}, depth {plan.static['depth']}, {plan.num_params} params, {plan.num_units} units"
-    searched, trials = run(plan, num_trials, what)
-    ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
-    best = max(ended, key=lambda t: store.sign(searched) * t.value, default=None)
-    repeats = []
-    if best is not None and num_repeats:
-        _, repeats = run(plan.repeated(best.params, best.number), num_repeats, f"{what}, best again")
+    with hosts.all_or_none():
+        if hosts.index() == 0:
+            storage = store.open_storage(storage)
+        searched, trials = run(plan, num_trials, what)
+        ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
+        best = max(ended, key=lambda t: plan.sign * t.value, default=None)
+        repeats = []
+        if best is not None and num_repeats:
+            _, repeats = run(plan.repeated(best.params, best.number), num_repeats, f"{what}, best again")
     return Searched(searched, trials, best, repeats)
 
 
-def check_run(*, num_trials: int, num_repeats: int, trials_per_device: int | None, devices: Any) -> None:
+def save(searched: Searched, result: Mapping[str, Any]) -> None:
+    """Keeps a result with its study."""
+    if searched.study is not None:
+        store.save_result(searched.study, result)
+
+
+def check_run(
+    *,
+    num_trials: int,
+    num_repeats: int,
+    trials_per_device: int | None,
+    devices: Any,
+    checkpoints: str | os.PathLike | None,
+) -> None:
     """Checks the arguments of a measurement that say how much is run, and where.
 
     Raises:
@@ -87,6 +116,8 @@ def check_run(*, num_trials: int, num_repeats: int, trials_per_device: int | Non
     check_int("num_repeats", num_repeats, 0)
     if trials_per_device is not None:
         check_positive_int("trials_per_device", trials_per_device)
+    if checkpoints is not None:
+        store.check_workdir(checkpoints, "checkpoints")
     sharding.choose_devices(devices)
 
 
@@ -105,7 +136,7 @@ def summary(plan: Plan, searched: Searched) -> dict[str, Any]:
         "num_units": plan.num_units,
         "num_inputs": plan.task.num_inputs,
         "unroll": plan.task.unroll,
-        "still_improving": still_improving(ended, store.sign(searched.study)),
+        "still_improving": still_improving(ended, plan.sign),
         "interval": information.confidence_interval(again),
         "repeats": again,
         "best_hparams": spaces.holding(plan.space, {**plan.space, **best}) if best is not None else {},

@@ -15,7 +15,7 @@ import pandas as pd
 from rnn_capacity import sharding, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
-from rnn_capacity.measure.search import best_outcome, search, summary
+from rnn_capacity.measure.search import best_outcome, save, search, summary
 from rnn_capacity.plan import plan_trainability
 from rnn_capacity.progress import Reporter
 from rnn_capacity.tasks import Task
@@ -95,6 +95,7 @@ def measure_trainability(
     storage: str | os.PathLike | optuna.storages.BaseStorage | None = None,
     devices: int | Sequence[jax.Device] | None = None,
     trials_per_device: int | None = None,
+    checkpoints: str | os.PathLike | None = None,
     precision: str = "highest",
     progress: bool | Reporter = True,
 ) -> TrainabilityResult:
@@ -112,7 +113,7 @@ def measure_trainability(
         train_steps: gradient steps a trial.
         batch_size: examples a step; by default the task's own.
         space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.
-        hparams, sampler, halving, seed, storage, devices, trials_per_device, precision, progress: as of
+        hparams, sampler, halving, seed, storage, devices, trials_per_device, checkpoints, precision, progress: as of
             `measure_capacity`.
 
     Raises:
@@ -143,6 +144,7 @@ def measure_trainability(
         storage=storage,
         devices=devices,
         trials_per_device=trials_per_device,
+        checkpoints=checkpoints,
         progress=progress,
     )
     found, name, shared = best_outcome(searched), plan.task.measure, summary(plan, searched)
@@ -160,5 +162,5 @@ def measure_trainability(
         box=spread,
         **shared,
     )
-    store.save_result(searched.study, result.to_dict())
+    save(searched, result.to_dict())
     return result

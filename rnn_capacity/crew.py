@@ -1,0 +1,99 @@
+"""Spreads a study's trials over the processes of a job; where there is but one, it is that one's trainer.
+
+No trial needs another, so each process trains its share at its own pace, and only what came out is gathered.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rnn_capacity import hosts
+from rnn_capacity.trainer import Trained, Trainer
+from rnn_capacity.types import Outcome, Trial
+
+_turns = itertools.count()  # of orders, the same in every process, for all run the same program
+
+
+class Crew:
+    """The trainers of all processes as one. In process 0 `train` and `dismiss` are called, in the others `follow`."""
+
+    def __init__(self, trainer: Trainer):
+        self._trainer = trainer
+        self._process_of: dict[int, int] = {}  # by trial: where it stands is known there alone
+
+    @property
+    def together(self) -> int:
+        """How many trials are trained at once."""
+        return self._trainer.together * hosts.count()
+
+    def train(
+        self, trials: Sequence[Trial], until: int, on_chunk: Callable[[int, int], None]
+    ) -> Iterator[dict[int, Trained]]:
+        """As of a `Trainer`; what other processes trained is told to `on_chunk` when it has come."""
+        if hosts.count() == 1:
+            yield from self._trainer.train(trials, until, on_chunk)
+            return
+        turn, shares = next(_turns), self._shares(trials)
+        for process, share in enumerate(shares[1:], 1):
+            order = {"trials": [[t.number, dict(t.values)] for t in share], "until": until}
+            hosts.post(_order(turn, process), order | {"trials_per_device": self._trainer.trials_per_device})
+        awaited = dict.fromkeys(range(1, len(shares)), 0)  # process -> how many batches have come from it
+        for trained in self._trainer.train(shares[0], until, on_chunk):
+            yield trained
+            yield from self._arrived(turn, awaited, until, on_chunk, wait=False)
+        yield from self._arrived(turn, awaited, until, on_chunk, wait=True)
+
+    def _arrived(self, turn, awaited, until, on_chunk, wait) -> Iterator[dict[int, Trained]]:
+        for process in list(awaited):
+            while (batch := hosts.fetch(_result(turn, process, awaited[process]), wait)) is not None:
+                if not batch:
+                    del awaited[process]
+                    break
+                awaited[process] += 1
+                on_chunk(len(batch), until)
+                yield {int(n): Trained(Outcome(**outcome), seconds) for n, (outcome, seconds) in batch.items()}
+
+    def _shares(self, trials: Sequence[Trial]) -> list[list[Trial]]:
+        """A share for each process: what it has begun, and of the new as many as the others, of few specs."""
+        known = {t.number: self._process_of[t.number] for t in trials if t.number in self._process_of}
+        by_spec = {spec: n for n, spec in enumerate(dict.fromkeys(t.spec for t in trials))}
+        new = sorted((t for t in trials if t.number not in known), key=lambda t: by_spec[t.spec])
+        known |= {t.number: k * hosts.count() // len(new) for k, t in enumerate(new)}
+        self._process_of = known
+        return [[t for t in trials if known[t.number] == process] for process in range(hosts.count())]
+
+    def dismiss(self, message: Any) -> None:
+        """The study has ended; `follow` returns the message."""
+        if hosts.count() == 1:
+            return
+        turn = next(_turns)
+        for process in range(1, hosts.count()):
+            hosts.post(_order(turn, process), {"over": message})
+
+    def follow(self, make_trial: Callable[[int, Mapping[str, Any]], Trial]) -> Any:
+        """Trains what process 0 sends until it dismisses; returns its message.
+
+        Raises:
+            OutOfMemoryError, stop.Stopped, hosts.JobError: as of a `Trainer`.
+        """
+        while True:
+            turn, process = next(_turns), hosts.index()
+            order = hosts.fetch(_order(turn, process))
+            if "over" in order:
+                return order["over"]
+            self._trainer.trials_per_device = min(self._trainer.trials_per_device, order["trials_per_device"])
+            trials = [make_trial(number, values) for number, values in order["trials"]]
+            batches = self._trainer.train(trials, order["until"], lambda num_trials, step: None)
+            for n, trained in enumerate(itertools.chain(batches, [{}])):  # an empty one is the last
+                batch = {number: (outcome._asdict(), seconds) for number, (outcome, seconds) in trained.items()}
+                hosts.post(_result(turn, process, n), batch)
+
+
+def _order(turn: int, process: int) -> str:
+    return f"{turn}/order/{process}"
+
+
+def _result(turn: int, process: int, batch: int) -> str:
+    return f"{turn}/result/{process}/{batch}"
