@@ -36,9 +36,9 @@ class _About:
 class Checkpoints:
     """The checkpoints of a study, of all its workers; a worker writes its own, and any worker goes on from them.
 
-    A checkpoint is a description, `NAME.json`, written first, and a folder of Orbax's, NAME, which has another name
-    until it is whole. Where the description goes first, too, nothing is trusted by halves: a folder without one is
-    rubbish, and a description without a folder tells whose trials the rubbish is of.
+    A checkpoint is a description, `NAME.json`, and a folder of Orbax's, NAME, which has another name until it is whole.
+    The description is written first, and deleted first. So what has both is whole, what has no description is rubbish,
+    and of a folder that a kill left half written it is known whose trials it is of.
     """
 
     def __init__(self, folder: str | os.PathLike, study_name: str):
@@ -262,7 +262,7 @@ def _orbax() -> tuple[Any, type]:
 
     # It tells of every step that it takes.
     absl_logging.get_absl_logger().addFilter(
-        lambda record: record.levelno >= logging.WARNING or "orbax" not in record.pathname
+        lambda record: record.levelno >= logging.WARNING or f"{os.sep}orbax{os.sep}" not in record.pathname
     )
     process = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(primary_host=process, active_processes={process})

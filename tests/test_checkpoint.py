@@ -1,6 +1,7 @@
 """Checkpoints: what comes back is what was kept, to the bit, whoever wrote it and whenever they were killed."""
 
 import functools
+import inspect
 import logging
 import os
 import pathlib
@@ -25,7 +26,7 @@ from rnn_capacity.cells import CELLS
 from rnn_capacity.checkpoint import Checkpoints
 
 ROOT = pathlib.Path(__file__).parents[1]
-ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "JAX_PLATFORMS": "cpu"}
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
 WIDTH = 300
 
 
@@ -47,6 +48,10 @@ def step_of(found):
         return None
     (step,) = {*found["w"].tolist(), found["step"].item()}
     return step
+
+
+# What other processes need of this file, which takes long to import.
+SHARED = f"import jax, numpy as np\nWIDTH = {WIDTH}\n" + "".join(map(inspect.getsource, (state, like, step_of)))
 
 
 @pytest.fixture
@@ -261,10 +266,9 @@ def test_the_damaged_is_left_out(make, tmp_path, caplog, how, pattern):
 
 # --- Kills ------------------------------------------------------------------------------------------------------------
 
-ENDLESS = """
+ENDLESS = f"""{SHARED}
 import itertools, sys
 from rnn_capacity.checkpoint import Checkpoints
-from test_checkpoint import state
 folder, number = sys.argv[1], int(sys.argv[2])
 checkpoints = Checkpoints(folder, "study")
 for step in itertools.count(1):
@@ -280,7 +284,7 @@ def test_workers_killed_at_any_moment_leave_what_is_whole(make, tmp_path, caplog
             [sys.executable, "-c", ENDLESS, str(tmp_path), str(number)],
             stdout=subprocess.PIPE, text=True, env=ENVIRONMENT,
         )
-        for number in range(4)
+        for number in range(3)
     ]  # fmt: skip
     try:
         for number, worker in enumerate(workers):
@@ -296,7 +300,7 @@ def test_workers_killed_at_any_moment_leave_what_is_whole(make, tmp_path, caplog
             worker.kill()
             worker.wait()
     assert caplog.records == []  # what is not whole is not even seen
-    reader.prune({number + more for number in range(4) for more in (0, 100)})
+    reader.prune({number + more for number in range(3) for more in (0, 100)})
     assert files(tmp_path) == []
 
 
@@ -423,16 +427,14 @@ def test_orbax_does_not_tell_of_each_step(make, caplog):
     assert [record.message for record in caplog.records] == ["others do"]
 
 
-TOGETHER = """
+TOGETHER = f"""{SHARED}
 import sys, time
-import jax, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 jax.config.update("jax_num_cpu_devices", 2)
 address, process, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 jax.distributed.initialize(address, 2, process)
 assert jax.process_count() == 2 and jax.device_count() == 4
 from rnn_capacity.checkpoint import Checkpoints
-from test_checkpoint import LIKE, state, step_of
 
 def save(numbers, step):
     sharding = NamedSharding(Mesh(np.array(jax.local_devices()), ("trial",)), PartitionSpec("trial"))
@@ -440,7 +442,7 @@ def save(numbers, step):
 
 def wait_for(number, step):
     until = time.monotonic() + 60
-    while step_of(checkpoints.load(number, LIKE)) != step:
+    while step_of(checkpoints.load(number, like(state(0, 1)))) != step:
         assert time.monotonic() < until
         time.sleep(0.02)
 
