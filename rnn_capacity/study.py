@@ -6,11 +6,9 @@ or all the processes of a job, which train as one (`crew.py`).
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -57,7 +55,7 @@ def run(
     what: str,
     unit: str,
     halving: int | None = None,
-    checkpoints: str | os.PathLike | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> list[FrozenTrial]:
     """Trains until the study holds `num_trials` measured trials, and returns these.
 
@@ -71,7 +69,7 @@ def run(
         describe: (trial, outcome, seconds) -> (what is kept of it, the objective; None where it is infeasible).
         halving: successive halving (Jamieson, Talwalkar 2016): of the trials asked for together, one in so many is
             trained on after each rung, and the others are stopped early. None: all are trained to the end.
-        checkpoints: the folder where batches in training are kept; None: they are not.
+        checkpoints: where batches in training are kept; None: nowhere.
 
     Raises:
         OutOfMemoryError: a single trial does not fit on a device.
@@ -83,9 +81,9 @@ def run(
     trials_per_device = min(trials_per_device, study.user_attrs.get(width, trials_per_device))
     reporter.start(what, len(store.measured(study)), num_trials)
     try:
-        with stop.noticed(), _kept_in(checkpoints, study.study_name) as kept, Lease(study) as lease:
-            crew = Crew(Trainer(devices, trials_per_device, kept, functools.partial(study.set_user_attr, width)))
-            _prune(kept, study.get_trials(deepcopy=False))
+        with stop.noticed(), Lease(study) as lease:
+            crew = Crew(Trainer(devices, trials_per_device, checkpoints, functools.partial(study.set_user_attr, width)))
+            _prune(checkpoints, study.get_trials(deepcopy=False))
             store.add_worker(study, lease.worker)
             while len(store.measured(study)) < num_trials:
                 hosts.check()
@@ -99,7 +97,7 @@ def run(
                     store.tell(study, entry.proposal, *_told(entry, steps, describe))
                     lease.release(entry.proposal)
             trials = study.get_trials(deepcopy=False)
-            _prune(kept, trials)
+            _prune(checkpoints, trials)
             crew.dismiss([store.to_json(trial) for trial in trials if store.is_measured(trial)])
     finally:
         reporter.stop()
@@ -107,33 +105,23 @@ def run(
 
 
 def follow(
-    study_name: str,
     make_trial: Callable[[int, Mapping[str, Any]], Trial],
     *,
     num_trials: int,
     devices: Sequence[jax.Device],
     trials_per_device: int,
-    checkpoints: str | os.PathLike | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> list[FrozenTrial]:
     """The part in `run` of the processes of a job but process 0: they train what it sends them.
 
     Raises:
         OutOfMemoryError, Stopped, JobError: as of `run`.
     """
-    with stop.noticed(), _kept_in(checkpoints, study_name) as kept:
-        trials = Crew(Trainer(devices, trials_per_device, kept)).follow(make_trial)
+    with stop.noticed():
+        trials = Crew(Trainer(devices, trials_per_device, checkpoints)).follow(make_trial)
         trials = [store.from_json(trial) for trial in trials]
-        _prune(kept, trials)
+        _prune(checkpoints, trials)
         return trials[:num_trials]
-
-
-@contextlib.contextmanager
-def _kept_in(folder: str | os.PathLike | None, study_name: str) -> Iterator[Checkpoints | None]:
-    if folder is None:
-        yield None
-        return
-    with contextlib.closing(Checkpoints(folder, study_name)) as checkpoints:
-        yield checkpoints
 
 
 def _prune(checkpoints: Checkpoints | None, trials: Sequence[FrozenTrial]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import functools
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,10 +36,11 @@ class Trained(NamedTuple):
 
 
 class _Standing(NamedTuple):
-    """Where a trial stands, and the seconds that it took to get there; [K] each while K of them train."""
+    """Where a trial stands; [K] each while K of them train."""
 
     state: train.TrialState
-    seconds: Any
+    seconds: Any  # that it took to get there
+    identity: Any  # of the trial: a study that was deleted and begun anew numbers others alike
 
     @property
     def step(self) -> int:
@@ -109,7 +112,8 @@ class Trainer:
     def _start(self, trial: Trial, until: int) -> _Standing | None:
         """The furthest that is known of a trial up to a step; None: it has not begun."""
         if self._checkpoints is not None and trial.number not in self._kept:
-            self._kept[trial.number] = self._checkpoints.load(trial.number, _like(trial.spec, tuple(trial.hparams)))
+            kept = self._checkpoints.load(trial.number, _like(trial.spec, tuple(trial.hparams)))
+            self._kept[trial.number] = kept if kept is not None and kept.identity == _identity(trial) else None
         known = (self._standing.get(trial.number), self._kept.get(trial.number))
         return max((s for s in known if s is not None and s.step <= until), key=lambda s: s.step, default=None)
 
@@ -121,12 +125,13 @@ class Trainer:
         state = None if starts[0] is None else jax.tree.map(lambda *a: np.stack(a), *(s.state for s in starts))
         before, begun = np.array([s.seconds if s is not None else 0.0 for s in starts]), time.perf_counter()
         seconds = lambda: before + (time.perf_counter() - begun) / len(batch)
+        identities = np.array([_identity(trial) for trial in batch])
 
         def after_chunk(step, state):
             on_chunk(len(batch), step)
             if step == until:
                 return  # what came out is known in a moment, and is then kept for good
-            keep = lambda wait: self._keep(numbers, step, lambda: _Standing(state, seconds()), wait)
+            keep = lambda wait: self._keep(numbers, step, lambda: _Standing(state, seconds(), identities), wait)
             try:
                 hosts.check()
             except BaseException:
@@ -139,7 +144,7 @@ class Trainer:
         if until < spec.train_steps:
             state = jax.tree.map(np.asarray, state)  # off the devices: the next batch needs their memory
             for k, number in enumerate(numbers):
-                self._standing[number] = _Standing(jax.tree.map(lambda a, k=k: a[k], state), took[k])
+                self._standing[number] = _Standing(jax.tree.map(lambda a, k=k: a[k], state), took[k], identities[k])
         numbered = enumerate(numbers)
         return {n: Trained(jax.tree.map(lambda a, k=k: a[k].item(), outcomes), float(took[k])) for k, n in numbered}
 
@@ -170,10 +175,15 @@ class Trainer:
         self._on_reduced(self.trials_per_device)
 
 
+def _identity(trial: Trial) -> np.uint64:
+    values = json.dumps(trial.values, sort_keys=True).encode()
+    return np.frombuffer(hashlib.sha256(values).digest(), np.uint64)[0]
+
+
 @functools.lru_cache(maxsize=64)
 def _like(spec: Spec, names: tuple[str, ...]) -> _Standing:
     """What the standing of a trial looks like: shapes and dtypes."""
     key = jax.eval_shape(jax.random.key, 0)
     hparams = dict.fromkeys(names, jax.ShapeDtypeStruct((), np.float32))
     state = jax.eval_shape(lambda hparams, key: train.init_trial(spec, hparams, key), hparams, Keys(key, key))
-    return _Standing(state, jax.ShapeDtypeStruct((), np.float64))
+    return _Standing(state, jax.ShapeDtypeStruct((), np.float64), jax.ShapeDtypeStruct((), np.uint64))

@@ -1,13 +1,11 @@
 """Jobs of several processes, as clusters run them: real ones, on loopback, which find each other by jax.distributed."""
 
-import contextlib
 import json
 import os
 import pathlib
 import re
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -16,7 +14,7 @@ import optuna
 import pytest
 from test_study import contents
 
-from rnn_capacity import hosts, store
+from rnn_capacity import store
 
 ROOT = pathlib.Path(__file__).parents[1]
 SWEEP = [sys.executable, str(ROOT / "launch" / "sweep.py"), f"--config={ROOT / 'experiments' / 'irnn.py'}:quick"]
@@ -32,8 +30,6 @@ SMALL = {
     "hparams.mappings_per_param": "0.5",
     "sampler": "quasi-random",
 }
-LONG = 4_000_000  # steps: a batch of them takes minutes
-WORD = r"process {0} of 2 \(.*\) is gone: it was killed, or another process of the job was"
 
 
 @pytest.fixture(scope="module")
@@ -85,22 +81,6 @@ class Job:
     def said(self, process):
         return self.logs[process].read_text()
 
-    def wait_until_trained(self, num_told=0):
-        """Until so many trials are told, and more are in training."""
-        end = time.monotonic() + 120
-        while time.monotonic() < end and all(process.poll() is None for process in self.processes):
-            if told(self.folder) >= num_told and ("trials" in self.said(0)):
-                return
-            time.sleep(0.05)
-        pytest.fail("\n".join(map(self.said, range(len(self.processes)))))
-
-
-def told(folder):
-    with contextlib.suppress(sqlite3.OperationalError):  # not there yet
-        with contextlib.closing(sqlite3.connect(f"file:{folder / store.DATABASE}?mode=ro", uri=True)) as database:
-            return sum(state in ("COMPLETE", "FAIL") for (state,) in database.execute("SELECT state FROM trials"))
-    return -1
-
 
 def all_trials(folder):
     storage = store.open_storage(folder)
@@ -110,7 +90,9 @@ def all_trials(folder):
 
 def results(folder):
     without = ("seconds", "trials")
-    return [{k: v for k, v in row.items() if k not in without} for row in json.loads((folder / "results.json").read_text())]
+    return [
+        {k: v for k, v in row.items() if k not in without} for row in json.loads((folder / "results.json").read_text())
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -143,25 +125,121 @@ def test_trials_are_raced_over_two_processes_as_in_one(environment, tmp_path):
     assert {state.name for _, state, *_ in trials} >= {"COMPLETE", "PRUNED"}
 
 
-# A process that is not heard of is dead after a minute at most; here sooner.
+# A process that is not heard of is dead after half a minute, here sooner; and every chunk of steps is kept. Told is
+# where each batch begins.
 IMPATIENT = """
 import runpy, sys
-from rnn_capacity import hosts
-hosts.HEARTBEAT_SECONDS = 10
+from rnn_capacity import hosts, train, trainer
+hosts.HEARTBEAT_SECONDS, trainer.SECONDS_BETWEEN_CHECKPOINTS = 10, 0
+advance = train.advance
+def told(spec, hparams, keys, state, *args, **kwargs):
+    print("from step", 0 if state is None else state.step[0])
+    return advance(spec, hparams, keys, state, *args, **kwargs)
+train.advance = told
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+WATCHED = [sys.executable, "-c", IMPATIENT, *SWEEP[1:]]
+FEW = {"num_trials": 4, "num_repeats": 0, "train_steps": 60_000}
 
 
-@pytest.mark.parametrize("dead", [0, 1])
-def test_a_process_that_is_killed_ends_the_others_with_a_word_and_the_study_goes_on(alone, environment, tmp_path, dead):
-    command = [sys.executable, "-c", IMPATIENT, *SWEEP[1:]]
-    with Job(tmp_path, environment, command=command, train_steps=LONG) as job:
-        job.wait_until_trained()
-        job.processes[dead].kill()
-        begun = time.monotonic()
+@pytest.fixture(scope="module")
+def few(tmp_path_factory, environment):
+    """What a run of a few long trials finds that is not interrupted."""
+    folder = tmp_path_factory.mktemp("few")
+    with Job(folder, environment, 1, **FEW) as job:
+        assert job.wait() == [0], job.said(0)
+    return folder
+
+
+def kept_steps(folder):
+    """Where the trials stand that are kept of a batch in training."""
+    kept = (folder / store.CHECKPOINTS).glob("*/*.json")
+    return [json.loads(path.read_bytes().split(b"\n", 1)[1])["step"] for path in kept]
+
+
+def wait_for(condition, job, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end or any(process.poll() is not None for process in job.processes):
+            pytest.fail("\n".join(map(job.said, range(len(job.processes)))))
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("dead", "kind"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (0, signal.SIGTERM), (1, signal.SIGTERM)]
+)
+def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(few, environment, tmp_path, dead, kind):
+    with Job(tmp_path, environment, command=WATCHED, **FEW) as job:
+        wait_for(lambda: len(kept_steps(tmp_path)) >= 2, job)
+        job.processes[dead].send_signal(kind)
         codes = job.wait(60)
-        assert time.monotonic() - begun < 60
-    assert codes[dead] == -signal.SIGKILL
-    assert codes[1 - dead] not in (0, -signal.SIGKILL)
-    assert re.search(WORD.format(1 - dead), job.said(1 - dead)), job.said(1 - dead)
+        if kind == signal.SIGKILL:
+            assert codes[dead] == -signal.SIGKILL
+            assert codes[1 - dead] not in (0, -signal.SIGKILL)
+            word = rf"process {1 - dead} of 2 \(.*\) is gone: it was killed, or another process of the job was"
+        else:
+            assert codes == [143, 143]
+            word = rf"process {dead} of 2 \(.*\): stopped by SIGTERM; the same command goes on where it was"
+        assert re.search(word, job.said(1 - dead)), job.said(1 - dead)
+    kept = kept_steps(tmp_path)
+    assert len(kept) >= 2
+    assert all(0 < step < FEW["train_steps"] for step in kept)
+    with Job(tmp_path, environment, command=WATCHED, **FEW) as job:
+        assert job.wait() == [0, 0], job.said(0) + job.said(1)
+        begun = {int(step) for k in (0, 1) for step in re.findall(r"from step (\d+)", job.said(k))}
+    assert begun == {0, *kept}  # in the middle of what was in training
+    assert all_trials(tmp_path) == all_trials(few)
+    assert results(tmp_path) == results(few)
+    assert kept_steps(tmp_path) == []
+
+
+def test_a_run_stopped_by_sigterm_goes_on_in_the_middle_of_a_batch(few, environment, tmp_path):
+    with Job(tmp_path, environment, 1, command=WATCHED, **FEW) as job:
+        wait_for(lambda: kept_steps(tmp_path), job)
+        job.processes[0].terminate()
+        assert job.wait(60) == [143]
+        assert "stopped by SIGTERM; the same command goes on where it was" in job.said(0)
+    (kept,) = kept_steps(tmp_path)
+    assert 0 < kept < FEW["train_steps"]
+    with Job(tmp_path, environment, 1, command=WATCHED, **FEW) as job:
+        assert job.wait() == [0]
+        assert f"from step {kept}" in job.said(0)
+    assert all_trials(tmp_path) == all_trials(few)
+    assert results(tmp_path) == results(few)
+
+
+def test_what_one_process_finds_wrong_ends_all_with_its_reason(environment, tmp_path):
+    """Process 0 alone opens the database."""
+    with Job(tmp_path, environment, storage="postgresql://nobody@127.0.0.1:1/nothing") as job:
+        assert job.wait(60) == [1, 1]
+        assert "error: storage: 'postgresql://nobody@127.0.0.1:1/nothing' given; it must be" in job.said(0)
+        assert re.search(r"error: process 0 of 2 \(.*\): storage: 'postgresql:.*' given; it must be", job.said(1))
+
+
+@pytest.mark.parametrize(
+    ("told", "field"),
+    [
+        (["--num_processes=2"], "coordinator_address"),
+        (["--coordinator_address=here", "--num_processes=2", "--process_id=0"], "coordinator_address"),
+        (["--coordinator_address=here:1", "--num_processes=0", "--process_id=0"], "num_processes"),
+        (["--coordinator_address=here:1", "--num_processes=2", "--process_id=2"], "process_id"),
+    ],
+    ids=str,
+)
+def test_a_job_that_is_told_wrongly_is_refused_by_name(environment, tmp_path, told, field):
+    command = [*SWEEP, f"--workdir={tmp_path}", *told]
+    ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert re.search(rf"^error: {field}: .* given", ended.stderr, re.MULTILINE), ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_environment_may_tell_of_the_job(alone, environment, tmp_path):
+    """As recipes for clusters without a scheduler that JAX knows do."""
+    told = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": "1", "JAX_PROCESS_ID": "0"}
+    with Job(tmp_path, environment | told, 1) as job:
+        assert job.wait() == [0], job.said(0)
+    assert all_trials(tmp_path) == all_trials(alone)
+    ended = subprocess.run(SWEEP, env=environment | told | {"JAX_PROCESS_ID": "x"}, capture_output=True, text=True)
+    assert "error: JAX_PROCESS_ID: 'x' given; it must be a whole number" in ended.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from rnn_capacity import hosts, information, sharding, store, study
+from rnn_capacity.checkpoint import Checkpoints
 from rnn_capacity.plan import Plan
 from rnn_capacity.progress import Reporter, reporter
 from rnn_capacity.search import SAMPLERS
@@ -52,33 +55,34 @@ def search(
         checkpoints=checkpoints,
     )
     devices = sharding.choose_devices(devices)
-    checkpoints = store.checkpoint_folder(storage) if checkpoints is None else checkpoints
+    folder = store.checkpoint_folder(storage) if checkpoints is None else checkpoints
     shown = reporter(progress) if isinstance(progress, bool) else progress
     where = {
         "devices": devices,
         "trials_per_device": trials_per_device or sharding.default_trials_per_device(devices),
-        "checkpoints": checkpoints,
     }
 
     def run(plan: Plan, num_trials: int, what: str) -> tuple[optuna.Study | None, list[FrozenTrial]]:
         described = plan.describe()  # reads a text, so that one that is not there is told before there is a study
-        if hosts.index() > 0:
-            return None, study.follow(plan.name, plan.trial, num_trials=num_trials, **where)
-        sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
-        opened = store.open_study(storage, plan.name, described, sampler, plan.direction)
-        trials = study.run(
-            opened,
-            plan.space,
-            plan.trial,
-            plan.outcome,
-            num_trials=num_trials,
-            reporter=shown,
-            what=what,
-            unit=plan.unit,
-            halving=plan.halving,
-            **where,
-        )
-        return opened, trials
+        with _checkpoints(folder, plan.name, described) as kept:
+            if hosts.index() > 0:
+                return None, study.follow(plan.trial, num_trials=num_trials, checkpoints=kept, **where)
+            sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
+            opened = store.open_study(storage, plan.name, described, sampler, plan.direction)
+            trials = study.run(
+                opened,
+                plan.space,
+                plan.trial,
+                plan.outcome,
+                num_trials=num_trials,
+                reporter=shown,
+                what=what,
+                unit=plan.unit,
+                halving=plan.halving,
+                checkpoints=kept,
+                **where,
+            )
+            return opened, trials
 
     what = f"{plan.cell.name}, depth {plan.static['depth']}, {plan.num_params} params, {plan.num_units} units"
     with hosts.all_or_none():
@@ -91,6 +95,13 @@ def search(
         if best is not None and num_repeats:
             _, repeats = run(plan.repeated(best.params, best.number), num_repeats, f"{what}, best again")
     return Searched(searched, trials, best, repeats)
+
+
+def _checkpoints(folder: str | os.PathLike | None, *study: Any) -> contextlib.AbstractContextManager:
+    """Those of a study, by all that defines it; None where there is no folder."""
+    if folder is None:
+        return contextlib.nullcontext()
+    return contextlib.closing(Checkpoints(folder, json.dumps(study, sort_keys=True)))
 
 
 def save(searched: Searched, result: Mapping[str, Any]) -> None:
