@@ -124,7 +124,7 @@ def test_slurm_runs_a_sweep(slurm, tmp_path):
     flags = [*TINY, f"--workdir={tmp_path / 'out'}"]
     done, log = slurm(*flags, python=sys.executable, PYTHONPATH=str(ROOT), JAX_PLATFORMS="cpu")
     assert done.returncode == 0, done.stderr
-    assert log == ["srun --kill-on-bad-exit=1", "srun --cpu-bind=none"]
+    assert log == ["srun --kill-on-bad-exit=0", "srun --cpu-bind=none"]
     (result,) = json.loads((tmp_path / "out" / "results.json").read_text())
     assert result["num_trials"] == 2
 

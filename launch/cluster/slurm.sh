@@ -23,8 +23,9 @@ if [ "${SLURM_GPUS_ON_NODE:-0}" -gt 0 ]; then
   export JAX_LOCAL_DEVICE_IDS
 fi
 
+# Were one end to TERM the others (kill-on-bad-exit), an error would look like a stop; JAX ends them, with another code.
 code=0
-srun --kill-on-bad-exit=1 --cpu-bind=none "${PYTHON:-.venv/bin/python}" launch/sweep.py "$@" || code=$?
+srun --kill-on-bad-exit=0 --cpu-bind=none "${PYTHON:-.venv/bin/python}" launch/sweep.py "$@" || code=$?
 if [ "$code" = 143 ]; then # asked to stop, with more to do; scancel has ended this script already
   scontrol requeue "$SLURM_JOB_ID"
 fi
