@@ -1,5 +1,6 @@
 """Jobs of several processes, as clusters run them: real ones, on loopback, which find each other by jax.distributed."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -14,7 +15,7 @@ import optuna
 import pytest
 from test_study import contents
 
-from rnn_capacity import store
+from rnn_capacity import store, train
 
 ROOT = pathlib.Path(__file__).parents[1]
 SWEEP = [sys.executable, str(ROOT / "launch" / "sweep.py"), f"--config={ROOT / 'experiments' / 'irnn.py'}:quick"]
@@ -23,8 +24,8 @@ SMALL = {
     "num_params": 60,
     "num_inputs": 8,
     "unroll": 1,
-    "num_trials": 18,
-    "num_repeats": 3,
+    "num_trials": 8,
+    "num_repeats": 2,
     "train_steps": 40,
     "devices": 1,
     "hparams.mappings_per_param": "0.5",
@@ -118,44 +119,45 @@ def test_trials_are_raced_over_two_processes_as_in_one(environment, tmp_path):
     """Where a trial stands between two rungs is known to the process alone that trained it."""
     folders = [tmp_path / "one", tmp_path / "two"]
     for n, folder in enumerate(folders, 1):
-        with Job(folder, environment, n, halving=2, num_trials=16, num_repeats=0) as job:
+        with Job(folder, environment, n, halving=2, num_trials=8, num_repeats=0) as job:
             assert job.wait() == [0] * n, job.said(0)
     assert all_trials(folders[1]) == all_trials(folders[0])
     ((trials),) = all_trials(folders[0]).values()
     assert {state.name for _, state, *_ in trials} >= {"COMPLETE", "PRUNED"}
 
 
-# A process that is not heard of is dead after half a minute, here sooner; and every chunk of steps is kept. Told is
-# where each batch begins.
-IMPATIENT = """
-import runpy, sys
+# A process that is not heard of is dead after half a minute, here sooner; every chunk of steps is kept, and it is told
+# where each batch begins. With HOLD none ends: it stands still after the first chunk, until something ends the process.
+WATCHED = """
+import os, runpy, sys, time
 from rnn_capacity import hosts, train, trainer
 hosts.HEARTBEAT_SECONDS, trainer.SECONDS_BETWEEN_CHECKPOINTS = 10, 0
 advance = train.advance
-def told(spec, hparams, keys, state, *args, **kwargs):
+def watched(spec, hparams, keys, state, until, *, devices, on_chunk):
     print("from step", 0 if state is None else state.step[0])
-    return advance(spec, hparams, keys, state, *args, **kwargs)
-train.advance = told
+    def hold(step, state):
+        on_chunk(step, state)
+        while "HOLD" in os.environ:
+            time.sleep(0.05)
+            on_chunk(step, state)
+    return advance(spec, hparams, keys, state, until, devices=devices, on_chunk=hold)
+train.advance = watched
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-WATCHED = [sys.executable, "-c", IMPATIENT, *SWEEP[1:]]
-FEW = {"num_trials": 4, "num_repeats": 0, "train_steps": 60_000}
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory, environment):
-    """What a run of a few long trials finds that is not interrupted."""
-    folder = tmp_path_factory.mktemp("few")
-    with Job(folder, environment, 1, **FEW) as job:
-        assert job.wait() == [0], job.said(0)
-    return folder
+WATCHED = [sys.executable, "-c", WATCHED, *SWEEP[1:]]
 
 
 def kept_steps(folder):
-    """Where the trials stand that are kept of a batch in training."""
-    kept = (folder / store.CHECKPOINTS).glob("*/*.json")
-    return [json.loads(path.read_bytes().split(b"\n", 1)[1])["step"] for path in kept]
+    """By worker, where the trials stand that it keeps of a batch in training: its whole checkpoints."""
+    kept = {}
+    for path in sorted((folder / store.CHECKPOINTS).glob("*/*.json")):
+        with contextlib.suppress(FileNotFoundError):  # a newer one is there
+            step = json.loads(path.read_bytes().split(b"\n", 1)[1])["step"]
+            if path.with_suffix("").exists():
+                worker = path.name.split("-")[0]
+                kept[worker] = max(step, kept.get(worker, 0))
+    return kept
 
 
 def wait_for(condition, job, seconds=120):
@@ -166,12 +168,12 @@ def wait_for(condition, job, seconds=120):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    ("dead", "kind"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (0, signal.SIGTERM), (1, signal.SIGTERM)]
-)
-def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(few, environment, tmp_path, dead, kind):
-    with Job(tmp_path, environment, command=WATCHED, **FEW) as job:
-        wait_for(lambda: len(kept_steps(tmp_path)) >= 2, job)
+@pytest.mark.parametrize(("dead", "kind"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGTERM)])
+def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(
+    alone, environment, tmp_path, dead, kind
+):
+    with Job(tmp_path, environment | {"HOLD": "1"}, command=WATCHED) as job:
+        wait_for(lambda: len(kept_steps(tmp_path)) == 2, job)
         job.processes[dead].send_signal(kind)
         codes = job.wait(60)
         if kind == signal.SIGKILL:
@@ -182,31 +184,28 @@ def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(f
             assert codes == [143, 143]
             word = rf"process {dead} of 2 \(.*\): stopped by SIGTERM; the same command goes on where it was"
         assert re.search(word, job.said(1 - dead)), job.said(1 - dead)
-    kept = kept_steps(tmp_path)
-    assert len(kept) >= 2
-    assert all(0 < step < FEW["train_steps"] for step in kept)
-    with Job(tmp_path, environment, command=WATCHED, **FEW) as job:
+    assert set(kept_steps(tmp_path).values()) == {train.FIRST_CHUNK}
+    with Job(tmp_path, environment, command=WATCHED) as job:
         assert job.wait() == [0, 0], job.said(0) + job.said(1)
-        begun = {int(step) for k in (0, 1) for step in re.findall(r"from step (\d+)", job.said(k))}
-    assert begun == {0, *kept}  # in the middle of what was in training
-    assert all_trials(tmp_path) == all_trials(few)
-    assert results(tmp_path) == results(few)
-    assert kept_steps(tmp_path) == []
+        for process in (0, 1):  # each in the middle of what was in training
+            assert f"from step {train.FIRST_CHUNK}\n" in job.said(process)
+    assert all_trials(tmp_path) == all_trials(alone)
+    assert results(tmp_path) == results(alone)
+    assert kept_steps(tmp_path) == {}
 
 
-def test_a_run_stopped_by_sigterm_goes_on_in_the_middle_of_a_batch(few, environment, tmp_path):
-    with Job(tmp_path, environment, 1, command=WATCHED, **FEW) as job:
+def test_a_run_stopped_by_sigterm_goes_on_in_the_middle_of_a_batch(alone, environment, tmp_path):
+    with Job(tmp_path, environment | {"HOLD": "1"}, 1, command=WATCHED) as job:
         wait_for(lambda: kept_steps(tmp_path), job)
         job.processes[0].terminate()
         assert job.wait(60) == [143]
         assert "stopped by SIGTERM; the same command goes on where it was" in job.said(0)
-    (kept,) = kept_steps(tmp_path)
-    assert 0 < kept < FEW["train_steps"]
-    with Job(tmp_path, environment, 1, command=WATCHED, **FEW) as job:
+    assert list(kept_steps(tmp_path).values()) == [train.FIRST_CHUNK]
+    with Job(tmp_path, environment, 1, command=WATCHED) as job:
         assert job.wait() == [0]
-        assert f"from step {kept}" in job.said(0)
-    assert all_trials(tmp_path) == all_trials(few)
-    assert results(tmp_path) == results(few)
+        assert f"from step {train.FIRST_CHUNK}\n" in job.said(0)
+    assert all_trials(tmp_path) == all_trials(alone)
+    assert results(tmp_path) == results(alone)
 
 
 def test_what_one_process_finds_wrong_ends_all_with_its_reason(environment, tmp_path):
