@@ -104,13 +104,14 @@ def check(name, way, reference, num_steps):
     return float(difference.max())
 
 
-def measure(problem, ways, pools, *, num_trials, widths=(), rounds, seconds):
+def measure(problem, ways, pools, *, num_trials, widths=(), rounds, seconds, compiled_steps):
     """What each way did with a problem: dicts of plain values, one a way, and one for each width of the project.
 
     Args:
         pools: of `torch_pools`.
         num_trials: K, that the ways which batch trials train at once.
         widths: more Ks, of the project alone.
+        compiled_steps: the most layers x steps in time that PyTorch compiles.
         rounds, seconds: measurements of each way, and about how long each takes.
 
     Raises:
@@ -128,6 +129,9 @@ def measure(problem, ways, pools, *, num_trials, widths=(), rounds, seconds):
     for way, count in entries:
         line = row_of(problem) | {"way": way, "trials": count, "check_steps": num_steps}
         lines.append(line)
+        if "compiled" in way and problem.unroll * problem.depth > compiled_steps:
+            line["note"] = f"not compiled: T x depth above {compiled_steps} (--compiled-steps)"
+            continue
         try:
             one = project if way != "project" or count == num_trials else Project(problem.plan, count)
             trainer, reference = begin(way, problem, one, trials, pools)

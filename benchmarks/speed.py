@@ -10,7 +10,8 @@ The problem is in `problem.py`: memorization of 512 labels, full batch, RMSProp.
     flax                 the same with Flax's `nn.RNN` and its cells
     torch_eager          the same with PyTorch's own `nn.RNN`, `nn.GRU`, `nn.LSTM`, as many threads as PyTorch likes
     torch_batched        K trials at once, products batched over trials in a loop over time
-    torch_compiled       that through `torch.compile`; compilation is not counted
+    torch_compiled       that through `torch.compile`, at T x depth of at most 5 (`--compiled-steps`); not counting
+                         the compilation, of 120 s at most
     ..._cores            each of these with a process a core, all at once, each with a thread, and its share of the K
     project              K trials at once over all cores, by the programs of `train.train_trials`
 
@@ -50,6 +51,7 @@ HEADLINE = {"params": [1000], "unrolls": [5], "depths": [1]}
 ALL = {"params": [100, 1000, 10_000, 100_000], "unrolls": [5, 50], "depths": [1, 4]}
 WIDTHS = [64, 128, 256, 512, 1024, 2048, 4096]
 DEPTHS = {"rnn": 1, "irnn": 1, "ugrnn": 1, "gru": 1, "lstm": 1, "+rnn": 2}
+MEASURED_BY = ("ways", "rounds", "seconds", "trials", "widths", "compiled_steps")  # flags that one table shares
 COMPILE_MAPPINGS = 4.4  # a parameter, as in a search: data sets of several blocks
 
 
@@ -66,6 +68,12 @@ def parse(ways_here):
     parser.add_argument("--seconds", type=float, default=0.5, help="that a measurement takes, about")
     parser.add_argument("--trials", type=int, help="K; default: 64, on an accelerator 512, fewer where steps are long")
     parser.add_argument("--widths", type=numbers, help="more Ks, of the project alone")
+    parser.add_argument(
+        "--compiled-steps",
+        type=int,
+        default=5,
+        help="torch_compiled only where T x depth is at most this: it unrolls both, and compiling takes minutes",
+    )
     parser.add_argument("--out", type=pathlib.Path, help="a CSV file, to go on with")
     parser.add_argument("--compile", action="store_true", help="only the compile times of the six cells")
     args = parser.parse_args()
@@ -116,7 +124,8 @@ def compare(problems, results, args):
             print(f"{done + 1} of {len(missing)}: {name} ({clock(took)} so far{left})", file=sys.stderr, flush=True)
             num_trials = args.trials or problem.num_trials(jax.devices())
             timing = {"rounds": args.rounds, "seconds": args.seconds}
-            lines = contest.measure(problem, args.ways, pools, num_trials=num_trials, widths=args.widths, **timing)
+            timing |= {"num_trials": num_trials, "widths": args.widths, "compiled_steps": args.compiled_steps}
+            lines = contest.measure(problem, args.ways, pools, **timing)
             results.add(key(problem), lines)
     finally:
         for pool in set(pools.values()):
@@ -155,7 +164,7 @@ def main():
         return
     if left_out := [way for way in contest.WAYS if way not in here]:
         print(f"not here: {', '.join(left_out)}", file=sys.stderr)
-    setting = machine() | {name: getattr(args, name) for name in ("ways", "rounds", "seconds", "trials", "widths")}
+    setting = machine() | {name: getattr(args, name) for name in MEASURED_BY}
     try:
         results = table.Results(args.out, setting)
     except ValueError as error:

@@ -84,10 +84,10 @@ class Trainer:
 
     def rate(self, seconds):
         """Steps per second, over so many seconds or one step."""
-        start = time.perf_counter()
-        for num_steps, _ in enumerate(self.steps(), 1):
-            if time.perf_counter() - start >= seconds:
-                break
+        start, steps, num_steps = time.perf_counter(), self.steps(), 0
+        while num_steps == 0 or time.perf_counter() - start < seconds:
+            next(steps)
+            num_steps += 1
         if DEVICE == "cuda":
             torch.cuda.synchronize()
         return num_steps / (time.perf_counter() - start)
