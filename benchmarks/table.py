@@ -71,8 +71,8 @@ def rates_table(rows, ways):
     """Trials x steps per second of each way, medians; what was not measured says why."""
     notes, lines = [], []
     for row in rows:
-        by_way = {line["way"]: line for line in row}
-        most = max(line["trials"] for line in row)
+        by_way = {line["way"]: line for line in reversed(row)}  # of the project's widths the first, the others' K
+        most = max(line["trials"] for line in by_way.values())
         lines.append(_first_columns(row[0]) | {"K": most} | {way: _rate(by_way.get(way), notes) for way in ways})
     return markdown(lines) + "".join(f"\n[{n}] {note}" for n, note in enumerate(notes, 1))
 

@@ -54,8 +54,11 @@ def main():
             answer = None, getattr(worker, method)(*arguments)
         except Exception as error:  # told to whoever asked, in whose table it belongs
             answer = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}", None
-        pickle.dump(answer, answers)
-        answers.flush()
+        try:
+            pickle.dump(answer, answers)
+            answers.flush()
+        except BrokenPipeError:
+            os._exit(1)  # a file that cannot be flushed would complain on the way out
 
 
 if __name__ == "__main__":
