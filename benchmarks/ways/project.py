@@ -1,0 +1,62 @@
+"""All trials at once over all devices, through the programs that `train.train_trials` runs."""
+
+import time
+
+import jax
+import numpy as np
+from problem import Trial, planned_trials
+
+from rnn_capacity import memory, train
+
+
+class Project:
+    """K trials of a problem, ready to be trained from their beginning.
+
+    Attributes:
+        compile_seconds: tracing, lowering and compiling all programs of the spec, which this process has not seen.
+        bytes_per_trial: of what the program that trains takes: arguments, outputs and, where trials run side by side
+            those of all, on a CPU those of one a core, activations.
+
+    Raises:
+        NotEnoughMemoryError: so many do not fit.
+    """
+
+    def __init__(self, plan, num_trials):
+        devices = jax.devices()
+        self.num_trials = num_trials
+        spec, self.hparams, keys = planned_trials(plan, num_trials)
+        start = time.perf_counter()
+        programs = train._programs(spec, tuple(devices))
+        begin = programs.begin.lower(0, self.hparams, keys)
+        data, state = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), begin.out_info)
+        begin = begin.compile()
+        until = ((), np.int32(0))
+        self.chunk = programs.chunk.lower(until, self.hparams, data, state).compile()
+        self.evaluate = programs.evaluate.lower(until, self.hparams, data, state.params).compile()
+        self.compile_seconds = time.perf_counter() - start
+        memory.check((self.chunk, self.evaluate), devices)
+        needs = self.chunk.memory_analysis()
+        size = needs.temp_size_in_bytes + needs.argument_size_in_bytes + needs.output_size_in_bytes
+        self.bytes_per_trial = size * len(devices) / num_trials
+        self.data, self.state = jax.block_until_ready(begin(0, self.hparams, keys))
+
+    def train(self, num_steps, state=None):
+        """The state after so many steps, or from a state up to that step."""
+        return jax.block_until_ready(
+            self.chunk(((), np.int32(num_steps)), self.hparams, self.data, self.state if state is None else state)
+        )
+
+    def losses(self, num_steps):
+        """Before each step, of all trials: (K, num_steps)."""
+        state, losses = self.state, []
+        for step in range(num_steps):
+            state = self.train(step, state)
+            losses.append(np.asarray(self.evaluate(((), np.int32(0)), self.hparams, self.data, state.params)[0]))
+        return np.transpose(losses)
+
+    def trials(self, count):
+        """The first of them, as the other ways take them."""
+        data, params = jax.tree.map(np.asarray, (self.data, self.state.params))
+        assert data.weights_b.all(), "the other ways know no padding"
+        pick = lambda k: jax.tree.map(lambda a: a[k], params)
+        return [Trial(pick(k), data.x_tib[k, 0], data.targets[k]) for k in range(count)]
