@@ -63,11 +63,16 @@ def start(
         if given[name] is None and (value := os.environ.get(variable)):
             given[name] = value if name == "coordinator_address" else _whole(variable, value)
     _check(given)
+    told = given["coordinator_address"] is not None
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
     try:
-        jax.distributed.initialize(**given, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
+        jax.distributed.initialize(
+            **given,
+            cluster_detection_method="deactivate" if told else None,  # it would still choose devices for us
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+        )
     except ValueError:
-        if any(value is not None for value in given.values()):
+        if told:
             raise
         return  # no cluster that JAX knows
     if count() > 1:
