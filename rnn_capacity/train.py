@@ -37,7 +37,7 @@ class TrialState(NamedTuple):
 
     step: Array
     params: Params
-    optimizer_state: Any  # of all weights as one vector
+    optimizer_state: Any  # of the weights as one vector
     feasible: Array  # False once the loss or its gradient was not finite; the trial then stands still
 
 
@@ -70,9 +70,13 @@ def optimizer(spec: Spec, hparams: Hparams) -> optax.GradientTransformation:
 
 def init_trial(spec: Spec, hparams: Hparams, key: Keys) -> TrialState:
     """A trial before its first step."""
-    params = network.init(key.network, spec, hparams)
-    state = optimizer(spec, hparams).init(ravel_pytree(params)[0])
-    return TrialState(jnp.int32(0), params, state, jnp.bool_(True))
+    return before_training(spec, hparams, network.init(key.network, spec, hparams))
+
+
+def before_training(spec: Spec, hparams: Hparams, params: Params) -> TrialState:
+    """A trial that starts from these weights."""
+    weights, _ = ravel_pytree(params)
+    return TrialState(jnp.int32(0), params, optimizer(spec, hparams).init(weights), jnp.bool_(True))
 
 
 def loss_and_gradient(spec: Spec, params: Params, batch: Batch) -> tuple[Array, Params]:
