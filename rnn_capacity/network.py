@@ -64,8 +64,10 @@ def apply(params: Params, spec: Spec, x_tib: Array) -> Array:
         if num_after := num_steps - len(shown):
             _, y_after_thb = _in_segments(through_layers, carries, shown[-1:] if hold else shown[:0], num_after)
             y_thb = jnp.concatenate([y_thb, y_after_thb])
-    read = lambda y_hb: readout["W"] @ y_hb + readout["b"][:, None]
-    return jax.vmap(read)(y_thb[-spec.task.read_steps :])
+    # One product for all steps and examples: `vmap` over the steps would transpose its operands, even for a single one.
+    y_htb = jnp.moveaxis(y_thb[-spec.task.read_steps :], 0, 1)
+    outputs_on = readout["W"] @ y_htb.reshape(len(y_htb), -1) + readout["b"][:, None]
+    return jnp.moveaxis(outputs_on.reshape(-1, *y_htb.shape[1:]), 1, 0)
 
 
 def _in_segments(through_layers, carries, x_tib: Array, num_steps: int) -> tuple[Carry, Array]:

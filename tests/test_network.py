@@ -420,5 +420,5 @@ def test_what_the_initial_carry_is_multiplied_to_is_made_once_for_all_examples(n
     unroll = lambda params, x_tib: network.unroll(cell, params, x_tib, num_steps, jnp.tanh)
     jaxpr = jax.make_jaxpr(unroll)(params, jnp.zeros((num_steps, 2, batch)))
     wide = re.findall(rf":f32\[\d+,{batch}\] = dot_general", str(jaxpr))
-    # One less than the input's and the carry's at all steps: the GRU's second at the first needs the reset, so the input.
+    # One less than those of the input and the carry at all steps: the GRU's second needs the reset, and so the input.
     assert len(wide) == num_steps * (1 + products) - 1
