@@ -1,36 +1,45 @@
-"""Splits a cell by what depends on the carry, so that only the recurrent part runs once a step.
+"""Splits a cell by what depends on the input and what on the carry, so that no work is done more often than needed.
 
 A cell is written as one function, `apply(params, carry, x)`, reading like its equations. Most of that work, the input's
 matrix product above all, does not need the carry and can be done for all steps at once, or once for every step without
-input. Rather than ask each author to split the cell by hand, this reads the traced program (its jaxpr) and deals each
-operation to the earliest of three stages that has its operands:
+input; and what needs the carry alone is done once for all examples where they have one carry, as before the first step.
+Rather than ask each author to split the cell by hand, this reads the traced program (its jaxpr) and deals each
+operation to one of four stages, by what it depends on:
 
-    prepare(params) -> weights           what depends on the parameters alone
-    project(weights, x) -> drive         what the input adds
-    step(weights, drive, carry) -> (carry, y)
+    prepare(params) -> weights                       on the parameters alone
+    project(weights, x) -> drive                     on the input
+    recall(weights, carry) -> memory                 on the carry
+    combine(weights, drive, memory) -> (carry, y)    on both
 
 Together they equal the cell, operation for operation.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
-PARAMS, INPUT, CARRY = range(3)
+PARAMS, INPUT, CARRY, BOTH = range(4)  # what a value depends on: of two values, the bitwise or
 
 
 class Stages(NamedTuple):
     prepare: Callable[[Any], tuple]
     project: Callable[[tuple, Any], tuple]
-    step: Callable[[tuple, tuple, Any], Any]
+    recall: Callable[[tuple, Any], tuple]
+    combine: Callable[[tuple, tuple, tuple], Any]
+
+    def step(self, weights: tuple, drive: tuple, carry: Any) -> Any:
+        """What is left to do at each step: (carry, y)."""
+        return self.combine(weights, drive, self.recall(weights, carry))
 
 
 def hoist(apply: Callable, params: Any, carry: Any, x: Any) -> Stages:
-    """The three stages of `apply(params, carry, x)`, traced at the shapes of these arguments."""
+    """The stages of `apply(params, carry, x)`, traced at the shapes of these arguments."""
     closed, out_shape = jax.make_jaxpr(apply, return_shape=True)(params, carry, x)
     jaxpr, out_tree = closed.jaxpr, jax.tree.structure(out_shape)
 
@@ -39,15 +48,15 @@ def hoist(apply: Callable, params: Any, carry: Any, x: Any) -> Stages:
     stage = dict.fromkeys([*jaxpr.constvars, *params_vars], PARAMS)
     stage |= dict.fromkeys(x_vars, INPUT) | dict.fromkeys(carry_vars, CARRY)
 
-    equations = [[], [], []]
+    equations = [[], [], [], []]
     for eqn in jaxpr.eqns:
-        at = max((stage[v] for v in _variables(eqn.invars)), default=PARAMS)
+        at = functools.reduce(operator.or_, (stage[v] for v in _variables(eqn.invars)), PARAMS)
         equations[at].append(eqn)
         stage |= dict.fromkeys(eqn.outvars, at)
 
     def handed_on(made_at):
-        later = [v for at in range(made_at + 1, 3) for eqn in equations[at] for v in _variables(eqn.invars)]
-        return list(dict.fromkeys(v for v in [*later, *_variables(jaxpr.outvars)] if stage[v] == made_at))
+        elsewhere = [v for at in range(4) if at != made_at for eqn in equations[at] for v in _variables(eqn.invars)]
+        return list(dict.fromkeys(v for v in [*elsewhere, *_variables(jaxpr.outvars)] if stage[v] == made_at))
 
     def function(at, invars, outvars):
         debug_info = jaxpr.debug_info.with_unknown_names()
@@ -55,14 +64,14 @@ def hoist(apply: Callable, params: Any, carry: Any, x: Any) -> Stages:
         flat = jaxpr_as_fun(ClosedJaxpr(part, ()))
         return lambda *arguments: tuple(flat(*jax.tree.leaves(arguments)))
 
-    weights, drive = handed_on(PARAMS), handed_on(INPUT)
+    weights, drive, memory = (handed_on(at) for at in (PARAMS, INPUT, CARRY))
     prepare = function(PARAMS, [*jaxpr.constvars, *params_vars], weights)
-    project = function(INPUT, [*weights, *x_vars], drive)
-    step = function(CARRY, [*weights, *drive, *carry_vars], jaxpr.outvars)
+    combine = function(BOTH, [*weights, *drive, *memory], jaxpr.outvars)
     return Stages(
         prepare=lambda params: prepare(closed.consts, params),
-        project=project,
-        step=lambda weights, drive, carry: jax.tree.unflatten(out_tree, step(weights, drive, carry)),
+        project=function(INPUT, [*weights, *x_vars], drive),
+        recall=function(CARRY, [*weights, *carry_vars], memory),
+        combine=lambda *arguments: jax.tree.unflatten(out_tree, combine(*arguments)),
     )
 
 

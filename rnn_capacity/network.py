@@ -45,7 +45,6 @@ def apply(params: Params, spec: Spec, x_tib: Array) -> Array:
     """
     num_steps, layers, readout = spec.task.unroll, params["layers"], params["readout"]
     hold = spec.input_steps == "every"
-    carries = [jax.tree.map(lambda a: _to_batch(a, x_tib.shape[-1]), _start(spec.cell, layer)) for layer in layers]
 
     def through_layers(carries, x_tib, num_steps):
         after, y_tib = [], x_tib.astype(readout["W"].dtype)
@@ -56,15 +55,19 @@ def apply(params: Params, spec: Spec, x_tib: Array) -> Array:
         return after, y_tib
 
     if num_steps <= LONG:
-        _, y_thb = through_layers(carries, x_tib, num_steps)
+        _, y_thb = through_layers([None] * len(layers), x_tib, num_steps)
     else:
+        to_batch = functools.partial(_to_batch, batch=x_tib.shape[-1])
+        carries = [jax.tree.map(to_batch, _start(spec.cell, layer)) for layer in layers]
         shown = x_tib[:num_steps]
         carries, y_thb = _in_segments(through_layers, carries, shown, len(shown))
         if num_after := num_steps - len(shown):
             _, y_after_thb = _in_segments(through_layers, carries, shown[-1:] if hold else shown[:0], num_after)
             y_thb = jnp.concatenate([y_thb, y_after_thb])
-    read = lambda y_hb: readout["W"] @ y_hb + readout["b"][:, None]
-    return jax.vmap(read)(y_thb[-spec.task.read_steps :])
+    # One product for all steps and examples: `vmap` over the steps would transpose its operands, even for a single one.
+    y_htb = jnp.moveaxis(y_thb[-spec.task.read_steps :], 0, 1)
+    outputs_on = readout["W"] @ y_htb.reshape(len(y_htb), -1) + readout["b"][:, None]
+    return jnp.moveaxis(outputs_on.reshape(-1, *y_htb.shape[1:]), 1, 0)
 
 
 def _in_segments(through_layers, carries, x_tib: Array, num_steps: int) -> tuple[Carry, Array]:
@@ -121,9 +124,10 @@ def unroll(
     narrow = stages.prepare(params)
     weights, axes = _widen(narrow, x_tib.shape[-1])
     project = jax.vmap(stages.project, in_axes=(axes, -1), out_axes=-1)
-    step = jax.vmap(stages.step, in_axes=(axes, -1, -1), out_axes=-1)
+    recall = jax.vmap(stages.recall, in_axes=(axes, -1), out_axes=-1)
+    combine = jax.vmap(stages.combine, in_axes=(axes, -1, -1), out_axes=-1)
+    step = lambda drive, carry: combine(weights, drive, recall(weights, carry))
     to_batch = functools.partial(_to_batch, batch=x_tib.shape[-1])
-    carry = jax.tree.map(to_batch, start) if carry is None else carry
 
     num_given = min(len(x_tib), num_steps)
     num_after = num_steps - num_given
@@ -132,18 +136,21 @@ def unroll(
         drives += [drives[-1] if hold else _silent(stages, narrow, x_tib, to_batch)] * num_after
         y_thb = []
         for drive in drives:
-            carry, y_hb = step(weights, drive, carry)
+            # The learned initial carry is the same for all examples: what is made of it is computed once and spread.
+            memory = map(to_batch, stages.recall(narrow, start)) if carry is None else recall(weights, carry)
+            carry, y_hb = combine(weights, drive, tuple(memory))
             y_thb.append(y_hb)
         return carry, jnp.stack(y_thb)
 
+    carry = jax.tree.map(to_batch, start) if carry is None else carry
     pieces = []
     if num_given:
         drive_t = jax.vmap(project, in_axes=(None, 0))(weights, x_tib[:num_given])
-        carry, y_thb = jax.lax.scan(lambda carry, drive: step(weights, drive, carry), carry, drive_t, num_given)
+        carry, y_thb = jax.lax.scan(lambda carry, drive: step(drive, carry), carry, drive_t, num_given)
         pieces.append(y_thb)
     if num_after:
         after = tuple(d[-1] for d in drive_t) if hold else _silent(stages, narrow, x_tib, to_batch)
-        carry, y_thb = jax.lax.scan(lambda carry, _: step(weights, after, carry), carry, length=num_after)
+        carry, y_thb = jax.lax.scan(lambda carry, _: step(after, carry), carry, length=num_after)
         pieces.append(y_thb)
     return carry, jnp.concatenate(pieces)
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
 
 from rnn_capacity import memory, network, sharding
 from rnn_capacity.tasks.base import SPLITS, Batch, Source, Task
@@ -36,7 +37,7 @@ class TrialState(NamedTuple):
 
     step: Array
     params: Params
-    optimizer_state: Any
+    optimizer_state: Any  # of the weights as one vector
     feasible: Array  # False once the loss or its gradient was not finite; the trial then stands still
 
 
@@ -69,9 +70,13 @@ def optimizer(spec: Spec, hparams: Hparams) -> optax.GradientTransformation:
 
 def init_trial(spec: Spec, hparams: Hparams, key: Keys) -> TrialState:
     """A trial before its first step."""
-    params = network.init(key.network, spec, hparams)
-    state = optimizer(spec, hparams).init(params)
-    return TrialState(jnp.int32(0), params, state, jnp.bool_(True))
+    return before_training(spec, hparams, network.init(key.network, spec, hparams))
+
+
+def before_training(spec: Spec, hparams: Hparams, params: Params) -> TrialState:
+    """A trial that starts from these weights."""
+    weights, _ = ravel_pytree(params)
+    return TrialState(jnp.int32(0), params, optimizer(spec, hparams).init(weights), jnp.bool_(True))
 
 
 def loss_and_gradient(spec: Spec, params: Params, batch: Batch) -> tuple[Array, Params]:
@@ -101,16 +106,21 @@ def loss_and_gradient(spec: Spec, params: Params, batch: Batch) -> tuple[Array, 
 
 
 def train_step(spec: Spec, shared: Any, hparams: Hparams, data: Any, state: TrialState) -> TrialState:
-    """One gradient step; where it is not finite the trial keeps what it had and is infeasible from then on."""
+    """One gradient step; where it is not finite the trial keeps what it had and is infeasible from then on.
+
+    The optimizer sees all weights as one vector: fewer operations, and so few at a time that a CPU's device does not
+    hand some to threads that the other devices need.
+    """
     source = Source(jnp.int32(SPLITS.index("train")), shared, hparams)
     batch = spec.task.sample(data, state.step, spec.batch_size, source)
     value, gradient = loss_and_gradient(spec, state.params, batch)
-    updates, optimizer_state = optimizer(spec, hparams).update(gradient, state.optimizer_state, state.params)
+    (params, to_tree), (gradient, _) = ravel_pytree(state.params), ravel_pytree(gradient)
+    updates, optimizer_state = optimizer(spec, hparams).update(gradient, state.optimizer_state, params)
     feasible = state.feasible & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
     keep = lambda new, old: jnp.where(feasible, new, old)
     return TrialState(
         step=state.step + 1,
-        params=jax.tree.map(keep, optax.apply_updates(state.params, updates), state.params),
+        params=to_tree(keep(optax.apply_updates(params, updates), params)),
         optimizer_state=jax.tree.map(keep, optimizer_state, state.optimizer_state),
         feasible=feasible,
     )

@@ -301,7 +301,7 @@ def test_two_steps_of_training_move_every_array_and_leave_it_finite(cell):
     spec = make_spec(cell, num_inputs=INPUTS, num_units=UNITS, train_steps=2, unroll=2)
     hparams, params = make_hparams(cell, l2=0.0), random_network(spec)
     step = jax.jit(functools.partial(train.train_step, spec, ()))
-    before = train.TrialState(jnp.int32(0), params, train.optimizer(spec, hparams).init(params), jnp.bool_(True))
+    before = train.before_training(spec, hparams, params)
     once = step(hparams, make_data(), before)
     twice = step(hparams, make_data(), once)
     assert bool(twice.feasible)

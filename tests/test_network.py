@@ -411,3 +411,14 @@ def test_segments_save_most_of_the_memory_of_a_long_gradient(monkeypatch):
     at_once = temporary_bytes()
     assert at_once > 4 * 320 * units * batch  # float32 of each step, unit and example, at the least
     assert in_segments < at_once / 5
+
+
+@pytest.mark.parametrize(("name", "products"), [("rnn", 1), ("lstm", 1), ("gru", 2)])
+def test_what_the_initial_carry_is_multiplied_to_is_made_once_for_all_examples(name, products):
+    cell, batch, num_steps = CELLS[name], 7, 3
+    params = cell.init(jax.random.key(0), 2, 4, make_hparams(cell))
+    unroll = lambda params, x_tib: network.unroll(cell, params, x_tib, num_steps, jnp.tanh)
+    jaxpr = jax.make_jaxpr(unroll)(params, jnp.zeros((num_steps, 2, batch)))
+    wide = re.findall(rf":f32\[\d+,{batch}\] = dot_general", str(jaxpr))
+    # One less than those of the input and the carry at all steps: the GRU's second needs the reset, and so the input.
+    assert len(wide) == num_steps * (1 + products) - 1

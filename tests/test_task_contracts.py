@@ -405,7 +405,7 @@ def test_two_steps_of_training_move_every_array_of_every_cell_and_leave_it_finit
         params["layers"] = jax.tree.map(abs, params["layers"])
     data = task.data(make_keys().task, hparams)
     step = jax.jit(functools.partial(train.train_step, spec))
-    before = train.TrialState(jnp.int32(0), params, train.optimizer(spec, hparams).init(params), jnp.bool_(True))
+    before = train.before_training(spec, hparams, params)
     once = step(shared(task), hparams, data, before)
     twice = step(shared(task), hparams, data, once)
     assert bool(twice.feasible)

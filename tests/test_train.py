@@ -96,7 +96,7 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
         start, results = flatten(params), []
         for changed in ({}, {"l2": 0.1}, {"gradient_clip": 0.1, "l2": 0.1}, {"momentum_logit": 0.5}):
             hparams = base | {name: np.float64(value) for name, value in changed.items()}
-            state = train.TrialState(jnp.int32(0), params, train.optimizer(spec, hparams).init(params), jnp.bool_(True))
+            state = train.before_training(spec, hparams, params)
             for _ in range(RUN):
                 state = step(hparams, data, state)
             expected = _reference_run(optimizer, schedule, hparams, start, gradient)
