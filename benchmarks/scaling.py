@@ -126,7 +126,11 @@ def main():
             [told[name] / one for told, one in zip(found[count], single, strict=True)]
         )
         rates = [told["rate"] for told in found[count]]
-        row = {"devices": count, "trials x steps / s": f"{statistics.median(rates):.0f}", "efficiency": relative("rate")}
+        row = {
+            "devices": count,
+            "trials x steps / s": f"{statistics.median(rates):.0f}",
+            "efficiency": relative("rate"),
+        }
         if is_cpu:
             row |= {"apart": relative("apart"), "cores busy": spread([told["busy"] for told in found[count]])}
         rows.append(row)
