@@ -1,4 +1,4 @@
-"""What the benchmarks of whole runs share: the machine's name, a Markdown table, trials that are ready to be trained."""
+"""What the benchmarks of whole runs share: the machine's name, a Markdown table, trials to be trained."""
 
 import datetime
 import pathlib

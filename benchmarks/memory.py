@@ -1,10 +1,10 @@
 """The memory that training takes, against what was said before: python benchmarks/memory.py [--cases=0,3].
 
 Each case is a process of its own that trains trials for a few steps, and evaluates them, as a study does. What
-`rnn_capacity.memory` says of the programs before they run, beside what lies in memory already, is compared with the most
-that there was while they ran, less what there was before. On a CPU that is resident memory (VmHWM, reset before), and
-all trials of the cores count; on an accelerator the allocator's own peak, of which a case must set a new one. Activations
-are most of it, so the networks are large and the sequences long: 0.2 to 2 GiB. The columns:
+`rnn_capacity.memory` says of the programs before they run, beside what lies in memory already, is compared with the
+most that there was while they ran, less what there was before. On a CPU that is resident memory (VmHWM, reset before),
+and the trials of all cores count; on an accelerator it is the allocator's own peak. Activations are most of it, so the
+networks are large and the sequences long: 0.2 to 2 GiB. The columns:
 
     params        of a trial
     batch         examples a step; on a CPU a batch that is a multiple of 512 is worked on in blocks of 512

@@ -1,9 +1,10 @@
 """The share of a study's time that is not training: python benchmarks/overhead.py [--trained=12] [--all].
 
-The study of `measure_capacity(cell, num_params=1000, num_trials=1024)`, by the machinery that this call runs: every trial
-is asked of the bandit, 16 at a time, told, and stored in SQLite. To train them all takes over an hour, so only some
-batches are trained, spread evenly, to their last step; a trial of another batch is given the outcome of that trained one
-whose number of mappings is nearest. `--all` trains them all. What a line says, a quarter of the study each, in seconds:
+The study of `measure_capacity(cell, num_params=1000, num_trials=1024)`, by the machinery that this call runs: every
+trial is asked of the bandit, 16 at a time, told, and stored in SQLite. To train them all takes over an hour, so only
+some batches are trained, spread evenly, to their last step; a trial of another batch is given the outcome of that
+trained one whose number of mappings is nearest. `--all` trains them all. What a line says, a quarter of the study each,
+in seconds:
 
     asking      the bandit: fits, candidates, climbing; measured on all trials
     storing     Optuna and SQLite: proposals, outcomes, looking trials up; measured on all
@@ -202,7 +203,7 @@ def main():
 
     each = {name: statistics.median(seconds) for name, seconds in trainer.each.items()}
     if not args.all:
-        for quarter, took in enumerate(quarters):
+        for took in quarters:
             took |= {name: each[name] * args.num_trials / 4 for name in ("beginning", "training")}
         untrained = len(trainer.seen) - trainer.num_compiled
         quarters[-1]["compiling"] += untrained * each["compiling"]
