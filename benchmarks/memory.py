@@ -26,11 +26,11 @@ import sys
 CASES = [  # cell, params, depth, T, batch, task
     ("rnn", 30_000, 1, 200, 512, "memorization"),
     ("rnn", 100_000, 4, 50, 1_000, "memorization"),
-    ("gru", 30_000, 1, 100, 1_024, "memorization"),
-    ("lstm", 30_000, 1, 50, 1_300, "memorization"),
+    ("gru", 100_000, 1, 200, 1_024, "memorization"),
+    ("lstm", 30_000, 1, 50, 2_600, "memorization"),
     ("lstm", 100_000, 4, 30, 700, "memorization"),
     ("ugrnn", 100_000, 1, 100, 512, "memorization"),
-    ("+rnn", 50_000, 3, 50, 700, "memorization"),
+    ("+rnn", 100_000, 2, 20, 2_100, "memorization"),
     ("rnn", 4_000_000, 1, 3, 512, "memorization"),  # weights, not activations
     ("gru", 30_000, 1, 100, 900, "parentheses"),
     ("lstm", 30_000, 1, 60, 1_000, "text8:synthetic"),

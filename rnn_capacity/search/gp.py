@@ -80,24 +80,26 @@ def _prior(num_dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(means), np.array([deviation] * num_dimensions + [AMPLITUDE_PRIOR[1], NOISE_PRIOR[1]])
 
 
-@jax.custom_jvp
-def _surprise(covariance: Array, y: Array) -> Array:
-    """The negative logarithm of the likelihood of outcomes y."""
-    factor = jnp.linalg.cholesky(covariance)
-    standard = jax.scipy.linalg.solve_triangular(factor, y, lower=True)
-    return 0.5 * (standard @ standard + len(y) * np.log(2 * np.pi)) + jnp.sum(jnp.log(jnp.diagonal(factor)))
-
-
-@_surprise.defjvp
-def _(primals, tangents):
-    """The gradient is (K^-1 - alpha alpha^T) / 2, less work than back through the factor. Of y none is asked."""
-    covariance, y = primals
+def _surprise_and_slope(covariance: Array, y: Array) -> tuple[Array, Array]:
+    """The negative logarithm of the likelihood of outcomes y, and its gradient (K^-1 - alpha alpha^T) / 2."""
     factor = jnp.linalg.cholesky(covariance)
     W = jax.scipy.linalg.solve_triangular(factor, jnp.eye(len(y)), lower=True)
     standard = W @ y
     alpha = standard @ W
     value = 0.5 * (standard @ standard + len(y) * np.log(2 * np.pi)) + jnp.sum(jnp.log(jnp.diagonal(factor)))
-    return value, 0.5 * jnp.sum((W.T @ W - jnp.outer(alpha, alpha)) * tangents[0])
+    return value, 0.5 * (W.T @ W - jnp.outer(alpha, alpha))
+
+
+@jax.custom_jvp
+def _surprise(covariance: Array, y: Array) -> Array:
+    return _surprise_and_slope(covariance, y)[0]
+
+
+@_surprise.defjvp
+def _(primals, tangents):
+    """Less work than back through the factor. With respect to y none is asked for."""
+    value, slope = _surprise_and_slope(*primals)
+    return value, jnp.sum(slope * tangents[0])
 
 
 @functools.partial(jax.jit, static_argnames="num_dimensions")
