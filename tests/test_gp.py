@@ -1,6 +1,7 @@
 """The Gaussian process against NumPy, against tinygp's own conditioning, and on functions whose scales are known."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from tinygp import GaussianProcess, kernels
@@ -159,6 +160,20 @@ def test_pending_trials_are_trials_that_came_out_at_the_mean():
     np.testing.assert_allclose(mean, whole[0], rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(variance, whole[1], rtol=1e-7, atol=1e-10)
     assert (np.asarray(variance) < np.asarray(predict(before, new)[1])).all()
+
+
+def test_for_gradients_mean_and_variance_are_the_same_with_and_without_pending_trials():
+    x, y = data(20)
+    new, _ = data(50, seed=1)
+    process = posterior(x, y)
+    total = lambda predict: lambda process, new: sum(jnp.sum(jnp.sin(a)) for a in predict(process, new)[:2])
+    slopes = [jax.jit(jax.grad(total(f), argnums=1)) for f in (gp.moments, gp.predict)]
+    for row in data(3, seed=2)[0]:
+        for found, expected in zip(jax.jit(gp.moments)(process, new), predict(process, new)[:2], strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-10)
+        found, expected = (slope(process, new) for slope in slopes)
+        np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
+        process = hallucinate(process, row)
 
 
 def test_a_pending_trial_may_be_where_one_has_ended_or_is_pending():

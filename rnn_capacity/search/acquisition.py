@@ -67,27 +67,27 @@ def _log_improvement(mean: Array, variance: Array, target: Array) -> Array:
     return _log_h((mean - target) / deviation) + jnp.log(deviation)
 
 
-def log_feasible(acquisition: Acquisition, x: Array) -> Array:
+def log_feasible(acquisition: Acquisition, x: Array, predict=gp.predict) -> Array:
     """The log probability of being feasible at x (m, C), by least-squares classification (Rasmussen, Williams 2006)."""
     if acquisition.feasibility is None:
         return jnp.zeros(len(x))
-    mean, variance, _ = gp.predict(acquisition.feasibility, x)
+    mean, variance, *_ = predict(acquisition.feasibility, x)
     return norm.logcdf((mean - acquisition.threshold) / jnp.sqrt(variance + acquisition.feasibility.noise))
 
 
-def log_acquisition(acquisition: Acquisition, x: Array) -> Array:
-    mean, variance, _ = gp.predict(acquisition.value, x)
-    return _log_improvement(mean, variance, acquisition.target) + log_feasible(acquisition, x)
+def log_acquisition(acquisition: Acquisition, x: Array, predict=gp.predict) -> Array:
+    mean, variance, *_ = predict(acquisition.value, x)
+    return _log_improvement(mean, variance, acquisition.target) + log_feasible(acquisition, x, predict)
 
 
-def _mean(acquisition: Acquisition, x: Array) -> Array:
+def _mean(acquisition: Acquisition, x: Array, predict=gp.predict) -> Array:
     """What a trial at x (m, C) is expected to come to, less where it may be infeasible."""
-    return gp.predict(acquisition.value, x)[0] + log_feasible(acquisition, x)
+    return predict(acquisition.value, x)[0] + log_feasible(acquisition, x, predict)
 
 
 def _climb(score, acquisition: Acquisition, x: Array, free: Array, num_steps: int) -> Array:
     """Rows x (m, C) after steps of Adam up a score, on their free features, inside the box."""
-    gradient = jax.grad(lambda x: jnp.sum(score(acquisition, x)))
+    gradient = jax.grad(lambda x: jnp.sum(score(acquisition, x, gp.moments)))
 
     def step(i, state):
         x, first, second = state
@@ -105,10 +105,19 @@ def _climb(score, acquisition: Acquisition, x: Array, free: Array, num_steps: in
 @jax.jit
 def make_pool(acquisition: Acquisition, x: Array, free: Array) -> Pool:
     """The candidates, and the best of them improved."""
-    start = jax.lax.top_k(log_acquisition(acquisition, x), NUM_CLIMBED)[1]
-    x = jnp.concatenate([x, _climb(log_acquisition, acquisition, x[start], free[start], CLIMB_STEPS)])
-    free = jnp.concatenate([free, free[start]])
-    return Pool(x, free, *gp.predict(acquisition.value, x), log_feasible(acquisition, x))
+    known = lambda x, free: Pool(x, free, *gp.predict(acquisition.value, x), log_feasible(acquisition, x))
+    drawn = known(x, free)
+    start = jax.lax.top_k(_worth(acquisition, drawn), NUM_CLIMBED)[1]
+    climbed = known(_climb(log_acquisition, acquisition, x[start], free[start], CLIMB_STEPS), free[start])
+    candidates_last = Pool._fields.index("projected")
+    return Pool(
+        *(jnp.concatenate(a, axis=int(i == candidates_last)) for i, a in enumerate(zip(drawn, climbed, strict=True)))
+    )
+
+
+def _worth(acquisition: Acquisition, pool: Pool) -> Array:
+    """The same as `log_acquisition` at the candidates (m,)."""
+    return _log_improvement(pool.mean, pool.variance, acquisition.target) + pool.log_feasible
 
 
 @jax.jit
@@ -128,8 +137,7 @@ def hallucinate(acquisition: Acquisition, pool: Pool, x: Array) -> tuple[Acquisi
 @jax.jit
 def best(acquisition: Acquisition, pool: Pool) -> Array:
     """The features (C,) of the next proposal."""
-    scores = _log_improvement(pool.mean, pool.variance, acquisition.target) + pool.log_feasible
-    return _highest(log_acquisition, acquisition, pool, scores, START_STEPS)
+    return _highest(log_acquisition, acquisition, pool, _worth(acquisition, pool), START_STEPS)
 
 
 @jax.jit

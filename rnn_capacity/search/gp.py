@@ -41,7 +41,7 @@ class Posterior(NamedTuple):
     """A Gaussian process given n trials and those that are pending; rows beyond them are padding.
 
     With W the inverse of the covariance's Cholesky factor, the mean at x is k(x) . alpha and the variance
-    k(x, x) - |W k(x)|^2.
+    k(x, x) - |W k(x)|^2. With W^T W in place of W that is less exact, and its gradient needs no product of its own.
     """
 
     kernel: kernels.Kernel
@@ -49,6 +49,7 @@ class Posterior(NamedTuple):
     noise: Array
     x: Array  # (rows, C) divided
     W: Array  # (rows, rows)
+    inverse: Array  # (rows, rows) of the covariance, W^T W
     alpha: Array  # (rows,)
     used: Array  # how many rows are taken
 
@@ -79,6 +80,28 @@ def _prior(num_dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(means), np.array([deviation] * num_dimensions + [AMPLITUDE_PRIOR[1], NOISE_PRIOR[1]])
 
 
+def _surprise_and_slope(covariance: Array, y: Array) -> tuple[Array, Array]:
+    """The negative logarithm of the likelihood of outcomes y, and its gradient (K^-1 - alpha alpha^T) / 2."""
+    factor = jnp.linalg.cholesky(covariance)
+    W = jax.scipy.linalg.solve_triangular(factor, jnp.eye(len(y)), lower=True)
+    standard = W @ y
+    alpha = standard @ W
+    value = 0.5 * (standard @ standard + len(y) * np.log(2 * np.pi)) + jnp.sum(jnp.log(jnp.diagonal(factor)))
+    return value, 0.5 * (W.T @ W - jnp.outer(alpha, alpha))
+
+
+@jax.custom_jvp
+def _surprise(covariance: Array, y: Array) -> Array:
+    return _surprise_and_slope(covariance, y)[0]
+
+
+@_surprise.defjvp
+def _(primals, tangents):
+    """Less work than back through the factor. With respect to y none is asked for."""
+    value, slope = _surprise_and_slope(*primals)
+    return value, jnp.sum(slope * tangents[0])
+
+
 @functools.partial(jax.jit, static_argnames="num_dimensions")
 def objective(theta: Array, x: Array, y: Array, used: Array, dimension_of: Array, num_dimensions: int):
     """The negative logarithm of likelihood times prior, and its gradient; what `fit` minimises."""
@@ -86,7 +109,7 @@ def objective(theta: Array, x: Array, y: Array, used: Array, dimension_of: Array
 
     def value(theta):
         *_, process = _process(theta, x, used, dimension_of)
-        return 0.5 * jnp.sum(((theta - mean) / deviation) ** 2) - process.log_probability(y)
+        return 0.5 * jnp.sum(((theta - mean) / deviation) ** 2) + _surprise(process.solver.covariance(), y)
 
     return jax.value_and_grad(value)(theta)
 
@@ -134,16 +157,16 @@ def condition(theta: Array, x: Array, y: Array, used: Array, dimension_of: Array
     """The process given padded rows x and outcomes y, with room for so many pending trials."""
     lengths, kernel, process = _process(theta, x, used, dimension_of)
     W = process.solver.solve_triangular(jnp.eye(len(x)))
-    alpha = W.T @ (W @ y)
-    rows = len(x) + room
+    inverse = W.T @ W
     more = jnp.zeros((room, x.shape[1])).at[:, 0].set(-FAR * (1 + jnp.arange(room)))
     return Posterior(
         kernel,
         lengths,
         jnp.exp(theta[-1]),
         jnp.concatenate([x / lengths, more]),
-        jnp.eye(rows).at[: len(x), : len(x)].set(W),
-        jnp.pad(alpha, (0, room)),
+        jnp.pad(W, (0, room)),
+        jnp.pad(inverse, (0, room)),
+        jnp.pad(W.T @ (W @ y), (0, room)),
         jnp.int32(len(x)),
     )
 
@@ -156,6 +179,27 @@ def predict(posterior: Posterior, x: Array) -> tuple[Array, Array, Array]:
     return posterior.alpha @ k, jnp.maximum(amplitude - jnp.sum(projected**2, axis=0), 1e-12), projected
 
 
+@jax.custom_jvp
+def _quadratic(A: Array, k: Array) -> Array:
+    """k . A k of each column of k (rows, m), for a symmetric A."""
+    return jnp.sum(k * (A @ k), axis=0)
+
+
+@_quadratic.defjvp
+def _(primals, tangents):
+    """The gradient with respect to k is 2 A k, which is known; of A none is asked."""
+    A, k = primals
+    product = A @ k
+    return jnp.sum(k * product, axis=0), 2 * jnp.sum(tangents[1] * product, axis=0)
+
+
+def moments(posterior: Posterior, x: Array) -> tuple[Array, Array]:
+    """Mean and variance as `predict` has them, for gradients: several times as fast."""
+    k = posterior.kernel(posterior.x, x / posterior.lengths)
+    amplitude = posterior.kernel(x[:1])[0]
+    return posterior.alpha @ k, jnp.maximum(amplitude - _quadratic(posterior.inverse, k), 1e-12)
+
+
 def hallucinate(posterior: Posterior, x: Array) -> Posterior:
     """With one trial more, at features x (C,), that came out at the mean (GP-BUCB, Desautels, Krause, Burdick 2014).
 
@@ -166,5 +210,8 @@ def hallucinate(posterior: Posterior, x: Array) -> Posterior:
     deviation = jnp.sqrt(variance[0] + posterior.noise)
     new = (-(projected @ posterior.W) / deviation).at[row].set(1 / deviation)
     return posterior._replace(
-        x=posterior.x.at[row].set(x / posterior.lengths), W=posterior.W.at[row].set(new), used=row + 1
+        x=posterior.x.at[row].set(x / posterior.lengths),
+        W=posterior.W.at[row].set(new),
+        inverse=posterior.inverse + jnp.outer(new, new),
+        used=row + 1,
     )

@@ -122,12 +122,13 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         y = _standardised(_ranked_below_median(sign * values[feasible]))
         label = _standardised(np.where(feasible, 1.0, -1.0))
         fit = self._fits(study, trial, num_ended, x, feasible, y, label)
-        value = self._condition(fit["value"], x[feasible], y, room)
+        rows = gp.bucket(len(x))  # of both processes, so that what uses both is compiled once a size
+        value = self._condition(fit["value"], x[feasible], y, rows, room)
         highest, which = map(np.asarray, acquisition.incumbents(value, len(y)))
         incumbents = [ended[i] for i in np.flatnonzero(feasible)[which[np.isfinite(highest)]]]
         judged = acquisition.Acquisition(
             value,
-            feasibility=None if feasible.all() else self._condition(fit["feasibility"], x, label, 1),
+            feasibility=None if feasible.all() else self._condition(fit["feasibility"], x, label, rows, 1),
             threshold=(label.max() + label.min()) / 2,
             best=highest[0],
         )
@@ -163,8 +164,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         evaluations = FIRST_EVALUATIONS if start is None else EVALUATIONS if len(x) <= gp.FEW else LATE_EVALUATIONS
         return np.round(gp.fit(x, y, self._encoding.dimension_of, start, evaluations), 6).tolist()
 
-    def _condition(self, fit, x, y, room) -> gp.Posterior:
-        rows = gp.bucket(len(x))
+    def _condition(self, fit, x, y, rows, room) -> gp.Posterior:
         y = np.pad(y, (0, rows - len(y)))
         return gp.condition(np.array(fit), gp.pad(x, rows), y, len(x), self._encoding.dimension_of, room=room)
 
