@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_capacity import network, sharding
+from rnn_capacity import network, train
 from rnn_capacity.cells import CELLS
 from rnn_capacity.plan import CapacityPlan, plan_capacity
 from rnn_capacity.search import space as spaces
@@ -116,6 +116,6 @@ def planned_trials(plan, num_trials):
     """What `train_trials` makes of trials in the middle of the plan's search space: spec, hparams [K], keys [K]."""
     middle = spaces.from_unit(plan.space, np.full(len(spaces.distributions(plan.space)), 0.5))
     trials = [plan.trial(number, spaces.complete(plan.space, middle)) for number in range(num_trials)]
-    spec = dataclasses.replace(trials[0].spec, block_size=sharding.default_block_size(jax.devices()))
+    spec = train.in_blocks(trials[0].spec, jax.devices())
     hparams = {name: np.array([t.hparams[name] for t in trials], np.float32) for name in trials[0].hparams}
     return spec, hparams, jax.tree.map(lambda *k: jnp.stack(k), *(t.keys for t in trials))

@@ -22,7 +22,9 @@ AXIS = "trial"
 TRIALS_PER_DEVICE = {"cpu": 1, "gpu": 256, "tpu": 256}
 IN_TURN = {"cpu"}  # where a device's trials run one after the other: each then stays in the cache
 KEPT_SECONDS = 0.3  # programs that took longer to compile are kept
-BLOCK_SIZE = {"cpu": 512}  # examples whose activations stay in a core's cache; elsewhere all at once
+# Examples worked on at a time, elsewhere all at once: those whose activations stay in a CPU's cache. Where 512 leave
+# more than so many bytes for the gradient, 128 are up to 1.7 times faster.
+BLOCK_SIZES, LARGE_BLOCK = {"cpu": (512, 128)}, 18e6
 
 
 def use_all_cores() -> None:
@@ -82,8 +84,12 @@ def default_trials_per_device(devices: Sequence[jax.Device]) -> int:
     return TRIALS_PER_DEVICE.get(devices[0].platform, 256)
 
 
-def default_block_size(devices: Sequence[jax.Device]) -> int | None:
-    return BLOCK_SIZE.get(devices[0].platform)
+def default_block_size(devices: Sequence[jax.Device], bytes_per_example: float) -> int | None:
+    """How many examples are worked on at a time, by what each leaves for the gradient; None: all of them."""
+    if devices[0].platform not in BLOCK_SIZES:
+        return None
+    large, small = BLOCK_SIZES[devices[0].platform]
+    return large if large * bytes_per_example <= LARGE_BLOCK else small
 
 
 def map_trials(

@@ -215,6 +215,15 @@ def _compile(programs: _Programs, shared, hparams, data, state: TrialState) -> l
     return programs.compiled[known]
 
 
+def in_blocks(spec: Spec, devices: Sequence[jax.Device]) -> Spec:
+    """The spec with the number of examples worked on at a time that suits the devices, unless it says one."""
+    if spec.block_size is not None:
+        return spec
+    num_params = network.num_params(spec.cell, **spec.sizes)
+    per_example = 4 * spec.task.unroll * num_params / spec.num_units  # a float32 for each row of a matrix, at each step
+    return dataclasses.replace(spec, block_size=sharding.default_block_size(devices, per_example))
+
+
 def train_trials(
     spec: Spec,
     hparams: Hparams,
@@ -252,8 +261,7 @@ def advance(
         NotEnoughMemoryError: so many trials at once do not fit; nothing was trained.
     """
     network.check_cell(spec.cell, spec)
-    if spec.block_size is None:
-        spec = dataclasses.replace(spec, block_size=sharding.default_block_size(devices))
+    spec = in_blocks(spec, devices)
     num_trials = len(keys.task)
     needed = (*HPARAM_NAMES, *spec.task.hparam_names)
     if missing := [name for name in needed if name not in hparams]:

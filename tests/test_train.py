@@ -211,6 +211,18 @@ def test_results_do_not_depend_on_where_chunks_end(monkeypatch):
     assert_same_bits(outcomes, expected)
 
 
+def test_on_a_cpu_blocks_are_smaller_where_examples_leave_much_for_the_gradient():
+    size = lambda **fields: train.in_blocks(small_spec(**fields), jax.devices()).block_size
+    long = Memorization(num_inputs=5, unroll=50, max_mappings=512)
+    assert [size(), size(num_units=40), size(num_units=40, task=long), size(num_units=80, task=long, depth=4)] == [
+        512,
+        512,
+        512,
+        128,
+    ]
+    assert size(num_units=80, task=long, depth=4, block_size=512) == 512
+
+
 @pytest.mark.usefixtures("quick_compile")
 def test_the_task_key_decides_the_data_and_the_network_key_the_weights():
     hparams = make_hparams(RNN)
