@@ -11,13 +11,12 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from machine import middle_trials
 
 from rnn_capacity import network, train
 from rnn_capacity.cells import CELLS
 from rnn_capacity.plan import CapacityPlan, plan_capacity
-from rnn_capacity.search import space as spaces
 
 NUM_EXAMPLES = 512
 INPUTS = range(20, NUM_EXAMPLES.bit_length() - 2, -1)  # n_in: the first that fits; fewer bits repeat examples
@@ -113,9 +112,6 @@ def capacity_plan(cell, budget, *, depth, unroll, num_inputs, mappings_per_param
 
 
 def planned_trials(plan, num_trials):
-    """What `train_trials` makes of trials in the middle of the plan's search space: spec, hparams [K], keys [K]."""
-    middle = spaces.from_unit(plan.space, np.full(len(spaces.distributions(plan.space)), 0.5))
-    trials = [plan.trial(number, spaces.complete(plan.space, middle)) for number in range(num_trials)]
-    spec = train.in_blocks(trials[0].spec, jax.devices())
-    hparams = {name: np.array([t.hparams[name] for t in trials], np.float32) for name in trials[0].hparams}
-    return spec, hparams, jax.tree.map(lambda *k: jnp.stack(k), *(t.keys for t in trials))
+    """What the programs of `train.train_trials` are given: spec, hparams [K], keys [K]."""
+    spec, hparams, keys = middle_trials(plan, num_trials)
+    return train.in_blocks(spec, jax.devices()), hparams, keys

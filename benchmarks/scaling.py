@@ -54,16 +54,16 @@ def worker(cores, num_devices, steps, trials_per_device):
     each = trials_per_device or sharding.default_trials_per_device(devices)
     spec, hparams, keys = middle_trials(plan, num_devices * each)
     _, state = train.advance(spec, hparams, keys, None, 100, devices=devices)  # compiles
-    reached, until, moments = 100, 100 + steps, []
+    until, moments = 100 + steps, []
 
-    def on_chunk(fraction):
-        moments.append((time.perf_counter(), time.process_time(), fraction))
+    def on_chunk(step, _):
+        moments.append((time.perf_counter(), time.process_time(), step))
 
     print(json.dumps({"machine": machine(), "platform": devices[0].platform}), flush=True)
     sys.stdin.readline()
     train.advance(spec, hparams, keys, state, until, devices=devices, on_chunk=on_chunk)
-    (begun, busy, fraction), (ended, busy_then, _) = moments[0], moments[-1]  # the first chunk follows an evaluation
-    done = (1 - fraction) * (until - reached) * num_devices * each
+    (begun, busy, step), (ended, busy_then, _) = moments[0], moments[-1]  # the first chunk follows an evaluation
+    done = (until - step) * num_devices * each
     print(json.dumps({"rate": done / (ended - begun), "busy": (busy_then - busy) / (ended - begun)}), flush=True)
 
 
