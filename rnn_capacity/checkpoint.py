@@ -14,11 +14,14 @@ import os
 import pathlib
 import secrets
 import shutil
+import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+
+SECONDS_TO_DESCRIBE = 600  # what is not described for so long never will be
 
 _logger = logging.getLogger(__name__)
 
@@ -54,16 +57,18 @@ class Checkpoints:
         self._writer = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._latest: concurrent.futures.Future = concurrent.futures.Future()  # what is written, or is to be
         self._latest.set_result(None)
-        self._own: list[str] = []  # what of this worker is on disk; the writer's
+        self._latest_numbers: list[int] = []
+        self._own: dict[str, set[int]] = {}  # what of this worker is on disk, for which trials; the writer's
         self._described: dict[str, _About] = {}
         self._read: tuple[str, list[np.ndarray]] | None = None  # the last that was read: its other trials come next
         self._warned: set[str] = set()
 
     def save(self, numbers: Sequence[int], step: int, state: Any, *, wait: bool = False) -> None:
-        """Keeps where trials that train together stand, in the place of what this worker kept before.
+        """Keeps where trials that train together stand, in the place of what this worker kept of them before.
 
         The state is copied to the host before this returns, and written behind the training. Where writing is slower
-        than saving, states between are passed over. Where it fails a warning is logged, once, and the older stays.
+        than saving, states of the same trials between are passed over. Where it fails a warning is logged, once, and
+        the older stays.
         Not for use in a signal handler: it may interrupt another save.
 
         Args:
@@ -78,11 +83,27 @@ class Checkpoints:
             raise ValueError(f"state: {short[0]} of fewer rows given; it must have {len(numbers)}, one a trial")
         described = [[path, a.dtype.name, list(a.shape[1:])] for path, a in zip(paths, rows, strict=True)]
         data = [a.reshape(-1).view(np.uint8) for a in rows]
-        self._read = None
-        self._latest.cancel()  # unless it has begun
-        self._latest = self._writer.submit(self._write, [int(n) for n in numbers], int(step), described, data)
+        self._read, numbers = None, [int(n) for n in numbers]
+        if numbers == self._latest_numbers:
+            self._latest.cancel()  # unless it has begun
+        self._latest_numbers = numbers
+        self._latest = self._writer.submit(self._write, numbers, int(step), described, data)
         if wait:
             self._latest.result()
+
+    def drop(self, numbers: Collection[int]) -> None:
+        """Trials have been told: what this worker keeps of them alone is deleted, behind the training."""
+        self._latest_numbers = []
+        self._latest = self._writer.submit(self._forget, set(numbers))
+
+    def numbers(self) -> set[int]:
+        """The trials of which any worker keeps something."""
+        found, entries = set(), self._entries()
+        for name in entries:
+            if f"{name}.json" in entries:
+                with self._left_out(name):
+                    found.update(self._known(name).numbers)
+        return found
 
     def load(self, number: int, like: Any) -> Any | None:
         """Where a trial stands, by the furthest whole checkpoint that any worker kept; None if there is none.
@@ -113,7 +134,7 @@ class Checkpoints:
             try:
                 of_use = not finished.issuperset(self._about(name).numbers)
             except (FileNotFoundError, ValueError):
-                of_use = False  # deleted by halves, or damaged
+                of_use = self._is_begun(name)  # or it is deleted by halves, or damaged
             except OSError:
                 continue
             if not of_use:
@@ -124,7 +145,7 @@ class Checkpoints:
         self._writer.shutdown()
 
     def _write(self, numbers, step, leaves, data) -> None:
-        name = f"{self._worker}-{next(self._counter)}"
+        name, described = f"{self._worker}-{next(self._counter)}", False
         try:
             digest = _digest(*data)
             text = json.dumps(dataclasses.asdict(_About(numbers, step, leaves, digest)))
@@ -132,15 +153,24 @@ class Checkpoints:
             unnamed = self._home / f"{name}.json.tmp"
             _write_file(unnamed, [_digest(text.encode()).encode(), b"\n", text.encode()])
             unnamed.replace(self._home / f"{name}.json")
+            described = True
             checkpointer, args = _orbax()
             checkpointer.save(self._home / name, args=args(data))
         except Exception as error:  # of any kind: training goes on
+            pruned = described and not (self._home / f"{name}.json").exists()  # the trials have been told meanwhile
             self._remove(name)
-            self._warn(f"{self._home}: checkpoints cannot be written, training goes on without", f" ({error})")
+            if not pruned:
+                self._warn(f"{self._home}: checkpoints cannot be written, training goes on without", f" ({error})")
         else:
-            for older in self._own:
-                self._remove(older)
-            self._own = [name]
+            self._forget(set(numbers))
+            self._own[name] = set(numbers)
+
+    def _forget(self, numbers: set[int]) -> None:
+        for name in list(self._own):
+            self._own[name] -= numbers
+            if not self._own[name]:
+                self._remove(name)
+                del self._own[name]
 
     def _remove(self, name: str) -> None:
         with contextlib.suppress(OSError):
@@ -157,12 +187,21 @@ class Checkpoints:
             self._warn(f"{self._home}: checkpoints cannot be read", f" ({error})")
             return set()
 
+    def _is_begun(self, name: str) -> bool:
+        """Whether another worker is at this moment describing what it will keep."""
+        with contextlib.suppress(OSError):
+            return time.time() - (self._home / f"{name}.json.tmp").stat().st_mtime < SECONDS_TO_DESCRIBE
+        return False
+
+    def _known(self, name: str) -> _About:
+        return self._described.setdefault(name, self._described.get(name) or self._about(name))
+
     def _furthest(self, number: int, leaves: list[list], entries: set[str]) -> list[np.ndarray] | None:
         found = []
         for name in entries:
             if f"{name}.json" in entries:
                 with self._left_out(name):
-                    about = self._described[name] = self._described.get(name) or self._about(name)
+                    about = self._known(name)
                     if number in about.numbers:
                         found.append((about.step, name, about))
         for _, name, about in sorted(found, key=lambda checkpoint: checkpoint[0], reverse=True):

@@ -12,6 +12,8 @@ import optuna
 import sqlalchemy.exc
 from optuna.storages._rdb import models
 
+from rnn_capacity import stop
+
 PATIENCE = 600.0  # seconds that a database is waited for
 RETRY = 2.0  # seconds between two tries
 HEARTBEAT = 10  # seconds between two signs of life of a trial in training
@@ -48,6 +50,7 @@ def _patiently(method):
                 if not waiting:
                     _logger.warning("%s; waiting for it, for up to %.0f minutes", reason, PATIENCE / 60)
                 waiting = True
+                stop.check()
                 time.sleep(RETRY)
                 continue
             if waiting:

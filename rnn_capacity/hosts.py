@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -28,6 +29,7 @@ ENVIRONMENT = {
     "num_processes": "JAX_NUM_PROCESSES",
     "process_id": "JAX_PROCESS_ID",
 }
+_joined = False  # by `start`; a user's own `jax.distributed.initialize` makes no job of ours
 _PREFIX = "rnn_capacity/"
 _FAILED = "failed"
 
@@ -41,7 +43,7 @@ if not sys.stdin.read():
 
 
 class JobError(RuntimeError):
-    """Another process of the job has failed, and why."""
+    """The job cannot begin, or another process of it has failed, and why; a job that has failed cannot go on."""
 
 
 def start(
@@ -50,20 +52,21 @@ def start(
     """Joins the job that the arguments or the environment tell of; does nothing where neither does.
 
     Must come before anything else of JAX. The environment is what `jax.distributed.initialize` knows (Cloud TPU, Slurm,
-    Open MPI, Kubernetes), or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.
+    Open MPI), or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.
 
     Args:
         coordinator_address: host:port of process 0, the same for all.
 
     Raises:
         ValueError: only some of the three are known, or one is out of its range.
+        JobError: the others do not answer, or the port is taken.
     """
     given = {"coordinator_address": coordinator_address, "num_processes": num_processes, "process_id": process_id}
     for name, variable in ENVIRONMENT.items():
         if given[name] is None and (value := os.environ.get(variable)):
             given[name] = value if name == "coordinator_address" else _whole(variable, value)
     _check(given)
-    told = given["coordinator_address"] is not None
+    told = None not in given.values()
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
     try:
         jax.distributed.initialize(
@@ -71,12 +74,23 @@ def start(
             cluster_detection_method="deactivate" if told else None,  # it would still choose devices for us
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
-    except ValueError:
-        if told:
+    except ValueError as error:
+        if "must be defined" not in str(error) and "should be defined" not in str(error):
             raise
-        return  # no cluster that JAX knows
+        if all(value is None for value in given.values()):
+            return  # no cluster that JAX knows
+        missing = next(name for name, value in given.items() if value is None)
+        known = ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
+        raise ValueError(f"{missing}: None given beside {known}; give all of {', '.join(given)}, or none") from None
+    except jax.errors.JaxRuntimeError as error:
+        where = given["coordinator_address"] or "the cluster"
+        raise JobError(f"the job at {where} cannot be joined: {str(error).splitlines()[0]}") from error
+    global _joined
+    _joined = True
     if count() > 1:
         _leave_last_words()
+        hook = sys.excepthook
+        sys.excepthook = lambda kind, error, trace: (_fail(error), hook(kind, error, trace))
 
 
 def _whole(name: str, value: str) -> int:
@@ -87,19 +101,12 @@ def _whole(name: str, value: str) -> int:
 
 
 def _check(given: dict[str, Any]) -> None:
-    missing = [name for name, value in given.items() if value is None]
-    if 0 < len(missing) < len(given):
-        known = ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
-        raise ValueError(f"{missing[0]}: None given beside {known}; give all of {', '.join(given)}, or none")
-    if missing:
-        return
     address, processes, process = given.values()
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    if address is not None and not re.fullmatch(r".+:\d+", address):
         raise ValueError(f"coordinator_address: {address!r} given; it must be host:port of process 0")
-    if processes < 1:
+    if processes is not None and processes < 1:
         raise ValueError(f"num_processes: {processes} given; it must be a whole number of at least 1")
-    if not 0 <= process < processes:
+    if process is not None and processes is not None and not 0 <= process < processes:
         raise ValueError(f"process_id: {process} given; it must be from 0 to {processes - 1}")
 
 
@@ -119,13 +126,13 @@ def _leave_last_words() -> None:
 
 
 def count() -> int:
-    """How many processes the job has; 1 where there is no job."""
-    return distributed.global_state.num_processes if distributed.global_state.client is not None else 1
+    """How many processes the job has; 1 where `start` was not called, or found none."""
+    return distributed.global_state.num_processes if _joined else 1
 
 
 def index() -> int:
     """Which of them this is; process 0 asks and tells."""
-    return distributed.global_state.process_id if distributed.global_state.client is not None else 0
+    return distributed.global_state.process_id if _joined else 0
 
 
 def _name(process: int) -> str:
@@ -145,7 +152,8 @@ def fetch(key: str, wait: bool = True) -> Any:
     """
     client, key = distributed.global_state.client, _PREFIX + key
     while True:
-        check()
+        if wait:
+            check()
         try:
             if wait:
                 message = client.blocking_key_value_get_bytes(key, round(1000 * SECONDS_BETWEEN_LOOKS))
@@ -185,9 +193,13 @@ def all_or_none() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if count() > 1:
-            reason = f"{_name(index())}: {str(error).strip() or type(error).__name__}"
-            failed = {"stopped": isinstance(error, stop.Stopped), "reason": reason}
-            with contextlib.suppress(jax.errors.JaxRuntimeError):  # another was first, or process 0 is gone
-                post(_FAILED, failed)
+        _fail(error)
         raise
+
+
+def _fail(error: BaseException) -> None:
+    if count() > 1:
+        reason = f"{_name(index())}: {str(error).strip() or type(error).__name__}"
+        failed = {"stopped": isinstance(error, stop.Stopped), "reason": reason}
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # another was first, or process 0 is gone
+            post(_FAILED, failed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -82,7 +83,7 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
 def checkpoint_folder(storage: str | os.PathLike | optuna.storages.BaseStorage | None) -> pathlib.Path | None:
     """Where batches in training are kept if nobody says: beside the study, where that is a file; None: nowhere."""
     url = str(storage.url if isinstance(storage, optuna.storages.RDBStorage) else storage)
-    if url.startswith("sqlite:///"):
+    if url.startswith("sqlite:///") and ":memory:" not in url:
         return pathlib.Path(url.removeprefix("sqlite:///")).parent / CHECKPOINTS
     if isinstance(storage, str | os.PathLike) and "://" not in url:
         return pathlib.Path(storage).expanduser() / CHECKPOINTS
@@ -137,10 +138,15 @@ def add_worker(study: optuna.Study, worker: str) -> None:
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             packages[package] = importlib.metadata.version(package)
-    files = sorted(pathlib.Path(__file__).parent.rglob("*.py"))
-    code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    study.set_user_attr(f"worker {worker}", {"packages": packages, "code": code, "device": device})
+    study.set_user_attr(f"worker {worker}", {"packages": packages, "code": code_digest(), "device": device})
+
+
+@functools.cache
+def code_digest() -> str:
+    """Of this package's code: what measured, and what may go on with a batch that was in training."""
+    files = sorted(pathlib.Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def is_measured(trial: FrozenTrial) -> bool:

@@ -56,12 +56,13 @@ def run(
     unit: str,
     halving: int | None = None,
     checkpoints: Checkpoints | None = None,
+    identity: str = "",
 ) -> list[FrozenTrial]:
     """Trains until the study holds `num_trials` measured trials, and returns these.
 
     Trials that a worker asked for and did not live to tell are trained first. Trials of one spec train together, as
     many at once as the devices take; after each such batch its outcomes are stored, so a killed run loses that batch at
-    most, and where there are checkpoints half a minute of it.
+    most, and where there are checkpoints half a minute of its training.
 
     Args:
         space: what is tuned, and what is fixed.
@@ -70,6 +71,7 @@ def run(
         halving: successive halving (Jamieson, Talwalkar 2016): of the trials asked for together, one in so many is
             trained on after each rung, and the others are stopped early. None: all are trained to the end.
         checkpoints: where batches in training are kept; None: nowhere.
+        identity: of the study and the code, which must be the same in all processes of a job.
 
     Raises:
         OutOfMemoryError: a single trial does not fit on a device.
@@ -82,7 +84,8 @@ def run(
     reporter.start(what, len(store.measured(study)), num_trials)
     try:
         with stop.noticed(), Lease(study) as lease:
-            crew = Crew(Trainer(devices, trials_per_device, checkpoints, functools.partial(study.set_user_attr, width)))
+            remember = functools.partial(study.set_user_attr, width)
+            crew = Crew(Trainer(devices, trials_per_device, checkpoints, remember), identity)
             _prune(checkpoints, study.get_trials(deepcopy=False))
             store.add_worker(study, lease.worker)
             while len(store.measured(study)) < num_trials:
@@ -96,21 +99,22 @@ def run(
                 for entry, steps in _trained(block, halving, crew, _Shown(study, reporter, unit), describe):
                     store.tell(study, entry.proposal, *_told(entry, steps, describe))
                     lease.release(entry.proposal)
-            trials = study.get_trials(deepcopy=False)
-            _prune(checkpoints, trials)
-            crew.dismiss([store.to_json(trial) for trial in trials if store.is_measured(trial)])
+                    crew.told(entry.trial.number)
+            trials = store.measured(study)[:num_trials]
+            crew.dismiss([store.to_json(trial) for trial in trials])
+            _prune(checkpoints, study.get_trials(deepcopy=False))
+            return trials
     finally:
         reporter.stop()
-    return store.measured(study)[:num_trials]
 
 
 def follow(
     make_trial: Callable[[int, Mapping[str, Any]], Trial],
     *,
-    num_trials: int,
     devices: Sequence[jax.Device],
     trials_per_device: int,
     checkpoints: Checkpoints | None = None,
+    identity: str = "",
 ) -> list[FrozenTrial]:
     """The part in `run` of the processes of a job but process 0: they train what it sends them.
 
@@ -118,10 +122,10 @@ def follow(
         OutOfMemoryError, Stopped, JobError: as of `run`.
     """
     with stop.noticed():
-        trials = Crew(Trainer(devices, trials_per_device, checkpoints)).follow(make_trial)
+        trials = Crew(Trainer(devices, trials_per_device, checkpoints), identity).follow(make_trial)
         trials = [store.from_json(trial) for trial in trials]
         _prune(checkpoints, trials)
-        return trials[:num_trials]
+        return trials
 
 
 def _prune(checkpoints: Checkpoints | None, trials: Sequence[FrozenTrial]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from rnn_capacity import hosts, sharding, store
+from rnn_capacity import hosts, sharding, stop, store
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.database import hide_password
 from rnn_capacity.measure import measure_capacity, measure_recall, measure_trainability
@@ -153,7 +153,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
     and process 0 alone has the results and writes them.
     """
     sharding.use_all_cores()  # before JAX starts
-    with hosts.all_or_none():
+    with stop.noticed(), hosts.all_or_none():
         grid = points(config)
         if config.get("storage") and not config.get("checkpoints"):  # else they are beside the study
             grid = [point | {"checkpoints": _workdir(config) / store.CHECKPOINTS} for point in grid]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -47,6 +47,9 @@ class _Standing(NamedTuple):
         return int(self.state.step)
 
 
+_Batch = tuple[Sequence[int], int, Callable[[], _Standing]]  # the trials' numbers, the step that they stand at, and how
+
+
 class Trainer:
     """Trains trials in batches, and holds where those stand that are to be trained on.
 
@@ -67,6 +70,7 @@ class Trainer:
         self._checkpoints, self._on_reduced = checkpoints, on_reduced
         self._standing: dict[int, _Standing] = {}
         self._kept: dict[int, _Standing | None] = {}  # by a checkpoint, of a run before this one
+        self._at_rung: list[_Batch] = []  # what waits there, and is not kept yet
         self._saved_at = time.monotonic()
 
     @property
@@ -85,16 +89,14 @@ class Trainer:
             OutOfMemoryError: a single trial does not fit.
             stop.Stopped, hosts.JobError: the run was asked to stop, or has failed elsewhere; what trained is kept.
         """
-        numbers = {trial.number for trial in trials}  # the others have ended
-        self._standing = {n: standing for n, standing in self._standing.items() if n in numbers}
-        self._kept = {n: standing for n, standing in self._kept.items() if n in numbers}
+        self._find_kept(trials)
         groups: dict[Any, list[Trial]] = {}
         for trial in trials:
             start = self._start(trial, until)
             groups.setdefault((trial.spec, start and start.step), []).append(trial)
         waiting = collections.deque(groups.values())
         while waiting:
-            hosts.check()
+            self._pause()
             group = waiting.popleft()
             batch, rest = group[: self.together], group[self.together :]
             try:
@@ -109,11 +111,34 @@ class Trainer:
                 waiting.appendleft(rest)
             yield trained
 
+    def narrow(self, trials_per_device: int) -> None:
+        """No more than so many trials a device from now on: there is no memory for more."""
+        if trials_per_device < self.trials_per_device:
+            self.trials_per_device = trials_per_device
+            self._on_reduced(trials_per_device)
+
+    def told(self, numbers: Collection[int]) -> None:
+        """What came out of these trials is stored: where they stand need not be known any longer."""
+        self._at_rung = [batch for batch in self._at_rung if not set(batch[0]) <= set(numbers)]
+        for number in numbers:
+            self._standing.pop(number, None)
+            self._kept.pop(number, None)
+        if self._checkpoints is not None:
+            self._checkpoints.drop(numbers)
+
+    def _find_kept(self, trials: Sequence[Trial]) -> None:
+        """Looks for what runs before this one have left of the trials."""
+        if self._checkpoints is None:
+            return
+        known = self._checkpoints.numbers() - self._kept.keys() - self._standing.keys()
+        for trial in trials:
+            if trial.number in known:
+                kept = self._checkpoints.load(trial.number, _like(trial.spec, tuple(trial.hparams)))
+                if kept is not None and kept.identity == _identity(trial):
+                    self._kept[trial.number] = kept
+
     def _start(self, trial: Trial, until: int) -> _Standing | None:
         """The furthest that is known of a trial up to a step; None: it has not begun."""
-        if self._checkpoints is not None and trial.number not in self._kept:
-            kept = self._checkpoints.load(trial.number, _like(trial.spec, tuple(trial.hparams)))
-            self._kept[trial.number] = kept if kept is not None and kept.identity == _identity(trial) else None
         known = (self._standing.get(trial.number), self._kept.get(trial.number))
         return max((s for s in known if s is not None and s.step <= until), key=lambda s: s.step, default=None)
 
@@ -129,30 +154,34 @@ class Trainer:
 
         def after_chunk(step, state):
             on_chunk(len(batch), step)
-            if step == until:
-                return  # what came out is known in a moment, and is then kept for good
-            keep = lambda wait: self._keep(numbers, step, lambda: _Standing(state, seconds(), identities), wait)
-            try:
-                hosts.check()
-            except BaseException:
-                keep(True)
-                raise
-            keep(False)
+            if step < until:  # what comes out at the end is known in a moment
+                self._pause((numbers, step, lambda: _Standing(state, seconds(), identities)))
 
         outcomes, state = train.advance(spec, hparams, keys, state, until, devices=self.devices, on_chunk=after_chunk)
         took = seconds()
         if until < spec.train_steps:
-            state = jax.tree.map(np.asarray, state)  # off the devices: the next batch needs their memory
-            for k, number in enumerate(numbers):
-                self._standing[number] = _Standing(jax.tree.map(lambda a, k=k: a[k], state), took[k], identities[k])
+            # Off the devices: the next batch needs their memory.
+            standing = _Standing(jax.tree.map(lambda a: np.asarray(a)[: len(batch)], state), took, identities)
+            self._at_rung.append((numbers, until, lambda: standing))
+            self._standing |= {n: jax.tree.map(lambda a, k=k: a[k], standing) for k, n in enumerate(numbers)}
         numbered = enumerate(numbers)
         return {n: Trained(jax.tree.map(lambda a, k=k: a[k].item(), outcomes), float(took[k])) for k, n in numbered}
 
-    def _keep(self, numbers: Sequence[int], step: int, standing: Callable[[], _Standing], now: bool) -> None:
-        due = time.monotonic() - self._saved_at >= SECONDS_BETWEEN_CHECKPOINTS
-        if self._checkpoints is not None and (due or now):
-            self._checkpoints.save(numbers, step, standing(), wait=now)
-            self._saved_at = time.monotonic()
+    def _pause(self, *training: _Batch) -> None:
+        """Between two chunks: ends where the run is to stop, and keeps now and then where all trials stand."""
+        try:
+            hosts.check()
+        except BaseException:
+            self._keep(training, wait=True)
+            raise
+        if time.monotonic() - self._saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
+            self._keep(training, wait=False)
+
+    def _keep(self, training: Sequence[_Batch], wait: bool) -> None:
+        if self._checkpoints is not None:
+            for numbers, step, standing in (*self._at_rung, *training):
+                self._checkpoints.save(numbers, step, standing(), wait=wait)
+        self._at_rung, self._saved_at = [], time.monotonic()
 
     def _reduce(self, batch: Sequence[Trial], error: Exception) -> None:
         """To a half of a batch that did not fit, or at once to what fits where that is known."""
@@ -169,10 +198,9 @@ class Trainer:
         if isinstance(error, NotEnoughMemoryError):
             fits = min(held - 1, held * max(error.available, 0) // error.needed)
         sizes = range(max(fits, 1), 0, -1)
-        # With the padding.
-        self.trials_per_device = next(size for size in sizes if each(size * len(self.devices)) == size)
-        _logger.warning("out of memory: %d trials a device from now on", self.trials_per_device)
-        self._on_reduced(self.trials_per_device)
+        with_padding = next(size for size in sizes if each(size * len(self.devices)) == size)
+        _logger.warning("out of memory: %d trials a device from now on", with_padding)
+        self.narrow(with_padding)
 
 
 def _identity(trial: Trial) -> np.uint64:

@@ -167,13 +167,24 @@ def test_one_that_is_replaced_while_it_is_read_is_found_in_its_place(make, monke
     assert caplog.records == []
 
 
-def test_a_worker_keeps_its_newest_only(make, tmp_path):
+def test_of_each_batch_a_worker_keeps_the_newest_until_its_trials_are_told(make, tmp_path):
     worker = make()
     worker.save([0, 1], 1, state(1, 2), wait=True)
-    kept = len(files(tmp_path))
-    worker.save([1, 2], 2, state(2, 2), wait=True)
-    assert len(files(tmp_path)) == kept
-    assert [step_of(worker.load(number, LIKE)) for number in range(3)] == [None, 2, 2]
+    of_a_batch = len(files(tmp_path))
+    worker.save([2], 1, state(1, 1), wait=True)
+    worker.save([0, 1], 2, state(2, 2), wait=True)
+    assert len(files(tmp_path)) == 2 * of_a_batch
+    assert [step_of(make().load(number, LIKE)) for number in range(4)] == [2, 2, 1, None]
+    assert make().numbers() == {0, 1, 2}
+    worker.save([1], 3, state(3, 1), wait=True)  # the other has been stopped early, and is not told yet
+    worker.drop([2, 7])
+    worker.save([5], 1, state(1, 1), wait=True)
+    assert make().numbers() == {0, 1, 5}
+    assert [step_of(make().load(number, LIKE)) for number in (0, 1)] == [2, 3]
+    worker.drop([0])
+    worker.drop([1, 5])
+    worker.close()
+    assert files(tmp_path) == []
 
 
 def test_training_does_not_wait_for_a_slow_disk(make, monkeypatch):
@@ -338,6 +349,10 @@ def test_each_step_of_a_save_may_be_the_last(make, tmp_path, monkeypatch, caplog
     assert step_of(make().load(0, LIKE)) == (2 if stop in ("renamed", "old one half gone") else 1)
     assert caplog.records == []
     make().prune({0})
+    if stop == "unnamed":  # for all that others know it may be going on
+        assert len(files(tmp_path)) == 1
+        monkeypatch.setattr(checkpoint, "SECONDS_TO_DESCRIBE", 0)
+        make().prune({0})
     assert files(tmp_path) == []
 
 

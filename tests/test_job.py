@@ -54,7 +54,7 @@ def free_port():
 class Job:
     """So many processes of one command, in a folder of their own; all are gone when it is closed."""
 
-    def __init__(self, folder, environment, num_processes=2, *, command=None, **fields):
+    def __init__(self, folder, environment, num_processes=2, *, command=None, of_process=None, **fields):
         self.folder = pathlib.Path(folder)
         fields = [f"--config.{name}={value}" for name, value in (SMALL | fields).items()]
         self.command = [*(command or SWEEP), f"--workdir={folder}", *fields]
@@ -64,7 +64,7 @@ class Job:
             job = [f"--coordinator_address=127.0.0.1:{port}", f"--num_processes={num_processes}", f"--process_id={k}"]
             self.logs.append(self.folder / f"{time.monotonic_ns()}.{k}.log")
             with open(self.logs[-1], "w") as log:
-                command = [*self.command, *(job if num_processes > 1 else [])]
+                command = [*self.command, *(job if num_processes > 1 else []), *(of_process or {}).get(k, [])]
                 self.processes.append(subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log))
 
     def __enter__(self):
@@ -218,6 +218,58 @@ def test_what_one_process_finds_wrong_ends_all_with_its_reason(environment, tmp_
         assert job.wait(60) == [1, 1]
         assert "error: storage: 'postgresql://nobody@127.0.0.1:1/nothing' given; it must be" in job.said(0)
         assert re.search(r"error: process 0 of 2 \(.*\): storage: 'postgresql:.*' given; it must be", job.said(1))
+
+
+def test_processes_that_were_started_with_different_configs_end_with_a_word(environment, tmp_path):
+    with Job(tmp_path, environment, of_process={1: ["--config.seed=7"]}) as job:
+        assert job.wait(60) == [1, 1]
+        for process in (0, 1):
+            assert "process 0 runs another study: every process must be started with the same" in job.said(process)
+    assert not (tmp_path / "results.json").exists()
+
+
+OWN = """
+import sys
+import jax
+from rnn_capacity import hosts, measure_capacity
+import tiny
+own, address, process = sys.argv[1] == "own", sys.argv[2], int(sys.argv[3])
+if own:
+    jax.config.update("jax_num_cpu_devices", 1)
+    jax.distributed.initialize(address, 2, process)
+    jax.devices()  # all have to ask
+else:
+    hosts.start(address, 2, process)
+if process == 0 or not own:
+    print(measure_capacity("irnn", devices=1, progress=False, **tiny.TINY).bits)
+if not own and process == 1:
+    raise LookupError("later")
+if not own:
+    measure_capacity("rnn", devices=1, progress=False, **tiny.TINY)
+"""
+
+
+@pytest.mark.parametrize("whose", ["ours", "own"])
+def test_a_script_of_the_users_may_join_a_job_or_measure_alone_in_its_own(environment, whose):
+    """An error in it, between two measurements, ends all; in a job that it made itself nobody is waited for."""
+    address = f"127.0.0.1:{free_port()}"
+    start = lambda process: subprocess.Popen(
+        [sys.executable, "-c", OWN, whose, address, str(process)],
+        env=environment | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    processes = [start(process) for process in (0, 1)]
+    (bits, errors), (other_bits, _) = (process.communicate(timeout=120) for process in processes)
+    assert float(bits) > 0
+    if whose == "own":
+        assert [process.returncode for process in processes] == [0, 0], errors
+        assert other_bits == ""
+    else:
+        assert [process.returncode for process in processes] == [1, 1]
+        assert other_bits == bits
+        assert re.search(r"JobError: process 1 of 2 \(.*\): later", errors), errors
 
 
 @pytest.mark.parametrize(

@@ -179,3 +179,32 @@ def test_it_is_kept_every_so_many_seconds(tmp_path, monkeypatch):
     Chunks().install(monkeypatch)
     run(trials(), checkpoints=kept(tmp_path))
     assert saved == [35.0 * n for n in range(1, 12)]
+
+
+def test_where_trials_stand_at_a_rung_is_kept_too(tmp_path, begun, monkeypatch):
+    """They wait there for others, in a batch that has ended."""
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 1e9)
+    expected = outcomes(run(trials()))
+
+    def race():
+        with stop.noticed(), contextlib.closing(kept(tmp_path)) as checkpoints:
+            by = Trainer(jax.devices()[:1], 1, checkpoints)
+            run(trials(), 20, by=by)
+            run(trials(), by=by, on_chunk=lambda num_trials, step: os.kill(os.getpid(), signal.SIGTERM))
+
+    with pytest.raises(stop.Stopped):
+        race()
+    begun.clear()
+    again = Trainer(jax.devices()[:1], 1, kept(tmp_path))
+    assert outcomes(run(trials(), by=again)) == expected
+    assert begun == [(1, 30), (1, 20), (1, 20)]
+
+
+def test_a_batch_that_has_ended_is_kept_until_it_is_told(tmp_path):
+    """What another process of a job sends may not arrive."""
+    checkpoints = kept(tmp_path)
+    by = Trainer(jax.devices()[:1], 1, checkpoints)
+    run(trials(2), by=by)
+    by.told([0])
+    checkpoints.close()
+    assert kept(tmp_path).numbers() == {1}

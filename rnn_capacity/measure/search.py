@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ class Searched(NamedTuple):
     repeats: list[FrozenTrial]  # of the best, each on fresh data and fresh initial weights
 
 
+@hosts.all_or_none()
 def search(
     plan: Plan,
     *,
@@ -64,9 +66,12 @@ def search(
 
     def run(plan: Plan, num_trials: int, what: str) -> tuple[optuna.Study | None, list[FrozenTrial]]:
         described = plan.describe()  # reads a text, so that one that is not there is told before there is a study
-        with _checkpoints(folder, plan.name, described) as kept:
+        identity = json.dumps([plan.name, described, store.code_digest()], sort_keys=True)
+        identity = hashlib.sha256(identity.encode()).hexdigest()
+        with _checkpoints(folder, identity) as kept:
+            here = {**where, "checkpoints": kept, "identity": identity}
             if hosts.index() > 0:
-                return None, study.follow(plan.trial, num_trials=num_trials, checkpoints=kept, **where)
+                return None, study.follow(plan.trial, **here)
             sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
             opened = store.open_study(storage, plan.name, described, sampler, plan.direction)
             trials = study.run(
@@ -79,29 +84,24 @@ def search(
                 what=what,
                 unit=plan.unit,
                 halving=plan.halving,
-                checkpoints=kept,
-                **where,
+                **here,
             )
             return opened, trials
 
     what = f"{plan.cell.name}, depth {plan.static['depth']}, {plan.num_params} params, {plan.num_units} units"
-    with hosts.all_or_none():
-        if hosts.index() == 0:
-            storage = store.open_storage(storage)
-        searched, trials = run(plan, num_trials, what)
-        ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
-        best = max(ended, key=lambda t: plan.sign * t.value, default=None)
-        repeats = []
-        if best is not None and num_repeats:
-            _, repeats = run(plan.repeated(best.params, best.number), num_repeats, f"{what}, best again")
+    storage = store.open_storage(storage) if hosts.index() == 0 else None
+    searched, trials = run(plan, num_trials, what)
+    ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
+    best = max(ended, key=lambda t: plan.sign * t.value, default=None)
+    repeats = []
+    if best is not None and num_repeats:
+        _, repeats = run(plan.repeated(best.params, best.number), num_repeats, f"{what}, best again")
     return Searched(searched, trials, best, repeats)
 
 
-def _checkpoints(folder: str | os.PathLike | None, *study: Any) -> contextlib.AbstractContextManager:
+def _checkpoints(folder: str | os.PathLike | None, identity: str) -> contextlib.AbstractContextManager:
     """Those of a study, by all that defines it; None where there is no folder."""
-    if folder is None:
-        return contextlib.nullcontext()
-    return contextlib.closing(Checkpoints(folder, json.dumps(study, sort_keys=True)))
+    return contextlib.nullcontext() if folder is None else contextlib.closing(Checkpoints(folder, identity))
 
 
 def save(searched: Searched, result: Mapping[str, Any]) -> None:
