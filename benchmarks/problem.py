@@ -20,7 +20,7 @@ from rnn_capacity.plan import CapacityPlan, plan_capacity
 
 NUM_EXAMPLES = 512
 INPUTS = range(20, NUM_EXAMPLES.bit_length() - 2, -1)  # n_in: the first that fits; fewer bits repeat examples
-LEARNING_RATE, DECAY, CLIP, TRAIN_STEPS = 0.01, 0.97, 1.0, 10_000
+LEARNING_RATE, DECAY, CLIP, TRAIN_STEPS = 0.001, 0.97, 1.0, 10_000
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 MOST_TRIALS = {"cpu": 64}  # at once, where a step of them is quick; elsewhere 512
 STEP_OPERATIONS, STEP_BYTES = 1.2e10, 16 * 2**30  # at most of a step of all trials: on a CPU, on an accelerator

@@ -17,7 +17,7 @@ The problem is in `problem.py`: memorization of 512 labels, full batch, RMSProp.
 
 The ones of PyTorch are left out where it is not installed, those a core on an accelerator, where the project is
 measured at several K (`--widths`). From the same data and weights each must first have the losses of plain JAX with the
-same equations, for 20 steps (2 and more where a step is long). Then all are timed in turn, round by round, with the
+same equations, for 10 steps (2 and more where a step is long). Then all are timed in turn, round by round, with the
 machine's own float32 matrix product beside them. The tables have medians, of ratios by round with their least and
 greatest: trials x steps per second; the project over each way; the fraction of the matrix product's rate that its
 products come to; memory of the training program a trial (arguments, outputs, activations; on a CPU K trials share the

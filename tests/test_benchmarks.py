@@ -41,7 +41,7 @@ def test_every_way_computes_the_same_losses(measured, ways):
     for line in lines:
         assert not line["note"]
         assert float(line["off"]) < 1e-3
-        assert int(line["check_steps"]) == 20
+        assert int(line["check_steps"]) == 10
         assert len(line["rates"].split()) == 2
 
 
