@@ -288,7 +288,7 @@ for step in itertools.count(1):
 """
 
 
-def test_workers_killed_at_any_moment_leave_what_is_whole(make, tmp_path, caplog):
+def test_workers_killed_at_any_moment_leave_what_is_whole(make, tmp_path, caplog, monkeypatch):
     rng, reader = random.Random(0), make()
     workers = [
         subprocess.Popen(
@@ -311,6 +311,7 @@ def test_workers_killed_at_any_moment_leave_what_is_whole(make, tmp_path, caplog
             worker.kill()
             worker.wait()
     assert caplog.records == []  # what is not whole is not even seen
+    monkeypatch.setattr(checkpoint, "SECONDS_TO_DESCRIBE", 0)  # they are dead
     reader.prune({number + more for number in range(3) for more in (0, 100)})
     assert files(tmp_path) == []
 

@@ -354,7 +354,7 @@ def test_what_another_task_cannot_be_is_told_before_any_training(tmp_path, field
 
 # --- The configs ------------------------------------------------------------------------------------------------------
 
-RUN = ("num_trials", "num_repeats", "devices", "trials_per_device")  # how much is run, and where
+RUN = ("num_trials", "num_repeats", "devices", "trials_per_device", "checkpoints")  # how much is run, and where
 CONFIGS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem not in ("common", "__init__"))
 
 
