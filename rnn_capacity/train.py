@@ -182,7 +182,8 @@ class _Programs(NamedTuple):
     compiled: dict[tuple, list[jax.stages.Compiled]]  # the last two, by the number of trials and the hparams' names
 
 
-@functools.lru_cache(maxsize=64)
+# A spec's programs take some 700 memory maps of a CPU's process, which may have 65,530.
+@functools.lru_cache(maxsize=32)
 def _programs(spec: Spec, devices: tuple[jax.Device, ...]) -> _Programs:
     def with_precision(fn, **kwargs):
         def call(shared, *trial):
