@@ -1,0 +1,381 @@
+"use strict";
+(() => {
+const FEW = 2500; // points: up to so many are drawn as SVG, which prints well and can be read aloud
+const MOST_LINES = 2000; // of the parallel coordinates
+const FIRST_LINES = 200;
+const PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C8C"]; // Okabe and Ito's
+const SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "stroke"];
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const byId = (id) => document.getElementById(id);
+
+// --- Data ------------------------------------------------------------------------------------------------------------
+
+const data = JSON.parse(byId("data").textContent);
+const columnsOf = (packed) =>
+  Object.fromEntries(Object.entries(packed).map(([name, c]) => [name, Array.isArray(c) ? c : c.at.map((i) => c.of[i])]));
+
+/** A specification with its tables as rows again, and black in the ink of the page. */
+function unpacked(spec) {
+  if (Array.isArray(spec)) return spec.map(unpacked);
+  if (spec === "#000000" || spec === "black") return "currentColor";
+  if (spec === null || typeof spec !== "object") return spec;
+  if (!spec.packed) return Object.fromEntries(Object.entries(spec).map(([name, value]) => [name, unpacked(value)]));
+  const columns = Object.entries(columnsOf(spec.packed));
+  const row = (i) => Object.fromEntries(columns.map(([name, values]) => [name, values[i]]));
+  return columns[0][1].map((_, i) => row(i));
+}
+
+const key = (source, study) => JSON.stringify([source, study]);
+const studies = new Map(data.studies.map((study) => [key(study.source, study.study), study]));
+for (const study of data.studies) {
+  study.columns = columnsOf(study.trials);
+  study.numbers = study.columns.number ?? [];
+  study.place = new Map(study.numbers.map((number, i) => [number, i]));
+}
+const countRows = (spec) =>
+  spec === null || typeof spec !== "object"
+    ? 0
+    : Array.isArray(spec) && spec.length && spec[0] && typeof spec[0] === "object"
+      ? spec.length + spec.reduce((sum, value) => sum + countRows(value), 0)
+      : Object.values(spec).reduce((sum, value) => sum + countRows(value), 0);
+
+/** As people read them. */
+function show(value) {
+  if (value === null || value === undefined || value === "") return "–";
+  if (typeof value !== "number") return String(value);
+  if (Number.isInteger(value)) return Math.abs(value) < 1e4 ? String(value) : value.toLocaleString("en");
+  const size = Math.abs(value);
+  return size < 1e-3 || size >= 1e6 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+}
+
+// --- Charts ----------------------------------------------------------------------------------------------------------
+
+function theme() {
+  const font = getComputedStyle(document.body).fontFamily;
+  const ink = "currentColor";
+  return {
+    background: null,
+    font,
+    view: { stroke: null },
+    axis: {
+      labelColor: ink, titleColor: ink, tickColor: ink, domainColor: ink, gridColor: ink,
+      gridOpacity: 0.12, domainOpacity: 0.35, tickOpacity: 0.35, labelOpacity: 0.8,
+      labelFontSize: 11.5, titleFontSize: 12, titleFontWeight: 500, titlePadding: 8, labelPadding: 4,
+      tickSize: 4, labelOverlap: true,
+    },
+    axisX: { grid: false },
+    legend: {
+      orient: "top", direction: "horizontal", columns: 4, labelColor: ink, titleColor: ink, labelFontSize: 11.5,
+      titleFontSize: 12, titleFontWeight: 500, symbolSize: 70, rowPadding: 3, columnPadding: 12, labelLimit: 160,
+    },
+    title: { color: ink, subtitleColor: ink, fontSize: 13, fontWeight: 600, anchor: "start" },
+    header: { labelColor: ink, titleColor: ink },
+    text: { color: ink, fontSize: 11.5 },
+    rule: { color: ink },
+    mark: { tooltip: true },
+    point: { filled: true, size: 55, opacity: 0.85 },
+    line: { strokeWidth: 1.8 },
+    bar: { color: PALETTE[0] },
+    range: { category: PALETTE, symbol: SHAPES, ramp: ramp(), heatmap: ramp() },
+  };
+}
+
+// The end of viridis that would vanish in the background is left out.
+const ramp = () => ({ scheme: "viridis", extent: dark.matches ? [0.25, 1] : [0, 0.9] });
+
+const drawn = new Map(); // element -> what vegaEmbed gave
+let turn = Promise.resolve();
+
+/** One after the other, so that the page answers meanwhile. */
+function draw(element, spec) {
+  turn = turn.then(async () => {
+    drawn.get(element)?.finalize();
+    const full = { width: "container", height: 240, ...unpacked(spec) };
+    full.autosize = { type: "fit-x", contains: "padding" };
+    const embedded = await vegaEmbed(element, full, {
+      mode: "vega-lite", actions: false, ast: true, config: theme(), tooltip: hover, defaultStyle: false,
+      renderer: countRows(full) > FEW ? "canvas" : "svg",
+    });
+    drawn.set(element, embedded);
+  });
+  return turn;
+}
+
+async function drawAll() {
+  document.documentElement.dataset.drawn = "no";
+  for (const element of document.querySelectorAll("[data-chart]")) {
+    await draw(element, data.charts[element.dataset.chart]);
+  }
+  if (data.studies.length) await drawExplorer();
+  document.documentElement.dataset.drawn = "yes";
+}
+
+// --- What is said of a point -----------------------------------------------------------------------------------------
+
+const tip = byId("tip");
+const element = (name, text, className) => {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+};
+
+function definitions(entries) {
+  const list = element("dl");
+  for (const [name, value] of entries) {
+    const pair = element("div");
+    pair.append(element("dt", name), element("dd", show(value)));
+    list.append(pair);
+  }
+  return list;
+}
+
+/** A trial's score and hparams, whichever chart it is in; of anything else the fields that its chart tells. */
+function describe(datum, fields) {
+  const study = datum && studies.get(key(datum.source, datum.study));
+  const i = study?.place.get(datum.number);
+  if (i === undefined) {
+    const entries = Object.entries(fields !== null && typeof fields === "object" ? fields : { "": fields });
+    return entries.length ? [definitions(entries)] : [];
+  }
+  const note = study.columns.note[i];
+  const best = datum.number === study.best ? "best" : "";
+  const title = element("p", study.study, "of");
+  const heading = element("p", `Trial ${datum.number}`, "title");
+  heading.append(...[note, best].filter(Boolean).map((word) => element("span", word)));
+  const hparams = study.hparams.map((h) => [h.name, study.columns[h.name][i]]);
+  const values = [[study.score, study.columns.score[i]], ...hparams.filter(([, value]) => value !== null)];
+  return [title, heading, definitions(values)];
+}
+
+function tell(content, x, y) {
+  tip.hidden = !content.length;
+  if (tip.hidden) return;
+  tip.replaceChildren(...content);
+  const { width, height } = tip.getBoundingClientRect();
+  const { clientWidth, clientHeight } = document.documentElement;
+  tip.style.left = `${Math.max(8, x + 16 + width > clientWidth ? Math.min(x - width - 16, clientWidth - width - 8) : x + 16)}px`;
+  tip.style.top = `${Math.max(8, Math.min(y + 12, clientHeight - height - 8))}px`;
+}
+
+function hover(handler, event, item, value) {
+  const nothing = value === null || value === undefined || value === "";
+  if (nothing) tip.hidden = true; // Vega says so without an event when a drawing is made anew
+  else tell(describe(item.datum, value), event.clientX, event.clientY);
+}
+
+/** The points of a drawing from left to right, each with its middle in the drawing. */
+function pointsOf(view) {
+  const found = [];
+  const walk = (item, x, y) => {
+    if (item.marktype) {
+      if (item.role !== "mark" && item.marktype !== "group") return;
+      const items = item.marktype === "line" || item.marktype === "area" ? item.items.slice(0, 1) : item.items;
+      for (const one of items) walk(one, x, y);
+    } else if (item.mark.marktype === "group") {
+      for (const one of item.items) walk(one, x + (item.x ?? 0), y + (item.y ?? 0));
+    } else if (item.tooltip !== null && item.tooltip !== undefined) {
+      found.push({ item, x: x + (item.bounds.x1 + item.bounds.x2) / 2, y: y + (item.bounds.y1 + item.bounds.y2) / 2 });
+    }
+  };
+  walk(view.scenegraph().root, ...view.origin());
+  return found.sort((a, b) => a.x - b.x);
+}
+
+const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+for (const chart of document.querySelectorAll(".chart")) {
+  let at = -1;
+  chart.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") tip.hidden = true;
+    if (!(event.key in STEPS) || !drawn.has(chart)) return;
+    event.preventDefault();
+    const points = pointsOf(drawn.get(chart).view);
+    if (!points.length) return;
+    at = (Math.max(at, STEPS[event.key] < 0 ? 0 : -1) + STEPS[event.key] + points.length) % points.length;
+    const { item, x, y } = points[at];
+    const box = chart.querySelector("svg, canvas").getBoundingClientRect();
+    tell(describe(item.datum, item.tooltip), box.left + x, box.top + y);
+  });
+  chart.addEventListener("blur", () => { at = -1; tip.hidden = true; });
+}
+addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+
+// --- Every trial -----------------------------------------------------------------------------------------------------
+
+const chosen = () => data.studies[Number(byId("study").value)];
+
+/** The trials of a study that have a score, best first. */
+function ranked(study) {
+  const { score } = study.columns;
+  const scored = study.numbers.map((_, i) => i).filter((i) => score[i] !== null);
+  return scored.sort((a, b) => study.sign * (score[b] - score[a]));
+}
+
+/** The slider's share of the lines, on a logarithmic scale: the few best are what is looked at. */
+const linesAt = (share, most) => Math.max(1, Math.round(most ** (share / 100)));
+
+function scores(study) {
+  const { score, note } = study.columns;
+  const of = { source: study.source, study: study.study };
+  const rows = study.numbers.map((number, i) => ({ ...of, number, score: score[i], note: note[i] }));
+  const kept = rows.filter((row) => row.score !== null);
+  let best = null;
+  const climb = [];
+  for (const row of kept) {
+    if (row.note || (best !== null && study.sign * (row.score - best) <= 0)) continue;
+    best = row.score;
+    climb.push({ ...of, number: row.number, score: best });
+  }
+  if (climb.length) climb.push({ number: Math.max(...study.numbers), score: best });
+  const values = kept.map((row) => row.score);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const y = { field: "score", type: "quantitative", title: study.score,
+    scale: low > 0 && high > 30 * low ? { type: "log" } : { zero: false } };
+  const x = { field: "number", type: "quantitative", title: "trial", axis: { tickMinStep: 1 }, scale: { nice: false } };
+  const star = kept.filter((row) => row.number === study.best);
+  return {
+    height: 300,
+    layer: [
+      { data: { values: climb }, mark: { type: "line", interpolate: "step-after", color: PALETTE[3], tooltip: null },
+        encoding: { x, y } },
+      { data: { values: kept }, mark: { type: "point", opacity: kept.length > 500 ? 0.35 : 0.75, size: kept.length > 500 ? 18 : 45 },
+        encoding: { x, y, color: { value: PALETTE[0] }, tooltip: { field: "score" } } },
+      { data: { values: rows.filter((row) => row.score === null) },
+        mark: { type: "point", shape: "cross", color: "currentColor", opacity: 0.6, size: 30, tooltip: true },
+        encoding: { x, y: { value: 296 }, tooltip: { field: "note" } } },
+      { data: { values: star }, mark: { type: "point", shape: "diamond", size: 150, color: PALETTE[3], opacity: 1 },
+        encoding: { x, y, tooltip: { field: "score" } } },
+    ],
+  };
+}
+
+/** Where a value lies on the axis of its dimension, 0 to 1. */
+function placed(dimension, value) {
+  if (dimension.options) return (dimension.options.indexOf(value) + 0.5) / dimension.options.length;
+  const scale = dimension.log ? Math.log : Number;
+  const [low, high] = [scale(dimension.low), scale(dimension.high)];
+  return high > low ? (scale(value) - low) / (high - low) : 0.5;
+}
+
+function parallel(study, count) {
+  const order = ranked(study).slice(0, count);
+  const values = order.map((i) => study.columns.score[i]);
+  const ends = [Math.min(...values), Math.max(...values)];
+  const score = { name: study.score, low: ends[0], high: ends[1], log: ends[0] > 0 && ends[1] > 30 * ends[0] };
+  const axes = [score, ...study.hparams];
+  const names = axes.map((axis) => axis.name);
+  const of = { source: study.source, study: study.study };
+  const rows = [];
+  order.forEach((i, rank) => {
+    const good = order.length > 1 ? 1 - rank / (order.length - 1) : 1;
+    axes.forEach((axis, place) => {
+      const value = study.columns[place ? axis.name : "score"][i];
+      if (value !== null) rows.push({ ...of, number: study.numbers[i], good, axis: axis.name, place, at: placed(axis, value) });
+    });
+  });
+  const labels = axes.flatMap((axis) =>
+    axis.options
+      ? axis.options.map((name) => ({ axis: axis.name, at: placed(axis, name), label: name, side: "center" }))
+      : [{ axis: axis.name, at: 0, label: show(axis.low), side: "left" }, { axis: axis.name, at: 1, label: show(axis.high), side: "right" }]);
+  const y = { field: "axis", type: "ordinal", sort: names, title: null, scale: { padding: 0.4 },
+    axis: { domain: false, ticks: false, labelFontSize: 12, labelLimit: 170, labelPadding: 12, labelOpacity: 1 } };
+  const x = { field: "at", type: "quantitative", axis: null, scale: { domain: [0, 1], nice: false, zero: false } };
+  const text = (side) => ({
+    data: { values: labels.filter((label) => label.side === side) },
+    mark: { type: "text", align: side, dy: 13, fontSize: 10.5, opacity: 0.75, tooltip: null },
+    encoding: { x, y, text: { field: "label" } },
+  });
+  return {
+    height: { step: 46 },
+    layer: [
+      { data: { values: names.map((axis) => ({ axis })) }, mark: { type: "rule", opacity: 0.25, tooltip: null },
+        encoding: { y, x: { datum: 0, type: "quantitative", axis: null }, x2: { datum: 1 } } },
+      { data: { values: rows.reverse() }, // the best are drawn last, above the others
+        mark: { type: "line", strokeWidth: order.length > 100 ? 1.2 : 1.8, opacity: order.length > 500 ? 0.35 : 0.7 },
+        encoding: {
+          x, y, order: { field: "place" }, detail: { field: "number" }, tooltip: { field: "number" },
+          color: { field: "good", type: "quantitative", legend: null, scale: { domain: [0, 1], ...rampScale() } },
+        } },
+      ...["left", "center", "right"].map(text),
+    ],
+  };
+}
+const rampScale = () => ({ scheme: { name: "viridis", extent: ramp().extent } });
+
+function drawExplorer() {
+  const study = chosen();
+  const most = Math.min(ranked(study).length, MOST_LINES);
+  const count = Math.min(linesAt(Number(byId("share").value), most), most);
+  byId("kept").textContent = `the best ${count.toLocaleString("en")} of ${study.numbers.length.toLocaleString("en")}`;
+  draw(byId("scores"), scores(study));
+  return draw(byId("parallel"), parallel(study, count));
+}
+
+/** So many lines at first as the eye can follow. */
+function fitShare() {
+  const most = Math.min(ranked(chosen()).length, MOST_LINES);
+  byId("share").value = most > FIRST_LINES ? Math.round((100 * Math.log(FIRST_LINES)) / Math.log(most)) : 100;
+}
+
+function choose() {
+  fitShare();
+  return drawExplorer();
+}
+
+if (data.studies.length) {
+  byId("study").addEventListener("change", choose);
+  let waiting;
+  byId("share").addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(drawExplorer, 120);
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-study]");
+    if (!link) return;
+    byId("study").value = link.dataset.study;
+    choose();
+  });
+}
+
+// --- Tables ----------------------------------------------------------------------------------------------------------
+
+const asNumber = (text) => parseFloat(text.replaceAll(",", "").replace("−", "-"));
+const isNothing = (text) => text === "" || text === "–" || text === "-";
+
+function sortBy(table, place, ascending) {
+  const numeric = table.tHead.rows[0].cells[place].classList.contains("num");
+  const said = (row) => row.cells[place].textContent.trim();
+  const compare = (a, b) =>
+    numeric ? asNumber(a) - asNumber(b) : a.localeCompare(b, "en", { numeric: true, sensitivity: "base" });
+  const rows = [...table.tBodies[0].rows].sort((a, b) => {
+    const [left, right] = [said(a), said(b)];
+    if (isNothing(left) || isNothing(right)) return isNothing(left) - isNothing(right); // last, either way
+    return ascending ? compare(left, right) : compare(right, left);
+  });
+  table.tBodies[0].append(...rows);
+  for (const [i, cell] of [...table.tHead.rows[0].cells].entries()) {
+    if (i === place) cell.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+    else cell.removeAttribute("aria-sort");
+  }
+}
+for (const button of document.querySelectorAll("table.sortable thead button")) {
+  button.addEventListener("click", () => {
+    const cell = button.closest("th");
+    sortBy(button.closest("table"), cell.cellIndex, cell.getAttribute("aria-sort") !== "ascending");
+  });
+}
+
+// --- The page --------------------------------------------------------------------------------------------------------
+
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const one of opened) one.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const one of opened) one.open = false;
+});
+dark.addEventListener("change", drawAll);
+if (data.studies.length) fitShare();
+drawAll();
+})();

@@ -1,0 +1,376 @@
+"""The report: one HTML page that needs no network, and the figures as PNG and SVG beside it."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+import math
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from rnn_capacity.report import tables
+from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Claim, Figure
+
+if TYPE_CHECKING:
+    from rnn_capacity.report.collection import Collection
+
+VERDICTS = (AGREES, DISAGREES, UNDECIDED, MISSING)
+PAGE, FIGURES = "report.html", "figures"  # what is written, in the folder that is given
+ASSETS = pathlib.Path(__file__).with_name("assets")
+DIGITS = 4  # significant ones of what is drawn
+LEAST_TO_PACK = 8  # rows
+SCORES = {"capacity": ("bits_per_param", "bits per parameter", 1)}  # the column that the tuner sees, its name and sign
+LOSS = ("valid_loss", "validation loss", -1)  # of the others
+NUMBER = re.compile(r"[-+−]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( to .*|\+\d+| of \d+)?%?")
+NOTHING = ("", "-", "–", "nan", "None")
+
+
+class Shown(NamedTuple):
+    """A figure of the page, and how to measure what it lacks."""
+
+    figure: Figure
+    command: str  # measures what the figure needs
+    wanted: Sequence[str]  # the names of the studies that this command measures
+
+
+class Table(NamedTuple):
+    """Strings, and which columns are numbers; `studies` are the rows' places among the page's studies."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[bool]
+    studies: Sequence[int] = ()
+
+
+def claims(collection: Collection, shown: Iterable[Shown]) -> list[tuple[Figure, Claim]]:
+    """Every finding of the paper beside ours, in the order of the figures."""
+    return [(s.figure, claim) for s in shown for claim in s.figure.claims(s.figure.select(collection.results))]
+
+
+def write(
+    collection: Collection,
+    shown: Sequence[Shown],
+    folder: str | os.PathLike,
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[pathlib.Path]:
+    """Writes report.html, and figures/<name>.png and .svg of what was measured; each is replaced whole.
+
+    Args:
+        progress: is told what is being drawn.
+
+    Returns:
+        The paths, the page first.
+
+    Raises:
+        ValueError: the folder cannot be written.
+        ImportError: jinja2 or vl-convert-python is not installed.
+    """
+    jinja2, vega = _packages()
+    folder = pathlib.Path(folder)
+    sections, drawn = [], []
+    try:
+        (folder / FIGURES).mkdir(exist_ok=True)
+        for entry in shown:
+            progress(f"drawing {entry.figure.title}")
+            sections.append(_section(entry, collection, folder))
+            drawn += sections[-1]["paths"]
+        progress("writing the page")
+        page = folder / PAGE
+        _replace(page, _page(jinja2, vega, collection, sections).encode())
+    except OSError as error:
+        raise ValueError(
+            f"out: {str(folder)!r} given; it must be a folder that can be written ({error.strerror})"
+        ) from None
+    return [page, *drawn]
+
+
+def _packages():
+    """Needed by nothing else, so an extra."""
+    try:
+        import jinja2
+        import vl_convert
+    except ImportError:
+        raise ImportError('the report needs jinja2 and vl-convert-python: pip install ".[report]"') from None
+    return jinja2, vl_convert
+
+
+def _page(jinja2, vega, collection: Collection, sections: Sequence[Mapping[str, Any]]) -> str:
+    read = lambda name: (ASSETS / name).read_text(encoding="utf-8")
+    scripts = [_script(f"(function(){{{vega.javascript_bundle()}}})();"), _script(read("page.js"))]
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    results = list(collection.results)
+    found = [(section, claim) for section in sections for claim in section["claims"]]
+    charts = [chart for section in sections for chart in section["charts"]]
+    for place, chart in enumerate(charts):
+        chart["place"] = place
+    data = {
+        "studies": [_study(result) for result in results],
+        "charts": [chart["spec"] for chart in charts],
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(
+        policy=" ".join(f"'sha256-{digest}'" for digest in hashes),
+        scripts=scripts,
+        style=read("page.css"),
+        data=_json(data),
+        made=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        sources=collection.sources,
+        notes=collection.notes,
+        machines=_machines(results),
+        num_trials=sum(len(result["trials"]) for result in results),
+        sections=sections,
+        claims=found,
+        verdicts={verdict: sum(claim.verdict == verdict for _, claim in found) for verdict in VERDICTS},
+        measures=[
+            (measure, _results_table(group, results), tables.CAPTIONS[measure])
+            for measure, group in tables.by_measure(results).items()
+        ],
+        studies=[(i, r["source"], r["study"]) for i, r in enumerate(results)],
+    )
+
+
+def _script(text: str) -> str:
+    """That nothing in it ends the element that it is put into."""
+    return re.sub(r"<(?=/script|!--|script)", r"\\x3C", text, flags=re.IGNORECASE)
+
+
+def _json(value: Any) -> str:
+    """For a script element; a study's name may hold anything."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _replace(path: pathlib.Path, content: bytes) -> None:
+    """Written beside and moved, so that a reader or a kill never meets half a file."""
+    beside = path.with_suffix(path.suffix + ".part")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+# --- A figure ---------------------------------------------------------------------------------------------------------
+
+
+def _section(shown: Shown, collection: Collection, folder: pathlib.Path) -> dict[str, Any]:
+    figure, results = shown.figure, shown.figure.select(collection.results)
+    charts = figure.charts(results) if results else []
+    return {
+        "figure": figure,
+        "command": shown.command,
+        "claims": figure.claims(results),
+        "charts": [{"caption": chart.caption, "spec": _compact(chart.spec)} for chart in charts],
+        "table": _table(figure.table(results)) if results else None,
+        "paths": _draw(figure, results, folder) if results and figure.draw else [],
+        "wanted": shown.wanted,
+        "missing": _missing(shown.wanted, collection.results),
+        "measured": _measured(results),
+    }
+
+
+def _draw(figure: Figure, results: Sequence[Mapping[str, Any]], folder: pathlib.Path) -> list[pathlib.Path]:
+    paths = []
+    with matplotlib.rc_context({"svg.hashsalt": figure.name}):  # the same results give the same file
+        drawing = figure.draw(results)
+        for kind, options in {"png": {"dpi": 150}, "svg": {"metadata": {"Date": None}}}.items():
+            path = folder / FIGURES / f"{figure.name}.{kind}"
+            beside = path.with_suffix(f".{kind}.part")
+            drawing.savefig(beside, format=kind, **options)
+            beside.replace(path)
+            paths.append(path)
+    return paths
+
+
+def _missing(wanted: Sequence[str], results: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """The wanted studies that are not there or not finished, and how far they are."""
+    states = {}
+    for result in results:
+        if result["finished"] or states.get(result["study"]) is None:
+            states[result["study"]] = "" if result["finished"] else _progress(result)
+    return [(name, states.get(name, "no trial yet")) for name in wanted if states.get(name) != ""]
+
+
+def _progress(result: Mapping[str, Any]) -> str:
+    done, wanted = len(result["trials"]), result["wanted_trials"]
+    if wanted is None:
+        return f"{done} trials so far"
+    return f"{done} of {wanted} trials" + ("; the best not yet trained again" if done >= wanted else "")
+
+
+def _measured(results: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What it takes to judge the numbers, and to measure them again."""
+    if not results:
+        return None
+    rows = [
+        [
+            r["study"],
+            f"{len(r['trials'])}" + ("" if r["finished"] else f" of {r['wanted_trials'] or '?'}"),
+            f"{r['num_infeasible']}",
+            "yes" if r["still_improving"] else "no",
+            _whole(r["train_steps"]),
+            _whole(r["total_steps"]),
+            _whole(r["seconds"]),
+        ]
+        for r in results
+    ]
+    columns = ("study", "trials", "infeasible", "rising", "steps a trial", "steps in all", "seconds")
+    plans = [{name: _words(value) for name, value in r["plan"].items()} for r in results]
+    common = {k: v for k, v in plans[0].items() if all(plan.get(k) == v for plan in plans)}
+    own = [{k: v for k, v in plan.items() if k not in common} for plan in plans]
+    commands = dict.fromkeys(w["command"] for r in results for w in r["workers"] if w.get("command"))
+    return {
+        "table": Table(columns, rows, [False, *[True] * 2, False, *[True] * 3]),
+        "commands": list(commands),
+        "machines": _machines(results),
+        "common": common,
+        "own": [(r["study"], plan) for r, plan in zip(results, own, strict=True) if plan],
+    }
+
+
+def _machines(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the studies were trained with, each once: the device, our code, the packages."""
+    found: dict[str, dict[str, Any]] = {}
+    for worker in (worker for result in results for worker in result["workers"]):
+        known = {name: worker.get(name) for name in ("device", "code", "packages")}
+        found.setdefault(json.dumps(known, sort_keys=True), known)
+    return list(found.values())
+
+
+def _words(value: Any) -> str:
+    """A value of a plan, as people read it."""
+    if isinstance(value, Mapping) and {"low", "high"} <= set(value):
+        scales = [name for name in ("log", "whole") if value.get(name)]
+        return ", ".join([f"{value['low']:g} to {value['high']:g}", *scales])
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value))
+    return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+# --- Tables -----------------------------------------------------------------------------------------------------------
+
+
+def _table(frame: pd.DataFrame) -> Table:
+    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    return Table([str(name) for name in frame.columns], rows, _numeric(rows, len(frame.columns)))
+
+
+def _results_table(group: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> Table:
+    """The terminal's table, with how far a study is, and where the explorer has it."""
+    places = {id(result): i for i, result in enumerate(results)}
+    rows = []
+    for result in group:
+        cells = {name: _cell(value) for name, value in tables.cells(result).items()}
+        if not result["finished"]:
+            cells["trials"] += f" of {result['wanted_trials'] or '?'}"
+        rows.append(list(cells.values()))
+    columns = list(tables.COLUMNS[tables.measure_of(group[0])])
+    return Table(columns, rows, _numeric(rows, len(columns)), [places[id(result)] for result in group])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        value = f"{value:.4g}"
+    return "–" if value is None or str(value).strip() in NOTHING else str(value)
+
+
+def _whole(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:,.0f}"
+
+
+def _numeric(rows: Sequence[Sequence[str]], width: int) -> list[bool]:
+    """The columns to be aligned, and sorted, as numbers."""
+    said = [[row[i] for row in rows if row[i] not in NOTHING] for i in range(width)]
+    return [bool(column) and all(NUMBER.fullmatch(text) for text in column) for column in said]
+
+
+# --- What the scripts are given ---------------------------------------------------------------------------------------
+
+
+def _study(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A study's trials, a list a column."""
+    column, score, sign = SCORES.get(tables.measure_of(result), LOSS)
+    trials = result["trials"]
+    dimensions = [_dimension(name, result["plan"], trials[name]) for name in result["hparam_names"]]
+    if len(trials):
+        stopped = trials["stopped_early"].astype(bool)
+        notes = np.where(~trials["feasible"].astype(bool), "infeasible", np.where(stopped, "stopped early", ""))
+    return {
+        "source": result["source"],
+        "study": result["study"],
+        "score": score,
+        "sign": sign,
+        "best": result["best_number"],
+        "finished": bool(result["finished"]),
+        "hparams": dimensions,
+        "trials": _packed(
+            {
+                "number": trials["number"].tolist(),
+                "score": trials[column].tolist(),
+                "note": notes.tolist(),
+                **{name: trials[name].tolist() for name in result["hparam_names"]},
+            }
+        )
+        if len(trials)
+        else {},
+    }
+
+
+def _dimension(name: str, plan: Mapping[str, Any], values: pd.Series) -> dict[str, Any]:
+    """How an hparam is drawn: between two numbers, or among names."""
+    planned = plan.get(f"hparams.{name}")
+    if isinstance(planned, Mapping):
+        return {"name": name, "low": planned["low"], "high": planned["high"], "log": planned["log"]}
+    known = values.dropna()
+    if isinstance(planned, list | tuple) or any(isinstance(value, str) for value in known):
+        return {"name": name, "options": list(planned or dict.fromkeys(known))}
+    return {"name": name, "low": _plain(known.min()), "high": _plain(known.max()), "log": False}
+
+
+def _compact(spec: Any, name: str = "") -> Any:
+    """A Vega-Lite specification as JSON, its longer tables a list a column; the page turns them back."""
+    if isinstance(spec, Mapping):
+        return {str(k): _compact(v, "values" if name == "datasets" else k) for k, v in spec.items()}
+    if isinstance(spec, list | tuple):
+        if name == "values" and len(spec) >= LEAST_TO_PACK and all(_is_row(row) for row in spec):
+            names = dict.fromkeys(field for row in spec for field in row)
+            return {"packed": _packed({field: [row.get(field) for row in spec] for field in names})}
+        return [_compact(value) for value in spec]
+    return _plain(spec)
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, Mapping) and not any(isinstance(v, Mapping | list | tuple) for v in value.values())
+
+
+def _packed(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Columns of plain values; one of names, or of few values, as its values once and each row's place among them."""
+    found = {}
+    for name, values in columns.items():
+        values = [_plain(value) for value in values]
+        places: dict[tuple, int] = {}
+        at = [places.setdefault((type(value), value), len(places)) for value in values]
+        few = len(places) * 2 < len(values)
+        found[name] = {"of": [value for _, value in places], "at": at} if few else values
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: numbers with few digits, null for what is no number."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        value = float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+        return int(value) if value is not None and value.is_integer() and abs(value) < 1e15 else value
+    return value if isinstance(value, str | int | None) else str(value)
