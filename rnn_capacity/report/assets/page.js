@@ -1,8 +1,10 @@
 "use strict";
 (() => {
-const FEW = 2500; // points: up to so many are drawn as SVG, which prints well and can be read aloud
+const FEW = 2500; // marks: up to so many are drawn as SVG, which prints well and can be read aloud
 const MOST_LINES = 2000; // of the parallel coordinates
 const FIRST_LINES = 200;
+const ROW = 46; // pixels between its axes
+const NEAR = 14; // pixels: how far from a line one may point
 const PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C8C"]; // Okabe and Ito's
 const SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "stroke"];
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -32,12 +34,14 @@ for (const study of data.studies) {
   study.numbers = study.columns.number ?? [];
   study.place = new Map(study.numbers.map((number, i) => [number, i]));
 }
-const countRows = (spec) =>
-  spec === null || typeof spec !== "object"
-    ? 0
-    : Array.isArray(spec) && spec.length && spec[0] && typeof spec[0] === "object"
-      ? spec.length + spec.reduce((sum, value) => sum + countRows(value), 0)
-      : Object.values(spec).reduce((sum, value) => sum + countRows(value), 0);
+const lengthOf = (column) => (Array.isArray(column) ? column : column.at).length;
+
+/** About how many marks a specification draws. */
+function countRows(spec) {
+  if (spec === null || typeof spec !== "object") return 0;
+  if (spec.packed) return lengthOf(Object.values(spec.packed)[0]);
+  return Object.values(spec).reduce((sum, value) => sum + countRows(value), 0);
+}
 
 /** As people read them. */
 function show(value) {
@@ -50,7 +54,7 @@ function show(value) {
 
 // --- Charts ----------------------------------------------------------------------------------------------------------
 
-function theme() {
+function theme(width) {
   const font = getComputedStyle(document.body).fontFamily;
   const ink = "currentColor";
   return {
@@ -65,7 +69,7 @@ function theme() {
     },
     axisX: { grid: false },
     legend: {
-      orient: "top", direction: "horizontal", columns: 4, labelColor: ink, titleColor: ink, labelFontSize: 11.5,
+      orient: "top", direction: "horizontal", columns: Math.max(2, Math.floor(width / 75)), labelColor: ink, titleColor: ink, labelFontSize: 11.5,
       titleFontSize: 12, titleFontWeight: 500, symbolSize: 70, rowPadding: 3, columnPadding: 12, labelLimit: 160,
     },
     title: { color: ink, subtitleColor: ink, fontSize: 13, fontWeight: 600, anchor: "start" },
@@ -76,25 +80,25 @@ function theme() {
     point: { filled: true, size: 55, opacity: 0.85 },
     line: { strokeWidth: 1.8 },
     bar: { color: PALETTE[0] },
-    range: { category: PALETTE, symbol: SHAPES, ramp: ramp(), heatmap: ramp() },
+    range: { category: PALETTE, symbol: SHAPES, ramp: viridis(), heatmap: viridis() },
   };
 }
 
-// The end of viridis that would vanish in the background is left out.
-const ramp = () => ({ scheme: "viridis", extent: dark.matches ? [0.25, 1] : [0, 0.9] });
+// The end that would vanish in the background is left out.
+const viridis = () => ({ name: "viridis", extent: dark.matches ? [0.25, 1] : [0, 0.9] });
 
 const drawn = new Map(); // element -> what vegaEmbed gave
 let turn = Promise.resolve();
 
 /** One after the other, so that the page answers meanwhile. */
-function draw(element, spec) {
+function draw(element, spec, marks = countRows(spec)) {
   turn = turn.then(async () => {
-    drawn.get(element)?.finalize();
     const full = { width: "container", height: 240, ...unpacked(spec) };
     full.autosize = { type: "fit-x", contains: "padding" };
+    drawn.get(element)?.finalize();
     const embedded = await vegaEmbed(element, full, {
-      mode: "vega-lite", actions: false, ast: true, config: theme(), tooltip: hover, defaultStyle: false,
-      renderer: countRows(full) > FEW ? "canvas" : "svg",
+      mode: "vega-lite", actions: false, ast: true, config: theme(element.clientWidth), tooltip: hover,
+      defaultStyle: false, renderer: marks > FEW ? "canvas" : "svg",
     });
     drawn.set(element, embedded);
   });
@@ -160,6 +164,7 @@ function tell(content, x, y) {
 
 function hover(handler, event, item, value) {
   const nothing = value === null || value === undefined || value === "";
+  if (byId("scores")?.contains(handler._el)) pick(nothing ? null : item.datum.number);
   if (nothing) tip.hidden = true; // Vega says so without an event when a drawing is made anew
   else tell(describe(item.datum, value), event.clientX, event.clientY);
 }
@@ -202,6 +207,7 @@ addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
 
 // --- Every trial -----------------------------------------------------------------------------------------------------
 
+const explorer = { picked: null, pinned: null }; // numbers of trials: pointed at, and clicked on
 const chosen = () => data.studies[Number(byId("study").value)];
 
 /** The trials of a study that have a score, best first. */
@@ -213,39 +219,42 @@ function ranked(study) {
 
 /** The slider's share of the lines, on a logarithmic scale: the few best are what is looked at. */
 const linesAt = (share, most) => Math.max(1, Math.round(most ** (share / 100)));
+const skewed = (low, high) => low > 0 && high > 30 * low;
 
 function scores(study) {
   const { score, note } = study.columns;
   const of = { source: study.source, study: study.study };
   const rows = study.numbers.map((number, i) => ({ ...of, number, score: score[i], note: note[i] }));
   const kept = rows.filter((row) => row.score !== null);
-  let best = null;
   const climb = [];
   for (const row of kept) {
-    if (row.note || (best !== null && study.sign * (row.score - best) <= 0)) continue;
-    best = row.score;
-    climb.push({ ...of, number: row.number, score: best });
+    const best = climb.at(-1)?.score;
+    if (!row.note && (best === undefined || study.sign * (row.score - best) > 0)) climb.push(row);
   }
-  if (climb.length) climb.push({ number: Math.max(...study.numbers), score: best });
-  const values = kept.map((row) => row.score);
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  if (climb.length) climb.push({ number: Math.max(...study.numbers), score: climb.at(-1).score });
+  const many = kept.length > 500;
+  const ends = (values) => [Math.min(...values), Math.max(...values)];
+  const domain = kept.length ? ends(kept.map((row) => row.score)) : [0, 1];
   const y = { field: "score", type: "quantitative", title: study.score,
-    scale: low > 0 && high > 30 * low ? { type: "log" } : { zero: false } };
-  const x = { field: "number", type: "quantitative", title: "trial", axis: { tickMinStep: 1 }, scale: { nice: false } };
-  const star = kept.filter((row) => row.number === study.best);
+    scale: { domain, nice: true, type: skewed(...domain) ? "log" : "linear" } };
+  const x = { field: "number", type: "quantitative", title: "trial", axis: { tickMinStep: 1 },
+    scale: { domain: ends([0, ...study.numbers]), nice: false } };
+  const layer = (rows, mark, encoding = {}) => ({ data: { values: rows }, mark, encoding: { x, y, ...encoding } });
+  const tooltip = { field: "score" };
   return {
     height: 300,
+    params: [{ name: "picked", value: null }],
     layer: [
-      { data: { values: climb }, mark: { type: "line", interpolate: "step-after", color: PALETTE[3], tooltip: null },
-        encoding: { x, y } },
-      { data: { values: kept }, mark: { type: "point", opacity: kept.length > 500 ? 0.35 : 0.75, size: kept.length > 500 ? 18 : 45 },
-        encoding: { x, y, color: { value: PALETTE[0] }, tooltip: { field: "score" } } },
-      { data: { values: rows.filter((row) => row.score === null) },
-        mark: { type: "point", shape: "cross", color: "currentColor", opacity: 0.6, size: 30, tooltip: true },
-        encoding: { x, y: { value: 296 }, tooltip: { field: "note" } } },
-      { data: { values: star }, mark: { type: "point", shape: "diamond", size: 150, color: PALETTE[3], opacity: 1 },
-        encoding: { x, y, tooltip: { field: "score" } } },
-    ],
+      layer(climb, { type: "line", interpolate: "step-after", color: PALETTE[3], tooltip: null }),
+      layer(kept, { type: "point", color: PALETTE[0], opacity: many ? 0.35 : 0.75, size: many ? 18 : 45 }, { tooltip }),
+      layer(rows.filter((row) => row.score === null),
+        { type: "point", shape: "cross", color: "currentColor", opacity: 0.6, size: 30 },
+        { y: { value: 296 }, tooltip: { field: "note" } }),
+      layer(kept.filter((row) => row.number === study.best),
+        { type: "point", shape: "diamond", size: 150, color: PALETTE[3], opacity: 1 }, { tooltip }),
+      { ...layer(kept, { type: "point", filled: false, size: 170, strokeWidth: 2, color: "currentColor", tooltip: null }),
+        transform: [{ filter: "datum.number === picked" }] },
+    ].filter((layer) => layer.data.values.length),
   };
 }
 
@@ -257,58 +266,67 @@ function placed(dimension, value) {
   return high > low ? (scale(value) - low) / (high - low) : 0.5;
 }
 
-function parallel(study, count) {
+/** The best trials of a study as lines: each a list of places, 0 to 1, and where it has none null. */
+function linesOf(study, count) {
   const order = ranked(study).slice(0, count);
   const values = order.map((i) => study.columns.score[i]);
-  const ends = [Math.min(...values), Math.max(...values)];
-  const score = { name: study.score, low: ends[0], high: ends[1], log: ends[0] > 0 && ends[1] > 30 * ends[0] };
-  const axes = [score, ...study.hparams];
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const axes = [{ name: study.score, low, high, log: skewed(low, high) }, ...study.hparams];
+  const columns = [study.columns.score, ...study.hparams.map((h) => study.columns[h.name])];
+  const lines = order.map((i, rank) => ({
+    number: study.numbers[i],
+    good: order.length > 1 ? 1 - rank / (order.length - 1) : 1,
+    places: axes.map((axis, a) => (columns[a][i] === null ? null : placed(axis, columns[a][i]))),
+  }));
+  return { axes, lines };
+}
+
+function parallel({ axes, lines }) {
   const names = axes.map((axis) => axis.name);
-  const of = { source: study.source, study: study.study };
-  const rows = [];
-  order.forEach((i, rank) => {
-    const good = order.length > 1 ? 1 - rank / (order.length - 1) : 1;
-    axes.forEach((axis, place) => {
-      const value = study.columns[place ? axis.name : "score"][i];
-      if (value !== null) rows.push({ ...of, number: study.numbers[i], good, axis: axis.name, place, at: placed(axis, value) });
-    });
-  });
+  const rows = lines.toReversed().flatMap(({ number, good, places }) => // the best are drawn last, above the others
+    places.map((at, place) => ({ number, good, at, place, axis: names[place] })).filter((row) => row.at !== null));
   const labels = axes.flatMap((axis) =>
     axis.options
-      ? axis.options.map((name) => ({ axis: axis.name, at: placed(axis, name), label: name, side: "center" }))
-      : [{ axis: axis.name, at: 0, label: show(axis.low), side: "left" }, { axis: axis.name, at: 1, label: show(axis.high), side: "right" }]);
-  const y = { field: "axis", type: "ordinal", sort: names, title: null, scale: { padding: 0.4 },
-    axis: { domain: false, ticks: false, labelFontSize: 12, labelLimit: 170, labelPadding: 12, labelOpacity: 1 } };
+      ? axis.options.map((label) => ({ axis: axis.name, at: placed(axis, label), label, side: "center" }))
+      : [{ axis: axis.name, at: 0, label: show(axis.low), side: "left" },
+         { axis: axis.name, at: 1, label: show(axis.high), side: "right" }]);
+  const y = { field: "axis", type: "ordinal", sort: names, title: null, scale: { domain: names, padding: 0.5 },
+    axis: { domain: false, ticks: false, labelFontSize: 12, labelLimit: 170, labelPadding: 10, labelOpacity: 1 } };
   const x = { field: "at", type: "quantitative", axis: null, scale: { domain: [0, 1], nice: false, zero: false } };
+  const line = { x, y, order: { field: "place" }, detail: { field: "number" } };
   const text = (side) => ({
     data: { values: labels.filter((label) => label.side === side) },
-    mark: { type: "text", align: side, dy: 13, fontSize: 10.5, opacity: 0.75, tooltip: null },
+    mark: { type: "text", align: side, dy: 13, fontSize: 10.5 },
     encoding: { x, y, text: { field: "label" } },
   });
+  const many = lines.length > 100;
+  const color = { field: "good", type: "quantitative", legend: null, scale: { domain: [0, 1], scheme: viridis() } };
   return {
-    height: { step: 46 },
+    height: ROW * names.length,
+    params: [{ name: "picked", value: null }],
+    data: { values: rows },
+    config: { mark: { tooltip: null } },
     layer: [
-      { data: { values: names.map((axis) => ({ axis })) }, mark: { type: "rule", opacity: 0.25, tooltip: null },
+      { data: { values: names.map((axis) => ({ axis })) }, mark: { type: "rule", opacity: 0.25 },
         encoding: { y, x: { datum: 0, type: "quantitative", axis: null }, x2: { datum: 1 } } },
-      { data: { values: rows.reverse() }, // the best are drawn last, above the others
-        mark: { type: "line", strokeWidth: order.length > 100 ? 1.2 : 1.8, opacity: order.length > 500 ? 0.35 : 0.7 },
-        encoding: {
-          x, y, order: { field: "place" }, detail: { field: "number" }, tooltip: { field: "number" },
-          color: { field: "good", type: "quantitative", legend: null, scale: { domain: [0, 1], ...rampScale() } },
-        } },
-      ...["left", "center", "right"].map(text),
+      { mark: { type: "line", strokeWidth: many ? 1.2 : 1.8, opacity: lines.length > 500 ? 0.35 : 0.7 },
+        encoding: { ...line, color } },
+      { transform: [{ filter: "datum.number === picked" }], encoding: line,
+        mark: { type: "line", strokeWidth: 3, color: "currentColor", point: { size: 50, color: "currentColor" } } },
+      ...["left", "center", "right"].map(text).filter((layer) => layer.data.values.length),
     ],
   };
 }
-const rampScale = () => ({ scheme: { name: "viridis", extent: ramp().extent } });
 
 function drawExplorer() {
   const study = chosen();
   const most = Math.min(ranked(study).length, MOST_LINES);
   const count = Math.min(linesAt(Number(byId("share").value), most), most);
   byId("kept").textContent = `the best ${count.toLocaleString("en")} of ${study.numbers.length.toLocaleString("en")}`;
-  draw(byId("scores"), scores(study));
-  return draw(byId("parallel"), parallel(study, count));
+  explorer.lines = linesOf(study, count);
+  pin(explorer.pinned ?? study.best);
+  draw(byId("scores"), scores(study), study.numbers.length);
+  return draw(byId("parallel"), parallel(explorer.lines), count);
 }
 
 /** So many lines at first as the eye can follow. */
@@ -318,8 +336,43 @@ function fitShare() {
 }
 
 function choose() {
+  explorer.pinned = null;
   fitShare();
   return drawExplorer();
+}
+
+/** A trial that is pointed at in one of the two is seen in both. */
+function pick(number) {
+  if (number === explorer.picked) return;
+  explorer.picked = number;
+  for (const id of ["scores", "parallel"]) drawn.get(byId(id))?.view.signal("picked", number).runAsync();
+}
+
+/** Its hparams stay to be read. */
+function pin(number) {
+  const { source, study } = chosen();
+  byId("trial").replaceChildren(...(number === null ? [] : describe({ source, study, number }, {})));
+}
+
+/** The line next to a point of the drawing; null where none is near. */
+function nearest(event) {
+  const view = drawn.get(byId("parallel"))?.view;
+  if (!view) return null;
+  const box = byId("parallel").querySelector("svg, canvas").getBoundingClientRect();
+  const [left, top] = view.origin();
+  const at = (event.clientX - box.left - left) / view.width();
+  const row = Math.min(Math.max((event.clientY - box.top - top) / ROW - 0.5, 0), explorer.lines.axes.length - 1);
+  let best = { distance: NEAR / view.width(), number: null };
+  for (const { number, places } of explorer.lines.lines) {
+    let [above, below] = [Math.floor(row), Math.ceil(row)];
+    while (places[above] === null) above -= 1; // the first, the score, is always there
+    while (below < places.length && places[below] === null) below += 1;
+    if (below === places.length) below = above;
+    const share = below > above ? (row - above) / (below - above) : 0;
+    const distance = Math.abs(places[above] + share * (places[below] - places[above]) - at);
+    if (distance < best.distance) best = { distance, number };
+  }
+  return best.number;
 }
 
 if (data.studies.length) {
@@ -329,6 +382,18 @@ if (data.studies.length) {
     clearTimeout(waiting);
     waiting = setTimeout(drawExplorer, 120);
   });
+  byId("parallel").addEventListener("pointermove", (event) => {
+    const { source, study } = chosen();
+    const number = nearest(event);
+    pick(number);
+    tell(number === null ? [] : describe({ source, study, number }, {}), event.clientX, event.clientY);
+  });
+  byId("parallel").addEventListener("pointerleave", () => { pick(null); tip.hidden = true; });
+  for (const id of ["scores", "parallel"]) {
+    byId(id).addEventListener("click", () => {
+      if (explorer.picked !== null) pin((explorer.pinned = explorer.picked));
+    });
+  }
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-study]");
     if (!link) return;
