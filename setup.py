@@ -4,6 +4,7 @@ import pathlib
 
 from setuptools import find_packages, setup
 
+REPORT = ["jinja2>=3.1", "vl-convert-python>=1.7"]
 TEXT8 = ["array_record>=0.5", "importlib_resources>=6.0", "tensorflow-datasets>=4.9.7"]
 
 setup(
@@ -15,6 +16,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["rnn_capacity", "rnn_capacity.*"]),
+    package_data={"rnn_capacity.report": ["assets/*"]},
     install_requires=[
         "absl-py>=2.1",
         "jax>=0.10",
@@ -33,9 +35,11 @@ setup(
     extras_require={
         "parquet": ["pyarrow>=18.0"],
         "postgres": ["psycopg[binary]>=3.2"],
+        "report": REPORT,
         # importlib_resources and array_record: what tensorflow-datasets reads and writes with, and does not declare.
         "text8": TEXT8,
         "test": [
+            *REPORT,
             *TEXT8,
             "flax>=0.12",
             "psycopg[binary]>=3.2",
@@ -43,6 +47,7 @@ setup(
             "pytest>=8.0",
             "pytest-xdist>=3.6",
             "ruff>=0.12",
+            "selenium>=4.20",
         ],
         "cuda": ["jax[cuda12]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],

@@ -128,11 +128,12 @@ def _charts(results):
     ]
     x = {"field": "num_params", "type": "quantitative", "scale": {"type": "log"}, "title": "parameters"}
     y = {"field": "bits_per_param", "type": "quantitative", "title": "bits per parameter", "scale": {"domain": [0, 6]}}
-    cell = {"field": "cell", "type": "nominal", "title": None}
+    cells = list(dict.fromkeys(r["cell"] for r in results))
+    cell = {"field": "cell", "type": "nominal", "title": None, "scale": {"domain": cells}}
     band = {"data": {"values": [{"low": 3, "high": 6}]}, "mark": {"type": "rect", "opacity": 0.12}}
     band |= {"encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}}}
-    drawn = {"data": {"values": points}, "mark": {"type": "line", "point": True}}
-    drawn |= {"encoding": {"x": x, "y": y, "color": cell, "shape": cell}}
+    drawn = {"data": {"values": points}, "encoding": {"x": x, "y": y, "color": cell}}
+    drawn |= {"layer": [{"mark": {"type": "line", "tooltip": None}}, {"mark": "point", "encoding": {"shape": cell}}]}
     every = {"data": {"values": trials}, "mark": "point"}
     every |= {"encoding": {"x": {"field": "number", "type": "quantitative"}, "color": cell, "shape": cell}}
     every["encoding"]["y"] = {"field": "bits", "type": "quantitative"}

@@ -2,7 +2,7 @@
 (() => {
 const FEW = 2500; // marks: up to so many are drawn as SVG, which prints well and can be read aloud
 const MOST_LINES = 2000; // of the parallel coordinates
-const FIRST_LINES = 200;
+const FIRST_LINES = 100;
 const ROW = 46; // pixels between its axes
 const NEAR = 14; // pixels: how far from a line one may point
 const PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C8C"]; // Okabe and Ito's
@@ -16,12 +16,12 @@ const data = JSON.parse(byId("data").textContent);
 const columnsOf = (packed) =>
   Object.fromEntries(Object.entries(packed).map(([name, c]) => [name, Array.isArray(c) ? c : c.at.map((i) => c.of[i])]));
 
-/** A specification with its tables as rows again, and black in the ink of the page. */
-function unpacked(spec) {
-  if (Array.isArray(spec)) return spec.map(unpacked);
-  if (spec === "#000000" || spec === "black") return "currentColor";
+/** A specification with its tables as rows again, and black as the ink of the page. */
+function unpacked(spec, ink) {
+  if (Array.isArray(spec)) return spec.map((value) => unpacked(value, ink));
+  if (spec === "#000000" || spec === "black") return ink;
   if (spec === null || typeof spec !== "object") return spec;
-  if (!spec.packed) return Object.fromEntries(Object.entries(spec).map(([name, value]) => [name, unpacked(value)]));
+  if (!spec.packed) return Object.fromEntries(Object.entries(spec).map(([name, value]) => [name, unpacked(value, ink)]));
   const columns = Object.entries(columnsOf(spec.packed));
   const row = (i) => Object.fromEntries(columns.map(([name, values]) => [name, values[i]]));
   return columns[0][1].map((_, i) => row(i));
@@ -54,9 +54,8 @@ function show(value) {
 
 // --- Charts ----------------------------------------------------------------------------------------------------------
 
-function theme(width) {
+function theme(width, ink) {
   const font = getComputedStyle(document.body).fontFamily;
-  const ink = "currentColor";
   return {
     background: null,
     font,
@@ -93,12 +92,16 @@ let turn = Promise.resolve();
 /** One after the other, so that the page answers meanwhile. */
 function draw(element, spec, marks = countRows(spec)) {
   turn = turn.then(async () => {
-    const full = { width: "container", height: 240, ...unpacked(spec) };
+    const { color, backgroundColor } = getComputedStyle(document.body);
+    const svg = marks <= FEW;
+    const ink = svg ? "currentColor" : color; // an SVG follows the page into print; a canvas keeps what is drawn
+    element.style.setProperty("--drawn-on", backgroundColor);
+    const full = { width: "container", height: 240, ...unpacked(spec, ink) };
     full.autosize = { type: "fit-x", contains: "padding" };
     drawn.get(element)?.finalize();
     const embedded = await vegaEmbed(element, full, {
-      mode: "vega-lite", actions: false, ast: true, config: theme(element.clientWidth), tooltip: hover,
-      defaultStyle: false, renderer: marks > FEW ? "canvas" : "svg",
+      mode: "vega-lite", actions: false, ast: true, config: theme(element.clientWidth, ink), tooltip: hover,
+      defaultStyle: false, renderer: svg ? "svg" : "canvas",
     });
     drawn.set(element, embedded);
   });
@@ -246,13 +249,13 @@ function scores(study) {
     params: [{ name: "picked", value: null }],
     layer: [
       layer(climb, { type: "line", interpolate: "step-after", color: PALETTE[3], tooltip: null }),
-      layer(kept, { type: "point", color: PALETTE[0], opacity: many ? 0.35 : 0.75, size: many ? 18 : 45 }, { tooltip }),
+      layer(kept, { type: "point", color: dark.matches ? PALETTE[5] : PALETTE[0], opacity: many ? 0.35 : 0.75, size: many ? 18 : 45 }, { tooltip }),
       layer(rows.filter((row) => row.score === null),
-        { type: "point", shape: "cross", color: "currentColor", opacity: 0.6, size: 30 },
+        { type: "point", shape: "cross", color: "black", opacity: many ? 0.2 : 0.6, size: many ? 14 : 30 },
         { y: { value: 296 }, tooltip: { field: "note" } }),
       layer(kept.filter((row) => row.number === study.best),
         { type: "point", shape: "diamond", size: 150, color: PALETTE[3], opacity: 1 }, { tooltip }),
-      { ...layer(kept, { type: "point", filled: false, size: 170, strokeWidth: 2, color: "currentColor", tooltip: null }),
+      { ...layer(kept, { type: "point", filled: false, size: 170, strokeWidth: 2, color: "black", tooltip: null }),
         transform: [{ filter: "datum.number === picked" }] },
     ].filter((layer) => layer.data.values.length),
   };
@@ -281,7 +284,7 @@ function linesOf(study, count) {
   return { axes, lines };
 }
 
-function parallel({ axes, lines }) {
+function parallel({ axes, lines }, narrow) {
   const names = axes.map((axis) => axis.name);
   const rows = lines.toReversed().flatMap(({ number, good, places }) => // the best are drawn last, above the others
     places.map((at, place) => ({ number, good, at, place, axis: names[place] })).filter((row) => row.at !== null));
@@ -296,10 +299,10 @@ function parallel({ axes, lines }) {
   const line = { x, y, order: { field: "place" }, detail: { field: "number" } };
   const text = (side) => ({
     data: { values: labels.filter((label) => label.side === side) },
-    mark: { type: "text", align: side, dy: 13, fontSize: 10.5 },
+    mark: { type: "text", align: side, dy: 13, fontSize: narrow ? 9.5 : 10.5 },
     encoding: { x, y, text: { field: "label" } },
   });
-  const many = lines.length > 100;
+  const many = lines.length > FIRST_LINES;
   const color = { field: "good", type: "quantitative", legend: null, scale: { domain: [0, 1], scheme: viridis() } };
   return {
     height: ROW * names.length,
@@ -312,7 +315,7 @@ function parallel({ axes, lines }) {
       { mark: { type: "line", strokeWidth: many ? 1.2 : 1.8, opacity: lines.length > 500 ? 0.35 : 0.7 },
         encoding: { ...line, color } },
       { transform: [{ filter: "datum.number === picked" }], encoding: line,
-        mark: { type: "line", strokeWidth: 3, color: "currentColor", point: { size: 50, color: "currentColor" } } },
+        mark: { type: "line", strokeWidth: 3, color: "black", point: { size: 50, color: "black" } } },
       ...["left", "center", "right"].map(text).filter((layer) => layer.data.values.length),
     ],
   };
@@ -326,7 +329,7 @@ function drawExplorer() {
   explorer.lines = linesOf(study, count);
   pin(explorer.pinned ?? study.best);
   draw(byId("scores"), scores(study), study.numbers.length);
-  return draw(byId("parallel"), parallel(explorer.lines), count);
+  return draw(byId("parallel"), parallel(explorer.lines, byId("parallel").clientWidth < 440), count);
 }
 
 /** So many lines at first as the eye can follow. */

@@ -1,0 +1,67 @@
+"""Draws the paper's figures from whatever was measured: python launch/report.py --workdir=DIR [--storage=URL ...] [--out=DIR].
+
+Into DIR, or --out: report.html, which needs no network to be read, and figures/ with a PNG and an SVG of each.
+"""
+
+import pathlib
+import sys
+
+from absl import app, flags
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # where experiments/ is
+
+from experiments.figures import FIGURES
+from rnn_capacity import sweep
+from rnn_capacity.report import page
+from rnn_capacity.report.collection import collect
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "what is drawn: every study.db in this folder and below it")
+_STORAGE = flags.DEFINE_multi_string("storage", [], "and the studies of a database, by its URL; may be given again")
+_OUT = flags.DEFINE_string("out", None, "a folder that is there, for what is written; by default the workdir")
+
+
+def main(argv):
+    if len(argv) > 1:
+        sys.exit(f"error: unknown arguments: {' '.join(argv[1:])}")
+    if _WORKDIR.value is None:
+        sys.exit("error: --workdir must be given")
+    console = Console()
+    say = lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False)
+    try:
+        collection = collect(_WORKDIR.value, _STORAGE.value)
+        shown = [_shown(name, module) for name, module in FIGURES.items()]
+        paths = page.write(collection, shown, _OUT.value or _WORKDIR.value, progress=say)
+        console.print(_summary(collection, shown))
+    except (ValueError, ImportError) as error:  # bad input is told in a line
+        sys.exit(f"error: {error}")
+    for note in collection.notes:
+        say(f"note: {note}")
+    say(f"Written: {', '.join(map(str, paths))}")
+
+
+def _shown(name, module):
+    command = f"python launch/sweep.py --config=experiments/figures/{name}.py:quick"
+    return page.Shown(module.FIGURE, command, sweep.study_names(module.get_config("quick")))
+
+
+def _summary(collection, shown):
+    """The paper's findings beside ours; what a study is named is text, whatever is in it."""
+    table = Table("verdict", "what the paper found", "paper", "ours", "see", show_edge=False, pad_edge=False)
+    for figure, claim in page.claims(collection, shown):
+        table.add_row(*map(Text, (claim.verdict, claim.text, claim.paper, claim.ours, figure.name)))
+    return table
+
+
+def parse(argv):
+    """As absl does, but what is wrong with a flag is told in a line."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(f"error: {str(error).strip().splitlines()[-1]}")
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse)
