@@ -37,7 +37,7 @@ CAPACITY = {
 # Figure 2a: bits per parameter of these cells when they are restricted to ReLU, "about".
 RELU_CAPACITY = {"rnn": 3.5, "ugrnn": 3.5}
 
-# Figure 2c: the squared error is 1 - n_h / n_in below n_h = n_in = 64, and 0 from there on (`tasks.recall.line`), T = 12.
+# Figure 2c: the squared error is 1 - n_h / n_in below n_h = n_in, and 0 from there on (`tasks.recall.line`).
 RECALL_INPUTS = 64
 RECALL_UNROLL = 12
 

@@ -5,6 +5,8 @@ python launch/sweep.py --config=experiments/figures/fig1.py[:quick]
 Quick: about 17 minutes on 2 cores. The +RNN begins at depth 2: the paper leaves out its depth 1.
 """
 
+import itertools
+
 import numpy as np
 
 from experiments import common
@@ -135,7 +137,7 @@ def irnn_lowest(results):
 def in_order(results):
     order = published.CAPACITY_ORDER[:-1]
     text, paper = "The order of the cells", " > ".join(order)
-    pairs = [(less, more) for more, less in zip(order, order[1:], strict=False)]
+    pairs = [(less, more) for more, less in itertools.pairwise(order)]
     return claims.ranked(text, paper, results, pairs, per_param, *ALIKE)
 
 

@@ -48,16 +48,16 @@ class Figure(NamedTuple):
 
 def rows(results: Results, **columns: Callable[[Mapping[str, Any]], Any]) -> pd.DataFrame:
     """A row a result: what it is of, some columns made from it, and which trial it shows."""
+    names = {name: name.replace("_", " ") for name in columns}
     return pd.DataFrame(
         [
             {"cell": r["cell"], "depth": r["depth"], "T": r["unroll"], "parameters": r["num_params"]}
             | {"units": r["num_units"]}
-            | {name.replace("_", " "): make(r) for name, make in columns.items()}
+            | {names[name]: make(r) for name, make in columns.items()}
             | {"trials": r["num_trials"], "source": r["source"], "study": r["study"], "number": r["best_number"]}
             for r in results
         ],
-        columns=["cell", "depth", "T", "parameters", "units", *(name.replace("_", " ") for name in columns)]
-        + ["trials", "source", "study", "number"],
+        columns=["cell", "depth", "T", "parameters", "units", *names.values(), "trials", "source", "study", "number"],
     )
 
 
