@@ -45,9 +45,28 @@ def get_config(arg: str = "", *, quick: dict = QUICK, full: dict = FULL, **field
     return _with_placeholders(values).lock()
 
 
+def deeper(depths: tuple[int, ...]) -> dict[str, dict]:
+    """What differs for the +RNN, whose depth 1 the paper leaves out: there its output goes straight to the readout."""
+    return {"+rnn": {"depths": tuple(depth for depth in depths if depth > 1)}}
+
+
 def six_cells(arg: str, **fields) -> ConfigDict:
     """The cells of the paper side by side, for laptops; the +RNN at depth 2, since the paper leaves out its depth 1."""
-    return get_config(arg or "quick", cell=SIX_CELLS, per_cell={"+rnn": {"depths": (2,)}}, **fields)
+    return get_config(arg or "quick", cell=SIX_CELLS, per_cell=deeper((1, 2)), **fields)
+
+
+def several(workdir: str, **sweeps: ConfigDict) -> ConfigDict:
+    """A config of several sweeps, each kept in the folder of its name in the workdir."""
+    for config in sweeps.values():
+        with config.unlocked():
+            config.workdir = None
+    return ConfigDict({"workdir": workdir, "sweeps": sweeps}).lock()
+
+
+def together(*configs: ConfigDict) -> ConfigDict:
+    """The sweeps of several such configs as one; those that configs share are there once."""
+    sweeps = {name: sweep for config in configs for name, sweep in config.sweeps.items()}
+    return ConfigDict({"workdir": configs[0].workdir, "sweeps": sweeps}).lock()
 
 
 def _with_placeholders(value):

@@ -5,6 +5,7 @@ cluster tells of them (Cloud TPU, Slurm, Open MPI), or by --coordinator_address,
 """
 
 import pathlib
+import re
 import sys
 
 from absl import app, flags, logging
@@ -52,6 +53,7 @@ def parse(argv):
         return rest
     except (flags.Error, OSError, AttributeError, KeyError, ValueError) as error:
         for name in (arg.removeprefix("--config.").split("=")[0] for arg in argv if arg.startswith("--config.")):
+            name = re.sub(r"^sweeps\.[^.]*\.", "", name)  # of a config of several
             field, _, hparam = name.partition(".")
             if field not in sweep.FIELDS:
                 sys.exit(f"error: config.{field}: no such field; there are {', '.join(sweep.FIELDS)}")

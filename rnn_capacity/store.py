@@ -9,6 +9,8 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import shlex
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +24,8 @@ from rnn_capacity.database import Database, being_made, first_line, hide_passwor
 from rnn_capacity.search.space import Space, complete, distributions, holding
 
 DATABASE, CHECKPOINTS = "study.db", "checkpoints"  # in the folder of a study
-PLAN, RESULT, OUTCOME = "plan", "result", "outcome"  # the names of what we attach to studies and trials
+# The names of what we attach to studies and trials.
+PLAN, ASKED, WORKER, RESULT, OUTCOME = "plan", "asked for", "worker ", "result", "outcome"
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # the study's own progress says more
 PACKAGES = ("rnn_capacity", "jax", "jaxlib", "flax", "optax", "optuna", "numpy")
 
@@ -132,14 +135,32 @@ def _check_plan(name, known, plan):
     )
 
 
+def ask_for(study: optuna.Study, num_trials: int, num_repeats: int) -> None:
+    """Keeps how much a search is to have in the end, as it was last told, so that half of one is known as such."""
+    study.set_user_attr(ASKED, {"num_trials": num_trials, "num_repeats": num_repeats})
+
+
 def add_worker(study: optuna.Study, worker: str) -> None:
-    """Keeps what trained the trials that bear this worker's name: packages, the digest of our code, the devices."""
+    """Keeps what trained the trials that bear this worker's name: packages, our code's digest, devices, the command."""
     packages = {}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             packages[package] = importlib.metadata.version(package)
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    study.set_user_attr(f"worker {worker}", {"packages": packages, "code": code_digest(), "device": device})
+    about = {"packages": packages, "code": code_digest(), "device": device, "command": command()}
+    study.set_user_attr(f"{WORKER}{worker}", about)
+
+
+def command() -> str | None:
+    """What started this process, passwords hidden; None where no call can be told, as in a notebook."""
+    main = sys.modules["__main__"]
+    if not getattr(main, "__file__", None):  # a notebook, an interactive session, python -c
+        return None
+    if getattr(main, "__spec__", None) is not None:
+        start = ["python", "-m", main.__spec__.name.removesuffix(".__main__")]
+    else:
+        start = ["python"] * sys.argv[0].endswith(".py") + sys.argv[:1]
+    return shlex.join([*start, *map(hide_password, sys.argv[1:])])
 
 
 @functools.cache

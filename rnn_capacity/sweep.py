@@ -56,6 +56,7 @@ GRID = {
     "num_units": "num_units",
     "unroll": "unroll",
 }
+SWEEPS = "sweeps"  # the field of a config of several sweeps: name -> the fields of one
 OF_A_SWEEP = {"workdir": "results", "storage": None, "per_cell": {}}
 
 
@@ -146,22 +147,58 @@ def _several(value: Any) -> tuple:
     return tuple(part for v in value for part in _several(v)) if isinstance(value, tuple | list) else (value,)
 
 
+def sweeps_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The sweeps that a config stands for: itself, or those that it names, each in a folder of its own in the workdir.
+
+    Raises:
+        ValueError: fields beside the sweeps that are not known, or a sweep that says where it is kept.
+    """
+    if SWEEPS not in config:
+        return [config]
+    for field in config:
+        check_choice("config field", field, (SWEEPS, "workdir"))
+    if not config[SWEEPS]:
+        raise ValueError("sweeps: none given; a config of several sweeps must name one at least")
+    for name, one in config[SWEEPS].items():
+        if one.get("workdir") is not None:
+            raise ValueError(f"sweeps.{name}.workdir: {one['workdir']!r} given; it is the folder {name} of the workdir")
+    workdir = pathlib.Path(config.get("workdir", OF_A_SWEEP["workdir"]))
+    return [{**one, "workdir": workdir / name} for name, one in config[SWEEPS].items()]
+
+
+def study_names(config: Mapping[str, Any]) -> list[str]:
+    """What the studies are called that a config measures.
+
+    Raises:
+        ValueError: as of `points`.
+    """
+    return [
+        _call(measurement(one.get("task", "memorization")).plan, point).name
+        for one in sweeps_of(config)
+        for point in points(one)
+    ]
+
+
 def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[str, Any]]:
     """Measures every point, a row as soon as it is known, and writes tables and figures after each.
 
-    Returns all results of the workdir, those of earlier sweeps included. In a job of several processes each calls this,
-    and process 0 alone has the results and writes them.
+    Returns all results of the workdirs, those of earlier sweeps included. In a job of several processes each calls
+    this, and process 0 alone has the results and writes them.
     """
     sharding.use_all_cores()  # before JAX starts
     with stop.noticed(), hosts.all_or_none():
-        grid = points(config)
-        if config.get("storage") and not config.get("checkpoints"):  # else they are beside the study
-            grid = [point | {"checkpoints": _workdir(config) / store.CHECKPOINTS} for point in grid]
-        if hosts.index() > 0:
-            for point in grid:
-                measurement(config.get("task", "memorization")).call(storage=_workdir(config), progress=False, **point)
-            return []
-        return _run(config, grid, console or Console())
+        sweeps = [(one, points(one)) for one in sweeps_of(config)]  # all are checked before any is run
+        return [result for one, grid in sweeps for result in _one(one, grid, console or Console())]
+
+
+def _one(config: Mapping[str, Any], grid: list[dict[str, Any]], console: Console) -> list[dict[str, Any]]:
+    if config.get("storage") and not config.get("checkpoints"):  # else they are beside the study
+        grid = [point | {"checkpoints": _workdir(config) / store.CHECKPOINTS} for point in grid]
+    if hosts.index() > 0:
+        for point in grid:
+            measurement(config.get("task", "memorization")).call(storage=_workdir(config), progress=False, **point)
+        return []
+    return _run(config, grid, console)
 
 
 def _workdir(config: Mapping[str, Any]) -> pathlib.Path:

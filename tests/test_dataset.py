@@ -90,7 +90,7 @@ def test_what_a_trial_needs_to_be_run_again_is_there(measured, tmp_path):
     for study in optuna.get_all_study_names(store.open_storage(folder)):
         known = found[study]
         (worker,) = {name: about for name, about in known.items() if name.startswith("worker ")}.values()
-        assert set(worker) == {"packages", "code", "device"}
+        assert set(worker) == {"packages", "code", "device", "command"}
         assert worker["packages"]["jax"] == jax.__version__
         assert (known["plan"]["seed"], known["plan"]["num_inputs"], known["plan"]["train_steps"]) == (0, 8, 40)
     for result in results:

@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 import jax
 import optuna
 
+from optuna.trial import FrozenTrial
+
 from rnn_capacity import sharding, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
-from rnn_capacity.measure.search import best_outcome, save, search, summary
+from rnn_capacity.measure.search import outcome_of, save, search, summary
 from rnn_capacity.plan import plan_capacity
 from rnn_capacity.progress import Reporter
 
@@ -48,6 +50,19 @@ class CapacityResult(Result):
         from rnn_capacity.report import plots
 
         return plots.trials(self, ax)
+
+
+def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> dict[str, Any]:
+    """The fields of a CapacityResult that are of capacity alone, from the trials of a search."""
+    found, nan = outcome_of(best), float("nan")
+    untrained = [t.user_attrs[store.OUTCOME]["untrained_bits_per_param"] for t in trials]
+    return {
+        "bits": found.get("bits", nan),
+        "bits_per_param": found.get("bits_per_param", nan),
+        "chance_bits_per_param": max(untrained, default=nan),
+        "accuracy": found.get("accuracy", nan),
+        "num_mappings": found.get("num_mappings", 0),
+    }
 
 
 def measure_capacity(
@@ -128,14 +143,6 @@ def measure_capacity(
         checkpoints=checkpoints,
         progress=progress,
     )
-    found = best_outcome(searched)
-    result = CapacityResult(
-        bits=found.get("bits", float("nan")),
-        bits_per_param=found.get("bits_per_param", float("nan")),
-        chance_bits_per_param=max(t.user_attrs[store.OUTCOME]["untrained_bits_per_param"] for t in searched.trials),
-        accuracy=found.get("accuracy", float("nan")),
-        num_mappings=found.get("num_mappings", 0),
-        **summary(plan, searched),
-    )
+    result = CapacityResult(**scores(searched.trials, searched.best), **summary(plan, searched))
     save(searched, result.to_dict())
     return result

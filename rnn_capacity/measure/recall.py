@@ -11,11 +11,12 @@ import jax
 import numpy as np
 import optuna
 import pandas as pd
+from optuna.trial import FrozenTrial
 
 from rnn_capacity import sharding, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
-from rnn_capacity.measure.search import best_outcome, save, search, summary
+from rnn_capacity.measure.search import outcome_of, save, search, summary
 from rnn_capacity.plan import plan_recall
 from rnn_capacity.progress import Reporter
 from rnn_capacity.tasks.recall import line
@@ -83,6 +84,15 @@ class RecallResult:
         from rnn_capacity.report import tables
 
         return tables.frame(self.rows()).to_html(index=False)
+
+
+def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> dict[str, Any]:
+    """The fields of a RecallPoint that its trials say and no other result has."""
+    untrained = [t.user_attrs[store.OUTCOME]["untrained_squared_error"] for t in trials]
+    return {
+        "error": outcome_of(best).get("eval_loss", float("nan")),
+        "chance_error": min(finite(untrained), default=float("nan")),
+    }
 
 
 def measure_recall(
@@ -164,11 +174,9 @@ def measure_recall(
             checkpoints=checkpoints,
             progress=progress,
         )
-        untrained = [t.user_attrs[store.OUTCOME]["untrained_squared_error"] for t in searched.trials]
         point = RecallPoint(
-            error=best_outcome(searched).get("eval_loss", float("nan")),
             line=float(line(plan.num_units, plan.task.num_inputs)),
-            chance_error=min(finite(untrained), default=float("nan")),
+            **scores(searched.trials, searched.best),
             **summary(plan, searched),
         )
         save(searched, point.to_dict())

@@ -74,6 +74,8 @@ def search(
                 return None, study.follow(plan.trial, **here)
             sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
             opened = store.open_study(storage, plan.name, described, sampler, plan.direction)
+            if plan.again is None:
+                store.ask_for(opened, num_trials, num_repeats)
             trials = study.run(
                 opened,
                 plan.space,
@@ -91,12 +93,17 @@ def search(
     what = f"{plan.cell.name}, depth {plan.static['depth']}, {plan.num_params} params, {plan.num_units} units"
     storage = store.open_storage(storage) if hosts.index() == 0 else None
     searched, trials = run(plan, num_trials, what)
-    ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
-    best = max(ended, key=lambda t: plan.sign * t.value, default=None)
+    best = best_of(trials, plan.sign)
     repeats = []
     if best is not None and num_repeats:
         _, repeats = run(plan.repeated(best.params, best.number), num_repeats, f"{what}, best again")
     return Searched(searched, trials, best, repeats)
+
+
+def best_of(trials: Sequence[FrozenTrial], sign: int) -> FrozenTrial | None:
+    """The trial of the best objective, of those that were trained to the end if any was; None where there is none."""
+    ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
+    return max(ended, key=lambda t: sign * t.value, default=None)
 
 
 def _checkpoints(folder: str | os.PathLike | None, identity: str) -> contextlib.AbstractContextManager:
@@ -134,11 +141,7 @@ def check_run(
 
 def summary(plan: Plan, searched: Searched) -> dict[str, Any]:
     """What the results of all measurements say alike, under the names of their fields."""
-    outcomes = [t.user_attrs[store.OUTCOME] for t in searched.trials]
-    again = tuple(float(t.user_attrs[store.OUTCOME][plan.reported]) for t in searched.repeats if t.value is not None)
-    ended = [t.value if t.state == TrialState.COMPLETE else None for t in searched.trials]
-    best = searched.best.params if searched.best is not None else None
-    everything = [t.user_attrs[store.OUTCOME] for t in (*searched.trials, *searched.repeats)]
+    found = of_trials(searched.trials, searched.best, searched.repeats, plan.space, plan.reported, plan.sign)
     return {
         "cell": plan.cell.name,
         "depth": plan.static["depth"],
@@ -147,21 +150,44 @@ def summary(plan: Plan, searched: Searched) -> dict[str, Any]:
         "num_units": plan.num_units,
         "num_inputs": plan.task.num_inputs,
         "unroll": plan.task.unroll,
-        "still_improving": still_improving(ended, plan.sign),
-        "interval": information.confidence_interval(again),
-        "repeats": again,
-        "best_hparams": spaces.holding(plan.space, {**plan.space, **best}) if best is not None else {},
-        "num_trials": len(searched.trials),
-        "num_infeasible": sum(not o["feasible"] for o in outcomes),
-        "num_stopped_early": sum(o["stopped_early"] for o in outcomes),
-        "num_infeasible_repeats": len(searched.repeats) - len(again),
         "train_steps": plan.static["train_steps"],
-        "total_steps": sum(o["steps"] for o in outcomes),
-        "seconds": sum(o["seconds"] for o in everything),
         "trials": store.trials_frame(searched.trials),
+        **found,
     }
 
 
-def best_outcome(searched: Searched) -> dict[str, Any]:
+def of_trials(
+    trials: Sequence[FrozenTrial],
+    best: FrozenTrial | None,
+    repeats: Sequence[FrozenTrial],
+    space: Mapping[str, Any],
+    reported: str,
+    sign: int,
+) -> dict[str, Any]:
+    """The part of `summary` that needs no plan: what the trials of a search, and of its best again, say.
+
+    Args:
+        space: the names of the dimensions, with the values of those that are fixed.
+        reported: the name of what a result is of, in what is kept of a trial.
+        sign: 1 where a greater objective is better, -1 where a smaller one is.
+    """
+    outcomes = [t.user_attrs[store.OUTCOME] for t in trials]
+    again = tuple(float(t.user_attrs[store.OUTCOME][reported]) for t in repeats if t.value is not None)
+    ended = [t.value if t.state == TrialState.COMPLETE else None for t in trials]
+    return {
+        "still_improving": still_improving(ended, sign),
+        "interval": information.confidence_interval(again),
+        "repeats": again,
+        "best_hparams": spaces.holding(space, {**space, **best.params}) if best is not None else {},
+        "num_trials": len(trials),
+        "num_infeasible": sum(not o["feasible"] for o in outcomes),
+        "num_stopped_early": sum(o["stopped_early"] for o in outcomes),
+        "num_infeasible_repeats": len(repeats) - len(again),
+        "total_steps": sum(o["steps"] for o in outcomes),
+        "seconds": sum(t.user_attrs[store.OUTCOME]["seconds"] for t in (*trials, *repeats)),
+    }
+
+
+def outcome_of(best: FrozenTrial | None) -> dict[str, Any]:
     """What the best trial gave; nothing where all are infeasible."""
-    return searched.best.user_attrs[store.OUTCOME] if searched.best is not None else {}
+    return best.user_attrs[store.OUTCOME] if best is not None else {}

@@ -11,11 +11,12 @@ import jax
 import numpy as np
 import optuna
 import pandas as pd
+from optuna.trial import FrozenTrial
 
 from rnn_capacity import sharding, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
-from rnn_capacity.measure.search import best_outcome, save, search, summary
+from rnn_capacity.measure.search import outcome_of, save, search, summary
 from rnn_capacity.plan import plan_trainability
 from rnn_capacity.progress import Reporter
 from rnn_capacity.tasks import Task
@@ -73,6 +74,21 @@ class TrainabilityResult(Result):
         from rnn_capacity.report import plots
 
         return plots.trainability([self.to_dict() | {"trials": self.trials}], ax)
+
+
+def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None, name: str) -> dict[str, Any]:
+    """The fields of a TrainabilityResult that its trials say and no other result has; `name` is of the score."""
+    found, nan = outcome_of(best), float("nan")
+    untrained = finite([t.user_attrs[store.OUTCOME][f"untrained_{name}"] for t in trials])
+    spread = box(losses(store.trials_frame(trials))) if trials else box(np.empty(0))
+    return {
+        "loss": found.get("eval_loss", nan),
+        "score": found.get(name, nan),
+        "score_name": name,
+        "chance": float(np.mean(untrained)) if untrained else nan,
+        "median_loss": spread["median"],
+        "box": spread,
+    }
 
 
 def measure_trainability(
@@ -147,20 +163,12 @@ def measure_trainability(
         checkpoints=checkpoints,
         progress=progress,
     )
-    found, name, shared = best_outcome(searched), plan.task.measure, summary(plan, searched)
-    untrained = finite([t.user_attrs[store.OUTCOME][f"untrained_{name}"] for t in searched.trials])
-    spread = box(losses(shared["trials"]))
     result = TrainabilityResult(
         task=plan.task.label,
         task_fields=dataclasses.asdict(plan.task),
         sampler=sampler,
-        loss=found.get("eval_loss", float("nan")),
-        score=found.get(name, float("nan")),
-        score_name=name,
-        chance=float(np.mean(untrained)) if untrained else float("nan"),
-        median_loss=spread["median"],
-        box=spread,
-        **shared,
+        **scores(searched.trials, searched.best, plan.task.measure),
+        **summary(plan, searched),
     )
     save(searched, result.to_dict())
     return result

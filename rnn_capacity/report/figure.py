@@ -44,3 +44,31 @@ class Figure(NamedTuple):
     table: Callable[[Results], pd.DataFrame]  # ours and the paper's side by side, as people read it
     draw: Callable[[Results], Drawing] | None = None  # for print; None where the paper has a table
     charts: Callable[[Results], list[Chart]] = lambda results: []
+
+
+def rows(results: Results, **columns: Callable[[Mapping[str, Any]], Any]) -> pd.DataFrame:
+    """A row a result: what it is of, some columns made from it, and which trial it shows."""
+    names = {name: name.replace("_", " ") for name in columns}
+    return pd.DataFrame(
+        [
+            {"cell": r["cell"], "depth": r["depth"], "T": r["unroll"], "parameters": r["num_params"]}
+            | {"units": r["num_units"]}
+            | {names[name]: make(r) for name, make in columns.items()}
+            | {"trials": r["num_trials"], "source": r["source"], "study": r["study"], "number": r["best_number"]}
+            for r in results
+        ],
+        columns=["cell", "depth", "T", "parameters", "units", *names.values(), "trials", "source", "study", "number"],
+    )
+
+
+def once(results: Results, *point: str) -> list[Mapping[str, Any]]:
+    """Of the results that are of one point of a grid the one with the greatest budget: most steps over all trials."""
+    best: dict[tuple, Mapping[str, Any]] = {}
+    for result in sorted(results, key=lambda r: r["total_steps"]):
+        best[tuple(result[field] for field in point)] = result
+    return list(best.values())
+
+
+def readable(rows: pd.DataFrame) -> pd.DataFrame:
+    """Such rows as people read them: without what says where a trial is kept."""
+    return rows.drop(columns=["source", "study", "number"])

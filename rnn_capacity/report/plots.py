@@ -154,6 +154,29 @@ def boxes(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
     return ax
 
 
+def panels(rows: int, columns: int, **more: Any) -> tuple[Figure, Any]:
+    """A figure of so many panels, and its axes as an array of rows and columns."""
+    figure = Figure(figsize=(0.8 + 3.2 * columns, 0.6 + 2.8 * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **more)
+
+
+def line(ax: Axes, cell: str, x: Sequence[float], y: Sequence[float], depth: int = 1, **looks: Any) -> None:
+    """A line in the looks of its cell and depth."""
+    color, marker = STYLES.get(cell, OWN_STYLE)
+    ax.plot(x, y, **{"color": color, "marker": marker, "linestyle": LINES.get(depth, "-"), "label": cell} | looks)
+
+
+def legend(figure: Figure) -> None:
+    """One for all panels, at the right; each name once."""
+    named = {}
+    for ax in figure.axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    if named:
+        figure.legend(named.values(), named.keys(), frameon=False, loc="outside right upper")
+
+
 def _grouped(results: Sequence[Mapping[str, Any]], *names: str) -> list[tuple[tuple, list[Mapping[str, Any]]]]:
     groups: dict[tuple, list] = {}
     for result in results:

@@ -1,0 +1,22 @@
+"""The paper's figures and tables, a file each: the studies it needs, how it is scored, how it is drawn."""
+
+from experiments.figures import (
+    fig1,
+    fig1i,
+    fig2a,
+    fig2b,
+    fig2c,
+    fig3,
+    fig4,
+    fig5,
+    figA1,
+    table1,
+    tableA1,
+    tableA2,
+)
+
+# In the paper's order.
+FIGURES = {
+    module.__name__.split(".")[-1]: module
+    for module in (fig1, fig1i, figA1, fig2a, fig2b, fig2c, fig3, fig4, fig5, table1, tableA1, tableA2)
+}

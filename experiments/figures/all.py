@@ -1,0 +1,11 @@
+"""Every figure and table of the paper.
+
+python launch/sweep.py --config=experiments/figures/all.py:quick
+"""
+
+from experiments import common
+from experiments.figures import FIGURES
+
+
+def get_config(arg: str = ""):
+    return common.together(*(figure.get_config(arg) for figure in FIGURES.values()))

@@ -1,0 +1,160 @@
+"""Figure 1a-h: bits and bits per parameter against size, a panel a depth.
+
+python launch/sweep.py --config=experiments/figures/fig1.py[:quick]
+
+Quick: about 17 minutes on 2 cores. The +RNN begins at depth 2: the paper leaves out its depth 1.
+"""
+
+import itertools
+
+import numpy as np
+
+from experiments import common
+from rnn_capacity import published
+from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
+
+QUICK = {"num_trials": 8, "num_repeats": 4}
+PARAMETERS = charts.axis("parameters", log=True)
+
+
+def get_config(arg: str = ""):
+    shallow = common.get_config(
+        arg,
+        quick=QUICK | {"num_params": (125, 250, 500, 1000)},
+        full=common.FULL | {"depths": (1,)},
+        cell=common.SIX_CELLS[:-1],
+    )
+    deep = common.get_config(
+        arg,
+        quick=QUICK | {"num_params": (125, 250, 500), "depths": (2,)},
+        full=common.FULL | {"depths": (2, 4)},
+        cell=common.SIX_CELLS,
+    )
+    return common.several("results/figures", capacity=shallow, capacity_deep=deep)
+
+
+def select(results):
+    """Capacity at the paper's T, by a search in which no cell is held to a nonlinearity that is not its own."""
+    of_capacity = [r for r in results if r["measure"] == "capacity" and r["unroll"] == published.CAPACITY_UNROLL]
+    return once([r for r in of_capacity if not claims.held_to_relu(r)], "cell", "depth", "num_params")
+
+
+def points(results):
+    return rows(
+        results,
+        bits=lambda r: r["bits"],
+        bits_per_parameter=lambda r: r["bits_per_param"],
+        low=lambda r: r["interval"][0],
+        high=lambda r: r["interval"][1],
+        chance=lambda r: r["chance_bits_per_param"],
+        accuracy=lambda r: r["accuracy"],
+    ).sort_values(["depth", "parameters"])
+
+
+def draw(results):
+    found = points(results)
+    depths = sorted(set(found["depth"]))
+    figure, axes = plots.panels(2, max(1, len(depths)), sharex=True, sharey="row")
+    for column, depth in enumerate(depths):
+        bits, per_param = axes[:, column]
+        per_param.axhspan(*published.CAPACITY_RANGE, color="0.92", zorder=0, label="the paper: 3 to 6")
+        for cell, group in found[found["depth"] == depth].groupby("cell", sort=False):
+            plots.line(bits, cell, group["parameters"], group["bits"])
+            plots.line(per_param, cell, group["parameters"], group["bits per parameter"])
+            color = plots.STYLES.get(cell, plots.OWN_STYLE)[0]
+            per_param.vlines(group["parameters"], group["low"], group["high"], color=color, lw=3, alpha=0.35)
+            per_param.plot(group["parameters"], group["chance"], ":", color="0.5", lw=1, label="chance")
+        bits.set(xscale="log", yscale="log", title=f"depth {depth}")
+        per_param.set(xlabel="parameters", ylim=(0, max([6.2, *found["bits per parameter"] + 0.2])))
+    axes[0, 0].set_ylabel("bits")
+    axes[1, 0].set_ylabel("bits per parameter")
+    plots.legend(figure)
+    return figure
+
+
+def drawn_charts(results):
+    found = points(results)
+    band = charts.band(*published.CAPACITY_RANGE, "the paper: 3 to 6")
+    per_param, bits = charts.axis("bits per parameter", domainMin=0), charts.axis("bits", log=True)
+    return [
+        chart
+        for depth, group in found.groupby("depth")
+        for chart in (
+            Chart(
+                f"Depth {depth}: bits per parameter, the best of the trials; bars: its hparams again, 95 % of the mean",
+                charts.lines(group, PARAMETERS, per_param, interval=("low", "high"), behind=band),
+            ),
+            Chart(f"Depth {depth}: bits", charts.lines(group, PARAMETERS, bits)),
+        )
+    ]
+
+
+def table(results):
+    found = points(results)
+    return readable(found).assign(paper=[published.CAPACITY.get(cell, "-") for cell in found["cell"]])
+
+
+def found_claims(results):
+    return [within_the_band(results), linear(results), irnn_lowest(results), in_order(results)]
+
+
+def within_the_band(results):
+    low, high = published.CAPACITY_RANGE
+    text, paper = "A parameter stores 3 to 6 bits, in every cell", f"{low:g} to {high:g}, of 1000 and more trials each"
+    best = [r["bits_per_param"] for r in results if np.isfinite(r["bits_per_param"])]
+    if not best:
+        return claims.missing(text, paper)
+    inside = sum(low <= value <= high for value in best)
+    trials = max(r["num_trials"] for r in results)
+    ours = f"{min(best):.2f} to {max(best):.2f}; {inside} of {len(best)} points inside; at most {trials} trials each"
+    return Claim(text, paper, ours, claims.verdict((min(best), max(best)), (low, high)))
+
+
+def linear(results):
+    """By the exponent of bits ~ params^a, fitted to each cell and depth: 1 where bits per parameter are flat."""
+    text, paper = "Bits grow in proportion to parameters: bits per parameter are flat in size", "an exponent of 1"
+    exponents = []
+    for _, group in points(results).groupby(["cell", "depth"]):
+        group = group[group["bits"] > 0]
+        if group["parameters"].nunique() > 1:
+            exponents.append(float(np.polyfit(np.log(group["parameters"]), np.log(group["bits"]), 1)[0]))
+    if not exponents:
+        return claims.missing(text, paper)
+    mean, interval = claims.mean(exponents)
+    sizes = [r["num_params"] for r in results]
+    ours = f"{mean:.2f} ({claims.shown(interval)}), {len(exponents)} cells and depths, {min(sizes)} to {max(sizes)}"
+    return Claim(text, paper, f"{ours} parameters", claims.verdict(interval, (0.9, 1.1)))
+
+
+def irnn_lowest(results):
+    text, paper = "The IRNN stores the least", f"about {published.CAPACITY_IRNN:g}, the others more"
+    return claims.ranked(
+        text, paper, results, [("irnn", other) for other in published.CAPACITY_ORDER[:-1]], per_param, *ALIKE
+    )
+
+
+def in_order(results):
+    order = published.CAPACITY_ORDER[:-1]
+    text, paper = "The order of the cells", " > ".join(order)
+    pairs = [(less, more) for more, less in itertools.pairwise(order)]
+    return claims.ranked(text, paper, results, pairs, per_param, *ALIKE)
+
+
+def per_param(result):
+    return result["bits_per_param"]
+
+
+ALIKE = ("depth", "max_params")  # the points of the grid at which cells are compared
+
+FIGURE = Figure(
+    name="fig1",
+    title="Figure 1a-h: bits and bits per parameter against size, by depth",
+    finding="Capacity is linear in the number of parameters over orders of magnitude: 3 to 6 bits per parameter for "
+    "all cells and depths; about 5 on average, small networks lower.",
+    select=select,
+    claims=found_claims,
+    table=table,
+    draw=draw,
+    charts=drawn_charts,
+)

@@ -1,0 +1,128 @@
+"""Interactive drawings in Vega-Lite: the looks of cells, and the few kinds of chart that the figures need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from rnn_capacity.report.plots import LINES, STYLES
+
+SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
+OWN_STYLE = ("#808080", "stroke")  # of a cell that is not the paper's; seen on white and on black
+DASHES = {"-": [1, 0], "--": [6, 3], "-.": [6, 2, 1, 2], ":": [1, 3]}
+REFERENCE = {"color": "#808080", "opacity": 0.6}  # what is not measured: the paper's, the line, chance
+
+Spec = dict[str, Any]
+
+
+def axis(field: str, title: str | None = None, log: bool = False, **scale: Any) -> Spec:
+    """A numeric axis; its scale begins where the data does, unless `zero` or `domain` say otherwise."""
+    known = {"type": "log"} if log else {"zero": False}
+    return {"field": field, "type": "quantitative", "title": title or field, "scale": known | scale}
+
+
+def lines(
+    rows: pd.DataFrame, x: Spec, y: Spec, *, interval: tuple[str, str] | None = None, behind: Sequence[Spec] = ()
+) -> Spec:
+    """A line a cell (dashed by depth, where there are several) through points that tell of their trial.
+
+    Args:
+        rows: with the columns cell and depth, and those that the axes name.
+        interval: the columns of an interval at each point, drawn as a bar.
+        behind: layers of their own data, below.
+    """
+    looks = _by_cell(rows) | _by_depth(rows)
+    bars = {"x": x, "y": y | {"field": interval[0]}, "y2": {"field": interval[1]}} if interval else None
+    layers = [*behind]
+    if bars is not None:
+        layers.append({"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": bars | _color(looks)})
+    layers.append({"mark": {"type": "line"}, "encoding": {"x": x, "y": y} | looks | {"shape": {"value": "circle"}}})
+    layers.append(points(x, y, looks))
+    return {"data": {"values": records(rows)}, "layer": layers}
+
+
+def scatter(rows: pd.DataFrame, x: Spec, y: Spec, *, behind: Sequence[Spec] = ()) -> Spec:
+    """A point a trial, in the looks of its cell."""
+    return {"data": {"values": records(rows)}, "layer": [*behind, points(x, y, _by_cell(rows), opacity=0.7)]}
+
+
+def steps(rows: pd.DataFrame, x: Spec, best: Spec, median: Spec) -> Spec:
+    """A staircase a cell, and a pale one of the median (dashed by depth, where there are several)."""
+    looks = {name: look for name, look in (_by_cell(rows) | _by_depth(rows)).items() if name != "shape"}
+    stairs = lambda y, **mark: {
+        "mark": {"type": "line", "interpolate": "step-after", "tooltip": {"content": "data"}, **mark},
+        "encoding": {"x": x, "y": y} | looks,
+    }
+    layers = [stairs(median, opacity=0.4, strokeWidth=1), stairs(best, strokeWidth=2)]
+    return {"data": {"values": records(rows)}, "layer": layers}
+
+
+def boxes(rows: pd.DataFrame, x: Spec, y: Spec) -> Spec:
+    """A box a cell with the points of its trials over it; x says how the boxes stand."""
+    looks = _by_cell(rows)
+    box = {"mark": {"type": "boxplot", "opacity": 0.5, "outliers": False, "size": 18}}
+    box["encoding"] = {"x": x, "y": y} | _color(looks)
+    # A trial's place within its box says nothing: it keeps points apart.
+    spread = looks | {"xOffset": {"field": "spread", "type": "quantitative", "scale": {"domain": [-2, 2]}}}
+    return {"data": {"values": records(rows)}, "layer": [box, points(x, y, spread, opacity=0.5, size=14)]}
+
+
+def points(x: Spec, y: Spec, looks: Spec, **mark: Any) -> Spec:
+    """The layer of points; whoever hovers over one is told all of its row."""
+    mark = {"type": "point", "filled": True, "size": 70, "opacity": 1, "tooltip": {"content": "data"}} | mark
+    return {"mark": mark, "encoding": {"x": x, "y": y} | {n: v for n, v in looks.items() if n != "strokeDash"}}
+
+
+def band(low: float, high: float, label: str) -> list[Spec]:
+    """A range over the whole width, such as the paper's, with its name."""
+    data = {"values": [{"low": low, "high": high, "label": label}]}
+    across = {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}}
+    name = {"y": {"field": "high", "type": "quantitative"}, "text": {"field": "label"}, "x": {"value": 4}}
+    return [
+        {"data": data, "mark": {"type": "rect"} | REFERENCE | {"opacity": 0.15}, "encoding": across},
+        {"data": data, "mark": {"type": "text", "align": "left", "dy": 8} | REFERENCE, "encoding": name},
+    ]
+
+
+def reference(values: Sequence[tuple[float, float]], x: Spec, y: Spec) -> list[Spec]:
+    """A gray line through some points, such as a closed form."""
+    data = {"values": [{x["field"]: a, y["field"]: b} for a, b in values]}
+    return [{"data": data, "mark": {"type": "line"} | REFERENCE, "encoding": {"x": x, "y": y}}]
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON takes them: four digits, and nothing where there is no number."""
+    return [{name: _plain(value) for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    return value
+
+
+def _by_cell(rows: pd.DataFrame) -> Spec:
+    """A colour and a shape a cell, so that colour is never all that tells them apart."""
+    known = set(rows["cell"])
+    names = [*(cell for cell in STYLES if cell in known), *sorted(known - STYLES.keys())]
+    styles = [(STYLES[n][0], SHAPES[STYLES[n][1]]) if n in STYLES else OWN_STYLE for n in names]
+    look = lambda values: {"field": "cell", "type": "nominal", "scale": {"domain": names, "range": values}}
+    color, shape = (look([style[part] for style in styles]) | {"title": None} for part in (0, 1))
+    return {"color": color, "shape": shape}
+
+
+def _by_depth(rows: pd.DataFrame) -> Spec:
+    depths = sorted({int(depth) for depth in rows["depth"]})
+    if len(depths) < 2:
+        return {}
+    scale = {"domain": depths, "range": [DASHES[LINES.get(depth, "-")] for depth in depths]}
+    return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale}}
+
+
+def _color(looks: Spec) -> Spec:
+    return {"color": looks["color"]}
