@@ -75,10 +75,11 @@ function theme(width, ink) {
     header: { labelColor: ink, titleColor: ink },
     text: { color: ink, fontSize: 11.5 },
     rule: { color: ink },
-    mark: { tooltip: true },
-    point: { filled: true, size: 55, opacity: 0.85 },
+    point: { filled: true, size: 55, opacity: 0.85, tooltip: true },
+    circle: { tooltip: true },
+    square: { tooltip: true },
     line: { strokeWidth: 1.8 },
-    bar: { color: PALETTE[0] },
+    bar: { color: PALETTE[0], tooltip: true },
     range: { category: PALETTE, symbol: SHAPES, ramp: viridis(), heatmap: viridis() },
   };
 }
@@ -137,22 +138,22 @@ function definitions(entries) {
   return list;
 }
 
-/** A trial's score and hparams, whichever chart it is in; of anything else the fields that its chart tells. */
-function describe(datum, fields) {
+const REFERENCE = ["source", "study", "number"]; // by which a datum of any chart is a trial
+
+/** What a chart tells of a datum; of a trial also its score and hparams. */
+function describe(datum, told) {
   const study = datum && studies.get(key(datum.source, datum.study));
   const i = study?.place.get(datum.number);
-  if (i === undefined) {
-    const entries = Object.entries(fields !== null && typeof fields === "object" ? fields : { "": fields });
-    return entries.length ? [definitions(entries)] : [];
-  }
+  const fields = Object.entries(typeof told === "object" ? told : { "": told });
+  if (i === undefined) return fields.length ? [definitions(fields)] : [];
   const note = study.columns.note[i];
   const best = datum.number === study.best ? "best" : "";
   const title = element("p", study.study, "of");
   const heading = element("p", `Trial ${datum.number}`, "title");
   heading.append(...[note, best].filter(Boolean).map((word) => element("span", word)));
-  const hparams = study.hparams.map((h) => [h.name, study.columns[h.name][i]]);
-  const values = [[study.score, study.columns.score[i]], ...hparams.filter(([, value]) => value !== null)];
-  return [title, heading, definitions(values)];
+  const hparams = study.hparams.map((h) => [h.name, study.columns[h.name][i]]).filter(([, value]) => value !== null);
+  const own = fields.filter(([name]) => !REFERENCE.includes(name) && name !== study.score);
+  return [title, heading, definitions([[study.score, study.columns.score[i]], ...own]), definitions(hparams)];
 }
 
 function tell(content, x, y) {
@@ -243,7 +244,7 @@ function scores(study) {
   const x = { field: "number", type: "quantitative", title: "trial", axis: { tickMinStep: 1 },
     scale: { domain: ends([0, ...study.numbers]), nice: false } };
   const layer = (rows, mark, encoding = {}) => ({ data: { values: rows }, mark, encoding: { x, y, ...encoding } });
-  const tooltip = { field: "score" };
+  const tooltip = { field: "score", title: study.score };
   return {
     height: 300,
     params: [{ name: "picked", value: null }],
@@ -252,7 +253,7 @@ function scores(study) {
       layer(kept, { type: "point", color: dark.matches ? PALETTE[5] : PALETTE[0], opacity: many ? 0.35 : 0.75, size: many ? 18 : 45 }, { tooltip }),
       layer(rows.filter((row) => row.score === null),
         { type: "point", shape: "cross", color: "black", opacity: many ? 0.2 : 0.6, size: many ? 14 : 30 },
-        { y: { value: 296 }, tooltip: { field: "note" } }),
+        { y: { value: 296 }, tooltip: { field: "number" } }),
       layer(kept.filter((row) => row.number === study.best),
         { type: "point", shape: "diamond", size: 150, color: PALETTE[3], opacity: 1 }, { tooltip }),
       { ...layer(kept, { type: "point", filled: false, size: 170, strokeWidth: 2, color: "black", tooltip: null }),
@@ -308,7 +309,7 @@ function parallel({ axes, lines }, narrow) {
     height: ROW * names.length,
     params: [{ name: "picked", value: null }],
     data: { values: rows },
-    config: { mark: { tooltip: null } },
+    config: { point: { tooltip: null } },
     layer: [
       { data: { values: names.map((axis) => ({ axis })) }, mark: { type: "rule", opacity: 0.25 },
         encoding: { y, x: { datum: 0, type: "quantitative", axis: null }, x2: { datum: 1 } } },
