@@ -1,6 +1,6 @@
-"""Draws the paper's figures from whatever was measured: python launch/report.py --workdir=DIR [--storage=URL ...] [--out=DIR].
+"""Draws the paper's figures from whatever was measured: python launch/report.py --workdir=DIR [--storage=URL ...].
 
-Into DIR, or --out: report.html, which needs no network to be read, and figures/ with a PNG and an SVG of each.
+Into DIR, or --out=DIR: report.html, which needs no network to be read, and figures/ with a PNG and an SVG of each.
 """
 
 import pathlib

@@ -1,5 +1,6 @@
-"""A headless Chromium, where one is installed; what it does without being asked, and what it is refused, is nothing."""
+"""A headless Chromium, where one is installed, that asks for nothing by itself."""
 
+import base64
 import pathlib
 import shutil
 
@@ -23,9 +24,8 @@ def find(*names):
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """A driver of it; the tests that want one are skipped where there is none."""
+def chromium(tmp_path_factory):
+    """A fixture: a driver of it; the tests that want one are skipped where there is none."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     program, driver = find("chromium", "chromium-browser", "google-chrome"), find("chromedriver")
     if program is None or driver is None:
@@ -35,10 +35,9 @@ def browser(tmp_path_factory):
     for argument in (*ARGUMENTS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    browser.set_script_timeout(120)
-    yield browser
-    browser.quit()
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield started
+    started.quit()
 
 
 def size(browser, width, height=900, mobile=False):
@@ -57,7 +56,5 @@ def media(browser, scheme="light"):
 
 def picture(browser, path: pathlib.Path):
     """The whole page, as a PNG."""
-    import base64
-
     taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "format": "png"})
     path.write_bytes(base64.b64decode(taken["data"]))

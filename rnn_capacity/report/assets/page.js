@@ -68,8 +68,8 @@ function theme(width, ink) {
     },
     axisX: { grid: false },
     legend: {
-      orient: "top", direction: "horizontal", columns: Math.max(2, Math.floor(width / 75)), labelColor: ink, titleColor: ink, labelFontSize: 11.5,
-      titleFontSize: 12, titleFontWeight: 500, symbolSize: 70, rowPadding: 3, columnPadding: 12, labelLimit: 160,
+      orient: "top", direction: "horizontal", columns: Math.max(2, Math.floor(width / 64)), labelColor: ink, titleColor: ink, labelFontSize: 11.5,
+      titleFontSize: 12, titleFontWeight: 500, symbolSize: 70, rowPadding: 3, columnPadding: 12, labelLimit: 160, symbolOpacity: 1,
     },
     title: { color: ink, subtitleColor: ink, fontSize: 13, fontWeight: 600, anchor: "start" },
     header: { labelColor: ink, titleColor: ink },
@@ -101,8 +101,9 @@ function draw(element, spec, marks = countRows(spec)) {
     full.autosize = { type: "fit-x", contains: "padding" };
     drawn.get(element)?.finalize();
     const embedded = await vegaEmbed(element, full, {
-      mode: "vega-lite", actions: false, ast: true, config: theme(element.clientWidth, ink), tooltip: hover,
-      defaultStyle: false, renderer: svg ? "svg" : "canvas",
+      mode: "vega-lite", actions: false, ast: true, config: theme(element.clientWidth, ink), defaultStyle: false,
+      tooltip: element.id === "parallel" ? false : (_, event, item, value) => hover(element, event, item, value),
+      renderer: svg ? "svg" : "canvas",
     });
     drawn.set(element, embedded);
   });
@@ -121,7 +122,7 @@ async function drawAll() {
 // --- What is said of a point -----------------------------------------------------------------------------------------
 
 const tip = byId("tip");
-const element = (name, text, className) => {
+const tag = (name, text, className) => {
   const made = document.createElement(name);
   if (text !== undefined) made.textContent = text;
   if (className) made.className = className;
@@ -129,10 +130,10 @@ const element = (name, text, className) => {
 };
 
 function definitions(entries) {
-  const list = element("dl");
+  const list = tag("dl");
   for (const [name, value] of entries) {
-    const pair = element("div");
-    pair.append(element("dt", name), element("dd", show(value)));
+    const pair = tag("div");
+    pair.append(tag("dt", name), tag("dd", show(value)));
     list.append(pair);
   }
   return list;
@@ -148,9 +149,9 @@ function describe(datum, told) {
   if (i === undefined) return fields.length ? [definitions(fields)] : [];
   const note = study.columns.note[i];
   const best = datum.number === study.best ? "best" : "";
-  const title = element("p", study.study, "of");
-  const heading = element("p", `Trial ${datum.number}`, "title");
-  heading.append(...[note, best].filter(Boolean).map((word) => element("span", word)));
+  const title = tag("p", study.study, "of");
+  const heading = tag("p", `Trial ${datum.number}`, "title");
+  heading.append(...[note, best].filter(Boolean).map((word) => tag("span", word)));
   const hparams = study.hparams.map((h) => [h.name, study.columns[h.name][i]]).filter(([, value]) => value !== null);
   const own = fields.filter(([name]) => !REFERENCE.includes(name) && name !== study.score);
   return [title, heading, definitions([[study.score, study.columns.score[i]], ...own]), definitions(hparams)];
@@ -166,9 +167,9 @@ function tell(content, x, y) {
   tip.style.top = `${Math.max(8, Math.min(y + 12, clientHeight - height - 8))}px`;
 }
 
-function hover(handler, event, item, value) {
+function hover(element, event, item, value) {
   const nothing = value === null || value === undefined || value === "";
-  if (byId("scores")?.contains(handler._el)) pick(nothing ? null : item.datum.number);
+  if (element.id === "scores") pick(nothing ? null : item.datum.number);
   if (nothing) tip.hidden = true; // Vega says so without an event when a drawing is made anew
   else tell(describe(item.datum, value), event.clientX, event.clientY);
 }
@@ -256,7 +257,7 @@ function scores(study) {
         { y: { value: 296 }, tooltip: { field: "number" } }),
       layer(kept.filter((row) => row.number === study.best),
         { type: "point", shape: "diamond", size: 150, color: PALETTE[3], opacity: 1 }, { tooltip }),
-      { ...layer(kept, { type: "point", filled: false, size: 170, strokeWidth: 2, color: "black", tooltip: null }),
+      { ...layer(kept, { type: "point", filled: false, size: 170, strokeWidth: 2, color: "black" }, { tooltip }),
         transform: [{ filter: "datum.number === picked" }] },
     ].filter((layer) => layer.data.values.length),
   };
