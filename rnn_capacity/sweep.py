@@ -147,35 +147,44 @@ def _several(value: Any) -> tuple:
     return tuple(part for v in value for part in _several(v)) if isinstance(value, tuple | list) else (value,)
 
 
-def sweeps_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The sweeps that a config stands for: itself, or those that it names, each in a folder of its own in the workdir.
+def sweeps_of(config: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[dict[str, Any]]]]:
+    """The sweeps that a config stands for, each with its points: itself, or those that it names.
+
+    Each of several is kept in a folder of its own in the workdir.
 
     Raises:
-        ValueError: fields beside the sweeps that are not known, or a sweep that says where it is kept.
+        ValueError: fields beside the sweeps that are not known, a sweep that says where it is kept, or what `points`
+            refuses of one.
     """
     if SWEEPS not in config:
-        return [config]
+        return [(config, points(config))]
     for field in config:
         check_choice("config field", field, (SWEEPS, "workdir"))
     if not config[SWEEPS]:
         raise ValueError("sweeps: none given; a config of several sweeps must name one at least")
-    for name, one in config[SWEEPS].items():
-        if one.get("workdir") is not None:
-            raise ValueError(f"sweeps.{name}.workdir: {one['workdir']!r} given; it is the folder {name} of the workdir")
-    workdir = pathlib.Path(config.get("workdir", OF_A_SWEEP["workdir"]))
-    return [{**one, "workdir": workdir / name} for name, one in config[SWEEPS].items()]
+    workdir, found = pathlib.Path(config.get("workdir", OF_A_SWEEP["workdir"])), []
+    for name, fields in config[SWEEPS].items():
+        if fields.get("workdir") is not None:
+            must = f"it is the folder {name} of the workdir of all"
+            raise ValueError(f"sweeps.{name}.workdir: {str(fields['workdir'])!r} given; {must}")
+        one = {**fields, "workdir": workdir / name}
+        try:
+            found.append((one, points(one)))
+        except ValueError as error:
+            raise ValueError(f"sweeps.{name}.{error}") from None
+    return found
 
 
 def study_names(config: Mapping[str, Any]) -> list[str]:
     """What the studies are called that a config measures.
 
     Raises:
-        ValueError: as of `points`.
+        ValueError: as of `sweeps_of`.
     """
     return [
         _call(measurement(one.get("task", "memorization")).plan, point).name
-        for one in sweeps_of(config)
-        for point in points(one)
+        for one, grid in sweeps_of(config)
+        for point in grid
     ]
 
 
@@ -187,7 +196,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
     """
     sharding.use_all_cores()  # before JAX starts
     with stop.noticed(), hosts.all_or_none():
-        sweeps = [(one, points(one)) for one in sweeps_of(config)]  # all are checked before any is run
+        sweeps = sweeps_of(config)  # all are checked before any is run
         return [result for one, grid in sweeps for result in _one(one, grid, console or Console())]
 
 
