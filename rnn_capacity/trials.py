@@ -16,7 +16,7 @@ def losses(trials: pd.DataFrame) -> np.ndarray:
 def curve(trials: pd.DataFrame) -> pd.DataFrame:
     """Against the number of trials: the evaluation loss of the least validation loss so far, and the median so far.
 
-    NaN until a trial has not diverged.
+    Columns are trials (1, 2, ...), best and median, NaN until a trial has not diverged.
     """
     ended = ~trials["stopped_early"]
     valid, found = (trials[name].astype(float).where(ended) for name in ("valid_loss", "eval_loss"))

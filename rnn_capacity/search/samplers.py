@@ -38,12 +38,12 @@ class PointSampler(optuna.samplers.BaseSampler):
 
 
 def random_sampler(space: Space, seed: int) -> PointSampler:
-    """Independent uniform draws."""
+    """Independent uniform draws, the paper's baseline (Collins et al. 2017, Table 1)."""
     return PointSampler(space, lambda number, size: np.random.default_rng((seed, number)).random(size))
 
 
 def quasi_random_sampler(space: Space, seed: int) -> PointSampler:
-    """A scrambled Sobol sequence (Owen 1998)."""
+    """A scrambled Sobol sequence (Owen 1998), which leaves no part of a space empty for long."""
 
     def point(number, size):
         sequence = qmc.Sobol(size, rng=np.random.default_rng(seed))
