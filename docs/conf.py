@@ -22,8 +22,7 @@ nitpick_ignore_regex = [("py:.*", r"(?!rnn_capacity\b).*")]
 
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
-autoclass_content = "both"  # what `__init__` takes is said there
-autodoc_default_options = {"show-inheritance": True}
+napoleon_numpy_docstring = False
 add_module_names = False
 python_maximum_signature_line_length = 88
 
@@ -32,10 +31,12 @@ html_title = project
 html_show_copyright = html_show_sourcelink = html_copy_source = False
 
 
-def mark_code(app, what, name, obj, options, lines):
-    """What is indented after an empty line is code, as in Markdown; Sphinx wants to be told so."""
+def as_sphinx_has_it(app, what, name, obj, options, lines):
+    """What is indented after an empty line is code, as in Markdown; a field's colon does not set off a type."""
+    if what in ("attribute", "property"):
+        lines.insert(0, "")  # napoleon looks for a type in the first line
     lines[:] = re.sub(r"(?m)(?<=\S\n)\n(?= {4})", "\n::\n\n", "\n".join(lines)).split("\n")
 
 
 def setup(app):
-    app.connect("autodoc-process-docstring", mark_code, priority=400)  # before napoleon, which indents
+    app.connect("autodoc-process-docstring", as_sphinx_has_it, priority=400)  # before napoleon, which indents

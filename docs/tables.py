@@ -10,7 +10,6 @@ from typing import Any
 
 from rnn_capacity import CELLS, TASKS, network, sweep
 from rnn_capacity.search import ranges
-from rnn_capacity.search.space import space_for
 
 ROOT = pathlib.Path(__file__).parents[1]
 MEASURED_ON = {"capacity": "memorization", "recall": "recall", "trainability": "parentheses"}
@@ -36,7 +35,12 @@ def cells() -> str:
             (
                 code(name),
                 network.units_for_budget(1000, cell, num_inputs=20),
-                ", ".join(code(n) for n in network.hparam_names(cell) if n in space_for(cell)),
+                ", ".join(
+                    code(name)
+                    for family in ranges.INIT_FAMILIES
+                    for name in network.hparam_names(cell)
+                    if name == family or name.startswith(f"{family}_")
+                ),
             )
             for name, cell in CELLS.items()
         ),
@@ -56,7 +60,7 @@ def tasks() -> str:
 
 def spaces() -> str:
     return table(
-        ("hparam", *map(code, ranges.SPACES), "tuned"),
+        ("hparam", *map(code, ranges.SPACES), "tuned only"),
         (
             (code(name), *(dimension(space.get(name, "")) for space in ranges.SPACES.values()), when(name))
             for name in ranges.PAPER
@@ -115,11 +119,16 @@ def experiments() -> str:
     return table(
         ("config", ""),
         (
-            (code(path.relative_to(ROOT).as_posix()), text.split("\n\n")[0].replace("\n", " ").split(": `python")[0])
+            (code(path.relative_to(ROOT).as_posix()), summary(text))
             for path, text in said.items()
             if text is not None and path.stem != "common"
         ),
     )
+
+
+def summary(docstring: str) -> str:
+    """Its first paragraph, without the command that some have behind a colon."""
+    return " ".join(docstring.split("\n\n")[0].split()).split(": `python")[0].rstrip(".")
 
 
 def code(value: Any) -> str:

@@ -18,10 +18,14 @@ from rnn_capacity.search.space import complete, distributions, from_unit
 
 
 class PointSampler(optuna.samplers.BaseSampler):
-    """An Optuna sampler of a fixed sequence of points in the unit cube, mapped to a Space."""
+    """An Optuna sampler of a fixed sequence of points in the unit cube, mapped to a Space.
+
+    Args:
+        space: what is tuned; fixed dimensions are left alone.
+        point: (trial number, dimensions) -> coordinates (dimensions,) in [0, 1).
+    """
 
     def __init__(self, space: Space, point: Callable[[int, int], np.ndarray]):
-        """point: (trial number, dimensions) -> coordinates in [0, 1)."""
         self._space = space
         self._point = point
 
