@@ -16,6 +16,7 @@ myst_enable_extensions = ["substitution"]
 myst_substitutions = tables.all_tables()
 myst_heading_anchors = 2
 
+highlight_language = "text"  # equations; code says its language
 default_role = "py:obj"  # in docstrings, of which most are of no object of ours: then it is shown as code
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!rnn_capacity\b).*")]
@@ -34,7 +35,7 @@ html_show_copyright = html_show_sourcelink = html_copy_source = False
 def as_sphinx_has_it(app, what, name, obj, options, lines):
     """What is indented after an empty line is code, as in Markdown; a field's colon does not set off a type."""
     if what in ("attribute", "property"):
-        lines.insert(0, "")  # napoleon looks for a type in the first line
+        lines[:0] = ["..", ""]  # an empty comment: in the first line napoleon looks for a type
     lines[:] = re.sub(r"(?m)(?<=\S\n)\n(?= {4})", "\n::\n\n", "\n".join(lines)).split("\n")
 
 

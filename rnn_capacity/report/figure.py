@@ -19,7 +19,7 @@ class Claim(NamedTuple):
     text: str  #: what is claimed
     paper: str  #: its number
     ours: str  #: with intervals
-    verdict: str  #: one of the four above; undecided: the intervals allow either
+    verdict: str  #: AGREES, DISAGREES, MISSING, or UNDECIDED where the intervals allow either
 
 
 class Chart(NamedTuple):
