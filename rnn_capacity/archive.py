@@ -16,7 +16,10 @@ from rnn_capacity.types import check_choice
 
 
 def open_existing(storage: str | os.PathLike | optuna.storages.BaseStorage) -> optuna.storages.BaseStorage:
-    """As `store.open_storage`, where that would make a new one: a folder without a study, or an SQLite file.
+    """Opens a storage that is there, where `store.open_storage` would make a new one; it need not be writable.
+
+    Args:
+        storage: a folder with a study.db, or a database URL.
 
     Raises:
         ValueError: there is no study, or the database does not answer.

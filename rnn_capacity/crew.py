@@ -24,6 +24,7 @@ class Crew:
     """The trainers of all processes as one. In process 0 `train`, `told` and `dismiss` are called, in others `follow`.
 
     Args:
+        trainer: this process's.
         study: what defines it, with the code; must be the same in every process.
     """
 

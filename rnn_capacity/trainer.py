@@ -29,10 +29,10 @@ class OutOfMemoryError(RuntimeError):
 
 
 class Trained(NamedTuple):
-    """What a trial gave, as plain numbers, and the seconds that it took."""
+    """What came out of a trial."""
 
-    outcome: Outcome
-    seconds: float
+    outcome: Outcome  #: as plain numbers
+    seconds: float  #: that it took
 
 
 class _Standing(NamedTuple):
@@ -54,6 +54,7 @@ class Trainer:
     """Trains trials in batches, and holds where those stand that are to be trained on.
 
     Args:
+        devices: those of this process.
         trials_per_device: how many a device is given at a time, as long as its memory suffices.
         checkpoints: where batches in training are kept; None: nowhere.
         on_reduced: told of a lower number of trials a device, when memory did not suffice.
@@ -75,6 +76,7 @@ class Trainer:
 
     @property
     def together(self) -> int:
+        """How many trials are trained at once."""
         return len(self.devices) * self.trials_per_device
 
     def train(

@@ -18,10 +18,10 @@ PARENTHESES = {
 ARITHMETIC = {
     "task_fields": {"max_number": 9},
     "unroll": (15,),
-    "num_params": (3_000,),
+    "num_params": (2_000,),
     "depths": (1, 2),
-    "num_trials": 24,
-    "train_steps": 600,
+    "num_trials": 16,
+    "train_steps": 500,
     "batch_size": 64,
 }
 

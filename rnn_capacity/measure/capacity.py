@@ -30,15 +30,15 @@ class CapacityResult(Result):
 
     measure: ClassVar[str] = "capacity"
 
-    bits: float
-    bits_per_param: float
+    bits: float  #: mutual information between labels and answers, over all mappings
+    bits_per_param: float  #: over everything that is trained
     chance_bits_per_param: float
-    accuracy: float
-    num_mappings: int
+    accuracy: float  #: the fraction of labels right
+    num_mappings: int  #: b, labels shown to the best trial
 
     @property
     def mean_bits_per_param(self) -> float:
-        """Of the repeats."""
+        """The mean of the repeats; NaN without any."""
         return self.mean
 
     @property
@@ -96,6 +96,7 @@ def measure_capacity(
     Args:
         cell: a name of CELLS, or a Cell of your own.
         num_params: the budget; the network is the largest that does not exceed it, readout and initial carry included.
+        depth: layers.
         unroll: T, the steps after which the label is read.
         num_inputs: n_in, bits of an input; by default 20, or more where ten mappings a parameter ask for it.
         train_steps: gradient steps a trial.
@@ -112,6 +113,7 @@ def measure_capacity(
         checkpoints: a folder, where a batch in training is kept twice a minute and on SIGTERM, so that a stopped
             measurement goes on in the middle of it; by default beside the study, where that is a file.
         precision: of matrix products: "highest" is full float32.
+        progress: whether to show how far it is, or a `Reporter` that is told.
 
     Raises:
         ValueError: bad input, by name, before anything is compiled.

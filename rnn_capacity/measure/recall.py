@@ -34,9 +34,9 @@ class RecallPoint(Result):
 
     measure: ClassVar[str] = "recall"
 
-    error: float
-    line: float  # 1 - num_units / num_inputs, or 0: what the paper found
-    chance_error: float  # the least of the same networks untrained
+    error: float  #: NaN where every trial diverged
+    line: float  #: 1 - num_units / num_inputs, or 0: what the paper found
+    chance_error: float  #: the least of the same networks untrained
 
     @property
     def title(self) -> str:
@@ -47,7 +47,7 @@ class RecallPoint(Result):
 class RecallResult:
     """Squared error against units, beside the paper's line: a point a number of units."""
 
-    points: tuple[RecallPoint, ...]
+    points: tuple[RecallPoint, ...]  #: in the order of the units given
 
     @property
     def num_units(self) -> tuple[int, ...]:
@@ -127,8 +127,10 @@ def measure_recall(
         cell: a name of CELLS, or a Cell of your own.
         num_units: n_h of each layer, one or several.
         num_inputs: n_in, numbers of the vector.
+        depth: layers.
         unroll: T, the steps after which it is read.
         num_trials: of the search, for each number of units.
+        num_repeats: how often the best of each is trained again.
         train_steps: gradient steps a trial.
         batch_size: vectors a step; by default 64.
         space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.

@@ -19,31 +19,31 @@ class Result:
     mean over `repeats`: the best hparams again, on fresh data and fresh initial weights.
     """
 
-    measure: ClassVar[str]  # which question it answers
+    measure: ClassVar[str]  #: which question it answers
 
-    cell: str
-    depth: int
-    max_params: int | None  # the budget; None where the units were given
-    num_params: int
-    num_units: int
+    cell: str  #: its name
+    depth: int  #: layers
+    max_params: int | None  #: the budget; None where the units were given
+    num_params: int  #: all that is trained, readout and initial carry included
+    num_units: int  #: of each layer
     num_inputs: int
-    unroll: int
-    still_improving: bool  # when the trials ended
-    interval: tuple[float, float]
-    repeats: tuple[float, ...]
-    best_hparams: Mapping[str, float | str]
-    num_trials: int
-    num_infeasible: int
-    num_stopped_early: int
+    unroll: int  #: T, steps in time
+    still_improving: bool  #: whether the last quarter of the trials bettered the best by over 1 %
+    interval: tuple[float, float]  #: (low, high); NaN for fewer than two repeats
+    repeats: tuple[float, ...]  #: those that did not diverge
+    best_hparams: Mapping[str, float | str]  #: empty where every trial diverged
+    num_trials: int  #: of the search
+    num_infeasible: int  #: of these, how many diverged
+    num_stopped_early: int  #: by `halving`
     num_infeasible_repeats: int
-    train_steps: int
-    total_steps: int  # of the search
-    seconds: float
-    trials: pd.DataFrame = dataclasses.field(repr=False, compare=False)
+    train_steps: int  #: gradient steps of a trial that is not stopped
+    total_steps: int  #: gradient steps of the whole search
+    seconds: float  #: of training, the repeats included
+    trials: pd.DataFrame = dataclasses.field(repr=False, compare=False)  #: a row a trial of the search
 
     @property
     def mean(self) -> float:
-        """Of the repeats."""
+        """The mean of the repeats; NaN without any."""
         return float(np.mean(self.repeats)) if self.repeats else float("nan")
 
     @property

@@ -32,15 +32,15 @@ class TrainabilityResult(Result):
 
     measure: ClassVar[str] = "trainability"
 
-    task: str
+    task: str  #: its name
     task_fields: Mapping[str, Any]
     sampler: str
-    loss: float
-    score: float  # of what `score_name` says
-    score_name: str
-    chance: float  # the same of the untrained networks, their mean
-    median_loss: float  # of the trials that did not diverge
-    box: Mapping[str, float]  # of these: the quartiles, and the last losses within 1.5 times their distance
+    loss: float  #: in the task's own unit, which its class says
+    score: float  #: of what `score_name` says
+    score_name: str  #: the task's `measure`
+    chance: float  #: the same of the untrained networks, their mean
+    median_loss: float  #: of the trials that did not diverge
+    box: Mapping[str, float]  #: of these: the quartiles, and the last losses within 1.5 times their distance
 
     @property
     def percent_infeasible(self) -> float:
@@ -125,7 +125,10 @@ def measure_trainability(
         task: a name of TASKS but memorization, "text8:synthetic", or a Task of your own.
         task_fields: fields of the task, {"num_types": 2}; what there is, the task's class says.
         num_params: the budget; the network is the largest that does not exceed it.
+        depth: layers.
         unroll: T; by default the task's own.
+        num_trials: of the search.
+        num_repeats: how often the best is trained again.
         train_steps: gradient steps a trial.
         batch_size: examples a step; by default the task's own.
         space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.
