@@ -31,6 +31,7 @@ setup(
         "tinygp>=0.3.1",
     ],
     extras_require={
+        "live": ["optuna-dashboard>=0.19"],
         "parquet": ["pyarrow>=18.0"],
         "postgres": ["psycopg[binary]>=3.2"],
         # importlib_resources and array_record: what tensorflow-datasets reads and writes with, and does not declare.
