@@ -23,9 +23,9 @@ REDRAWN_PER_SECOND = 2
 class Reporter(Protocol):
     """Told as trials train; write one to show them your own way, and pass it as `progress`.
 
-    It is told in the process that measures (process 0 of a job), in its main thread, about once a second: what it does
-    delays training. An exception of its own ends the run, which can be gone on with. `level` is one of LEVELS; a
-    measurement tells of studies and batches, a sweep of itself too.
+    It is called where the measurement was (of a job in process 0 alone), about once a second: the time that it takes
+    delays training, and what it raises ends the run. `level` is one of LEVELS. A measurement tells of its studies and
+    of the batches of this process, a sweep of itself too.
     """
 
     def start(self, level: str, what: str, done: float, total: int, note: str) -> None:
