@@ -32,6 +32,7 @@ setup(
     ],
     extras_require={
         "docs": ["furo>=2025.12.19", "myst-parser>=5.0", "sphinx>=9.0"],
+        "live": ["optuna-dashboard>=0.19"],
         "parquet": ["pyarrow>=18.0"],
         "postgres": ["psycopg[binary]>=3.2"],
         # importlib_resources and array_record: what tensorflow-datasets reads and writes with, and does not declare.

@@ -4,6 +4,7 @@ Stop it any way; the same command goes on where it was. On several hosts start i
 cluster tells of them (Cloud TPU, Slurm, Open MPI), or by --coordinator_address, --num_processes and --process_id.
 """
 
+import logging as python_logging
 import pathlib
 import re
 import sys
@@ -34,6 +35,7 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
     logging.set_verbosity(logging.WARNING)
+    python_logging.root.removeHandler(logging.get_absl_handler())  # it writes where bars are redrawn, and is lost
     config = _CONFIG.value.to_dict()
     if _WORKDIR.value is not None:
         config["workdir"] = _WORKDIR.value

@@ -17,7 +17,7 @@ from rnn_capacity.database import hide_password
 from rnn_capacity.measure import measure_capacity, measure_recall, measure_trainability
 from rnn_capacity.measure.search import check_run
 from rnn_capacity.plan import Plan, find_task, plan_capacity, plan_recall, plan_trainability
-from rnn_capacity.progress import reporter
+from rnn_capacity.progress import dashboard, reporter
 from rnn_capacity.report import plots, tables
 from rnn_capacity.types import check_choice
 
@@ -224,12 +224,21 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], console: Console
     where = sharding.describe(sharding.choose_devices(config.get("devices")))
     where += f" in each of {hosts.count()} processes" if hosts.count() > 1 else ""
     show(f"{len(grid)} studies on {where}, into {workdir}")
+    if url := getattr(storage, "url", None):
+        show(f"live: {dashboard(hide_password(url))}")
     show(tables.header(measure), style="bold")
-    for point in grid:
-        result = call(storage=storage, progress=reporter(True, console), **point)
-        for row in result.rows():
-            show(tables.line(row))
-        write(storage, workdir)
+    counts = [point["num_trials"] + point["num_repeats"] for point in grid]
+    progress = reporter(True, console)
+    progress.start("sweep", "sweep", 0, sum(counts), "")
+    try:
+        for n, point in enumerate(grid):
+            progress.update("sweep", sum(counts[:n]), f"study {n + 1} of {len(grid)}")
+            result = call(storage=storage, progress=progress, **point)
+            for row in result.rows():
+                show(tables.line(row))
+            write(storage, workdir)
+    finally:
+        progress.stop("sweep")
     results = store.results(storage)
     if len(grid) > 1 or len(results) > 1:
         show(f"\nAll of {workdir}:\n{tables.text(results)}", style="bold")

@@ -80,12 +80,12 @@ class Trainer:
         return len(self.devices) * self.trials_per_device
 
     def train(
-        self, trials: Sequence[Trial], until: int, on_chunk: Callable[[int, int], None]
+        self, trials: Sequence[Trial], until: int, on_chunk: Callable[[Sequence[Trial], int], None]
     ) -> Iterator[dict[int, Trained]]:
         """Trains the trials up to a step; yields, batch by batch, what came out of each by its number.
 
         Args:
-            on_chunk: told after each chunk how many trials now stand at which step.
+            on_chunk: told before the first chunk of a batch and after each, which trials now stand at which step.
 
         Raises:
             OutOfMemoryError: a single trial does not fit.
@@ -155,10 +155,11 @@ class Trainer:
         identities = np.array([_identity(trial) for trial in batch])
 
         def after_chunk(step, state):
-            on_chunk(len(batch), step)
+            on_chunk(batch, step)
             if step < until:  # what comes out at the end is known in a moment
                 self._pause((numbers, step, lambda: _Standing(state, seconds(), identities)))
 
+        on_chunk(batch, 0 if starts[0] is None else starts[0].step)
         outcomes, state = train.advance(spec, hparams, keys, state, until, devices=self.devices, on_chunk=after_chunk)
         took = seconds()
         if until < spec.train_steps:

@@ -170,7 +170,8 @@ def test_a_sweep_measures_every_point_and_writes_tables_and_figure(tmp_path, tra
 
     lines = shown.splitlines()
     assert lines[0].startswith("2 studies on 4 x cpu")
-    assert lines[1] == tables.header()
+    assert f"optuna-dashboard sqlite:///{tmp_path / 'study.db'}" in lines[1]
+    assert lines[2] == tables.header()
     for result in results:
         assert lines.count(tables.line(result)) == 2  # as soon as it was known, and in the table of all
     assert all(str(tmp_path / name) in shown for name in WRITTEN)
@@ -217,7 +218,7 @@ def test_a_sweep_run_again_trains_nothing_new_and_writes_the_same(tmp_path, trai
     assert len(trainer.trained) == trained
     assert {name: (tmp_path / name).read_bytes() for name in files} == files
     assert [r["bits"] for r in after] == [r["bits"] for r in before]
-    assert "4 done before" in shown
+    assert "4 of 4 trials" in shown
 
 
 def test_a_sweep_goes_on_with_more_trials(tmp_path, trainer):
@@ -267,7 +268,7 @@ def test_a_sweep_of_recall_runs_over_units(tmp_path, trainer):
     assert len(trainer.trained) == len(set(trainer.trained)) == 2 * 2 * (3 + 2)
     lines = shown.splitlines()
     assert lines[0].startswith("4 studies on 4 x cpu")
-    assert lines[1] == tables.header("recall")
+    assert lines[2] == tables.header("recall")
     assert all(lines.count(tables.line(result)) == 2 for result in results)
     files = ["recall.png", "recall.svg", "results.csv", "results.json", "study.db", "trials.csv"]
     assert sorted(p.name for p in tmp_path.iterdir()) == files
@@ -280,7 +281,7 @@ def test_a_sweep_of_a_task_runs_over_sizes_and_depths_with_the_tasks_fields(tmp_
     assert found == [("parentheses", c, d, 3) for c in ("irnn", "gru") for d in (1, 2) for _ in (80, 120)]
     assert {r["task_fields"]["max_count"] for r in results} == {3}
     assert {spec.task.num_held_out for spec, *_ in trainer.trained} == {64}
-    assert shown.splitlines()[1] == tables.header("trainability")
+    assert shown.splitlines()[2] == tables.header("trainability")
     assert (tmp_path / "trainability-parentheses.png").read_bytes().startswith(b"\x89PNG")
 
 
