@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import jax
 import optuna
-
 from optuna.trial import FrozenTrial
 
 from rnn_capacity import sharding, store
