@@ -112,7 +112,7 @@ def read(storage: str | os.PathLike) -> tuple[list[Kept], dict[str, str]]:
     """Every study of a storage that is there, by name; and of those that cannot be read, why.
 
     It asks the database for whole columns, and for nothing to be written: Optuna would make its tables where there are
-    none, and takes ten times as long.
+    none, and takes seven times as long.
 
     Args:
         storage: a folder with a study.db, or a database URL.

@@ -22,7 +22,7 @@ from rnn_capacity.tasks import TASKS, Task
 from rnn_capacity.tasks.recall import line
 
 NAN = float("nan")
-AGAIN = re.compile(r"(.*) trial (\d+) again", re.DOTALL)  # the study of the repeats of a trial
+AGAIN = re.compile(r" trial \d+ again$")  # at the end of the name of a study of repeats
 OF_THE_PACKAGE = (*STATIC, *SIZES, *SEARCH, "cell", "task", "cell's program", "task's program", "task's data")
 WORKER = {"packages": {}, "code": None, "device": None, "command": None}
 LOSSES = ("train_loss", "valid_loss", "eval_loss")
@@ -69,7 +69,7 @@ def collect(workdir: str | os.PathLike, storages: Iterable[str] = ()) -> Collect
     if not folder.is_dir():
         raise ValueError(f"workdir: {str(workdir)!r} given; it must be a folder that is there")
     results, notes, sources, files = [], [], [], set()
-    below = {str(path.relative_to(folder)): path for path in _folders(folder)}
+    below = {str(path.relative_to(folder)): path for path in _folders(folder, notes)}
     for source, storage in (*below.items(), *((hide_password(url), url) for url in storages)):
         try:
             file = archive.file_of(storage)
@@ -86,10 +86,11 @@ def collect(workdir: str | os.PathLike, storages: Iterable[str] = ()) -> Collect
     return Collection(results, notes, sources)
 
 
-def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+def _folders(folder: pathlib.Path, notes: list[str]) -> list[pathlib.Path]:
     """Those with a database, hidden ones left out."""
     found = []
-    for path, folders, files in os.walk(folder):
+    unread = lambda error: notes.append(f"{os.path.relpath(error.filename, folder)}: {error.strerror}")
+    for path, folders, files in os.walk(folder, onerror=unread):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if store.DATABASE in files:
             found.append(pathlib.Path(path))
@@ -98,8 +99,7 @@ def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _results(source: str, studies: Sequence[Kept], notes: list[str]) -> list[dict[str, Any]]:
     """The results of the searches of a database, each with the repeats that belong to it."""
-    names = {study.name for study in studies}
-    repeats = {study.name: study for study in studies if (of := AGAIN.fullmatch(study.name)) and of[1] in names}
+    repeats = {study.name: study for study in studies if AGAIN.search(study.name)}
     found = []
     for study in studies:
         if study.name in repeats:
