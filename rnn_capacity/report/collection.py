@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -48,7 +49,7 @@ def collect(workdir: str | os.PathLike, storages: Iterable[str] = ()) -> Collect
     fewer trials than there are now, they are of the trials so far; what nobody knows is NaN or None. Beside them:
 
         study, source: its name, and the folder, relative to `workdir`, or the URL that it is in
-        trials: a table, a row a trial that counts: number, hparams, what it gave
+        trials: a table, a row a trial that counts: number, hparams, what it gave; its columns also where it has no row
         hparam_names: the columns of it that are hparams
         space: name -> the range of each dimension as JSON, tuned or fixed
         plan: all that defines the study
@@ -149,7 +150,6 @@ def _result(study: Kept, plan: Mapping[str, Any], repeats: Mapping[str, Kept]) -
         finished = len(trials) >= wanted_trials and (best is None or len(told) >= wanted_repeats)
     tuned = [name for name, d in space.items() if isinstance(d, Mapping | list)]
     hparam_names = list(dict.fromkeys([*tuned, *(name for t in trials for name in t.params)]))
-    times = [(t.datetime_start, t.datetime_complete) for t in (*trials, *told)]
     workers = _workers(study) + (_workers(again) if again is not None else [])
     return {
         **(known | now | kept if current else known | kept | now),
@@ -162,9 +162,14 @@ def _result(study: Kept, plan: Mapping[str, Any], repeats: Mapping[str, Kept]) -
         "wanted_trials": wanted_trials,
         "wanted_repeats": wanted_repeats,
         "workers": [worker for i, worker in enumerate(workers) if worker not in workers[:i]],
-        "begun": min((begun.isoformat() for begun, _ in times if begun), default=None),
-        "ended": max((ended.isoformat() for _, ended in times if ended), default=None),
+        "begun": _iso(min, [t.datetime_start for t in (*trials, *told)]),
+        "ended": _iso(max, [t.datetime_complete for t in (*trials, *told)]),
     }
+
+
+def _iso(first_or_last: Callable, times: Iterable[datetime.datetime | None]) -> str | None:
+    known = [time for time in times if time is not None]
+    return first_or_last(known).isoformat() if known else None
 
 
 def _first(trials: list[FrozenTrial], wanted: int | None, kept: int) -> list[FrozenTrial]:
