@@ -33,7 +33,7 @@ def get_config(arg: str = ""):
 
 def select(results):
     """Capacity with ReLU alone, and of the same cells, depths and sizes with tanh, or with the choice of both."""
-    of_capacity = [r for r in results if r["measure"] == "capacity" and r["unroll"] == published.CAPACITY_UNROLL]
+    of_capacity = [r for r in claims.measured(results, "capacity") if r["unroll"] == published.CAPACITY_UNROLL]
     relu = once([r for r in of_capacity if claims.held_to_relu(r)], *POINT)
     points = {point(r) for r in relu}
     beside = [r for r in of_capacity if point(r) in points and not claims.held_to_relu(r)]
@@ -70,7 +70,7 @@ def points(results):
 def draw(results):
     found = points(results)
     names = list(dict.fromkeys(found["what"]))
-    figure = Drawing(figsize=(7, 1.3 + 0.5 * max(1, len(names))), layout="constrained")
+    figure = Drawing(figsize=(8, 1.3 + 0.5 * max(1, len(names))), layout="constrained")
     ax = figure.subplots()
     for value in set(published.RELU_CAPACITY.values()):
         ax.axvline(value, color="0.6", lw=1, ls="--", label=f"the paper, {RELU}: about {value:g}")
@@ -95,10 +95,11 @@ def drawn_charts(results):
     if found.empty:
         return []
     x = charts.axis("bits per parameter")
-    spec = charts.pairs(found, x, "what", "kind", KINDS, interval=("low", "high"))
+    paper = [layer for value in set(published.RELU_CAPACITY.values()) for layer in charts.across(x, value)]
+    spec = charts.pairs(found, x, "what", "kind", KINDS, interval=("low", "high"), behind=paper)
     caption = (
-        "Bits per parameter, the best of the trials; bars: its hparams again, 95 % of the mean. "
-        "The quick scale searches slower learning rates for ReLU than for tanh."
+        "Bits per parameter, the best of the trials; bars: its hparams again, 95 % of the mean; dashed: the paper's "
+        "with ReLU alone. The quick scale searches slower learning rates for ReLU than for tanh."
     )
     return [Chart(caption, spec)]
 

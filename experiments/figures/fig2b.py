@@ -7,6 +7,8 @@ Quick: about 5 minutes on 2 cores.
 
 import math
 
+from matplotlib.ticker import MaxNLocator
+
 from experiments import common
 from rnn_capacity import published
 from rnn_capacity.report import charts, claims, plots
@@ -25,7 +27,7 @@ def get_config(arg: str = ""):
 
 def select(results):
     """Capacity of cells, depths and budgets that were measured at another T than the paper's too."""
-    known = [r for r in results if r["measure"] == "capacity" and not claims.held_to_relu(r)]
+    known = [r for r in claims.measured(results, "capacity") if not claims.held_to_relu(r)]
     several = {point(r) for r in known if r["unroll"] != published.CAPACITY_UNROLL}
     return once([r for r in known if point(r) in several], "cell", "depth", "max_params", "unroll")
 
@@ -58,18 +60,21 @@ def draw(results):
     found = panels(results)
     figure, axes = plots.panels(1, max(1, len(found)), sharey=True)
     for ax, (title, group) in zip(axes[0], found, strict=False):
-        for cell, own in group.groupby("cell", sort=False):
+        for cell in plots.in_order(group["cell"]):
+            own = group[group["cell"] == cell]
             plots.line(ax, cell, own["T"], own["bits per parameter"])
             color = plots.STYLES.get(cell, plots.OWN_STYLE)[0]
             ax.vlines(own["T"], own["low"], own["high"], color=color, lw=3, alpha=0.35)
         ax.set(title=title, xlabel="T")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0, 0].set(ylim=(0, None), ylabel="bits per parameter")
     plots.legend(figure)
     return figure
 
 
 def drawn_charts(results):
-    steps, per_param = charts.axis("T"), charts.axis("bits per parameter", domainMin=0)
+    steps = charts.axis("T") | {"axis": {"tickMinStep": 1}}
+    per_param = charts.axis("bits per parameter", domainMin=0)
     said = "bits per parameter against T, the best of the trials; bars: its hparams again, 95 % of the mean"
     return [
         Chart(f"{title[0].upper()}{title[1:]}: {said}", charts.lines(group, steps, per_param, interval=("low", "high")))

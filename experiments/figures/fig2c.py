@@ -5,6 +5,7 @@ python launch/sweep.py --config=experiments/figures/fig2c.py[:quick]
 Quick: about 5 minutes on 2 cores.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -28,7 +29,7 @@ def get_config(arg: str = ""):
 
 def select(results):
     """Recall of the paper's 64 numbers after its 12 steps."""
-    known = [r for r in results if r["measure"] == "recall" and r["unroll"] == published.RECALL_UNROLL]
+    known = [r for r in claims.measured(results, "recall") if r["unroll"] == published.RECALL_UNROLL]
     return once([r for r in known if r["num_inputs"] == published.RECALL_INPUTS], "cell", "depth", "num_units")
 
 
@@ -64,7 +65,10 @@ def draw(results):
     error.plot(*zip(*corner, strict=True), color="0.6", lw=1, label=f"the paper: {LINE}")
     departure.axhspan(-NEAR, NEAR, color="0.92", zorder=0, label=f"within {NEAR:g} of it")
     departure.axhline(0, color="0.6", lw=1)
-    for (depth, cell), group in found.groupby(["depth", "cell"], sort=False):
+    for depth, cell in itertools.product(sorted(set(found["depth"])), plots.in_order(found["cell"])):
+        group = found[(found["depth"] == depth) & (found["cell"] == cell)]
+        if group.empty:
+            continue
         name = cell if depth == 1 else f"{cell}, depth {depth}"
         looks = {"label": name, "ms": 5, "alpha": 0.85}
         plots.line(error, cell, group["units"], group["squared error"], depth, **looks)
@@ -82,13 +86,14 @@ def drawn_charts(results):
     if found.empty:
         return []
     units, error, departure = map(charts.axis, ("units", "squared error", "off the line"))
+    departure["title"] = "squared error above the line"
     behind = charts.reference(corners(found), units, error)
     within = charts.band(-NEAR, NEAR, f"within {NEAR:g}")
     return [
         Chart(
             f"The best of the trials; gray: the paper's line, {LINE}", charts.lines(found, units, error, behind=behind)
         ),
-        Chart("How far it is above the line, or below", charts.lines(found, units, departure, behind=within)),
+        Chart("How far it is above the line, or below it", charts.lines(found, units, departure, behind=within)),
     ]
 
 

@@ -38,14 +38,14 @@ def _trials(result):
 def draw(results):
     """A panel a cell: all on one would hide each other."""
     found = points(results)
-    names = [*(c for c in plots.STYLES if c in set(found["cell"])), *sorted(set(found["cell"]) - plots.STYLES.keys())]
+    names = plots.in_order(found["cell"])
     columns = min(3, max(1, len(names)))
     figure, axes = plots.panels(max(1, math.ceil(len(names) / columns)), columns, sharex=True, sharey=True)
-    most = max([1.0, *found[SHOWN]])
+    ends = [min([1.0, *found[STORED]]), max([1.0, *found[SHOWN]])]
     for ax, cell in zip(axes.flat, names, strict=False):
         group = found[found["cell"] == cell]
         color, marker = plots.STYLES.get(cell, plots.OWN_STYLE)
-        ax.plot([0, most], [0, most], color="0.6", lw=1, label="all stored")
+        ax.plot(ends, ends, color="0.6", lw=1)
         ax.scatter(group[SHOWN], group[STORED], s=18, color=color, marker=marker, alpha=0.5, lw=0)
         best = group[group["best"].astype(bool)]
         ax.scatter(best[SHOWN], best[STORED], s=70, color=color, marker=marker, edgecolor="black", lw=1, zorder=3)

@@ -111,7 +111,13 @@ def _by_cell(rows: pd.DataFrame) -> Spec:
     known = set(rows["cell"])
     names = [*(cell for cell in STYLES if cell in known), *sorted(known - STYLES.keys())]
     styles = [(STYLES[n][0], SHAPES[STYLES[n][1]]) if n in STYLES else OWN_STYLE for n in names]
-    look = lambda values: {"field": "cell", "type": "nominal", "scale": {"domain": names, "range": values}}
+    shown = {"symbolOpacity": 1}  # whatever the opacity of the layers
+    look = lambda values: {
+        "field": "cell",
+        "type": "nominal",
+        "scale": {"domain": names, "range": values},
+        "legend": shown,
+    }
     color, shape = (look([style[part] for style in styles]) | {"title": None} for part in (0, 1))
     return {"color": color, "shape": shape}
 
@@ -121,7 +127,8 @@ def _by_depth(rows: pd.DataFrame) -> Spec:
     if len(depths) < 2:
         return {}
     scale = {"domain": depths, "range": [DASHES[LINES.get(depth, "-")] for depth in depths]}
-    return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale}}
+    legend = {"symbolType": "stroke", "symbolStrokeColor": "#808080"}
+    return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale, "legend": legend}}}
 
 
 def _color(looks: Spec) -> Spec:
@@ -160,17 +167,27 @@ def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> S
     return {"height": {"step": 36}, "data": {"values": records(rows)}, "layer": layers}
 
 
-def pairs(rows: pd.DataFrame, x: Spec, y: str, kind: str, kinds: tuple[str, str], *, interval: tuple[str, str]) -> Spec:
+def pairs(
+    rows: pd.DataFrame,
+    x: Spec,
+    y: str,
+    kind: str,
+    kinds: tuple[str, str],
+    *,
+    interval: tuple[str, str],
+    behind: Sequence[Spec] = (),
+) -> Spec:
     """Two points a line of text, one of each kind, joined: what a change does to each of several things.
 
     Args:
         y: the column of the text.
-        kind: the column that says which of the two a row is; the first is hollow.
+        kind: the column that says which of the two a row is.
         interval: the columns of an interval at each point, drawn as a bar.
+        behind: layers of their own data, below.
     """
     place = {"field": y, "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 300}}
     at = {"x": x, "y": place}
-    color = _color(_by_cell(rows))
+    color = {"color": _by_cell(rows)["color"] | {"legend": None}}  # the text names the cell
     which = lambda values: {
         "field": kind,
         "type": "nominal",
@@ -180,8 +197,15 @@ def pairs(rows: pd.DataFrame, x: Spec, y: str, kind: str, kinds: tuple[str, str]
     bars = at | {"x": x | {"field": interval[0]}, "x2": {"field": interval[1]}} | color
     mark = {"type": "point", "filled": True, "size": 110, "opacity": 1, "tooltip": {"content": "data"}}
     layers = [
+        *behind,
         {"mark": {"type": "line"} | REFERENCE, "encoding": at | {"detail": {"field": y}}},
         {"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": bars},
         {"mark": mark, "encoding": at | color | {"shape": which(["square", "circle"])}},
     ]
     return {"height": {"step": 36}, "data": {"values": records(rows)}, "layer": layers}
+
+
+def across(x: Spec, value: float) -> list[Spec]:
+    """A dashed line over the whole height, such as the paper's."""
+    mark = {"type": "rule", "strokeDash": [6, 3], "strokeWidth": 2} | REFERENCE
+    return [{"data": {"values": [{x["field"]: value}]}, "mark": mark, "encoding": {"x": x}}]

@@ -119,3 +119,10 @@ def searched(result: Mapping[str, Any], name: str) -> tuple[float, float]:
     if isinstance(known, Mapping):
         return float(known["low"]), float(known["high"])
     return (float(known),) * 2 if isinstance(known, int | float) else (math.nan, math.nan)
+
+
+def measured(results: Sequence[Mapping[str, Any]], measure: str) -> list[Mapping[str, Any]]:
+    """Those of a measure that have trials, and of which all is known that places a point on an axis."""
+    places = ["depth", "unroll", "num_params", "num_units", "num_inputs", *["max_params"] * (measure == "capacity")]
+    known = [r for r in results if r["measure"] == measure and r["num_trials"]]
+    return [r for r in known if all(r[name] is not None for name in places)]
