@@ -58,6 +58,7 @@ def points(results):
 def draw(results):
     found = points(results)
     depths = sorted(set(found["depth"]))
+    scale = "log" if (found["bits"] > 0).any() else "linear"
     figure, axes = plots.panels(2, max(1, len(depths)), sharex=True, sharey="row")
     for column, depth in enumerate(depths):
         bits, per_param = axes[:, column]
@@ -69,7 +70,7 @@ def draw(results):
             color = plots.STYLES.get(cell, plots.OWN_STYLE)[0]
             per_param.vlines(group["parameters"], group["low"], group["high"], color=color, lw=3, alpha=0.35)
             per_param.plot(group["parameters"], group["chance"], ":", color="0.5", lw=1, label="chance")
-        bits.set(xscale="log", yscale="log", title=f"depth {depth}")
+        bits.set(xscale="log", yscale=scale, title=f"depth {depth}")
         per_param.set(xlabel="parameters", ylim=(0, max([6.2, *found["bits per parameter"] + 0.2])))
     for ax in axes.flat:
         plots.plain(ax)

@@ -85,7 +85,7 @@ def draw(results):
             at = [height] * len(own)
             ax.plot(own["bits per parameter"], at, marker, ms=8, color=color, mfc=face, label=label)
     ax.set_yticks(range(len(names)), names)
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlabel="bits per parameter, the best of the trials")
+    ax.set(ylim=(max(1, len(names)) - 0.5, -0.5), xlabel="bits per parameter, the best of the trials")
     plots.legend(figure)
     return figure
 
@@ -137,7 +137,9 @@ def below(results):
             difference, interval = claims.mean(
                 [relu["bits_per_param"] - tanh["bits_per_param"] for relu, tanh in found]
             )
-            said.append(f"{cell} {difference:+.2f} ({claims.shown(interval, '+.2f')}), {len(found)} points")
+            said.append(
+                f"{cell} {difference:+.2f} ({claims.shown(interval, '+.2f')}), {claims.number(len(found), 'points')}"
+            )
         else:
             ((relu, tanh),) = found
             difference, interval = claims.welch(relu["repeats"], tanh["repeats"])

@@ -128,7 +128,7 @@ def _by_depth(rows: pd.DataFrame) -> Spec:
         return {}
     scale = {"domain": depths, "range": [DASHES[LINES.get(depth, "-")] for depth in depths]}
     legend = {"symbolType": "stroke", "symbolStrokeColor": "#808080"}
-    return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale, "legend": legend}}}
+    return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale, "legend": legend}}
 
 
 def _color(looks: Spec) -> Spec:

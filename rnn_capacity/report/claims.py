@@ -126,3 +126,8 @@ def measured(results: Sequence[Mapping[str, Any]], measure: str) -> list[Mapping
     places = ["depth", "unroll", "num_params", "num_units", "num_inputs", *["max_params"] * (measure == "capacity")]
     known = [r for r in results if r["measure"] == measure and r["num_trials"]]
     return [r for r in known if all(r[name] is not None for name in places)]
+
+
+def number(count: int, what: str, one: str | None = None) -> str:
+    """How many of something, as it is read."""
+    return f"{count} {(one or what.removesuffix('s')) if count == 1 else what}"
