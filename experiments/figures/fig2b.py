@@ -115,7 +115,8 @@ def grows(results):
     mean, interval, count, _ = ratios(results, 1, published.CAPACITY_UNROLL)
     if not count:
         return claims.missing(text, paper)
-    ours = f"{mean:.2f} times from T = 1 to {published.CAPACITY_UNROLL} ({claims.shown(interval, '.3g')}), {claims.number(count, 'lines')}"
+    ours = f"{mean:.2f} times from T = 1 to {published.CAPACITY_UNROLL}"
+    ours += f" ({claims.shown(interval, '.3g')}), {claims.number(count, 'lines')}"
     return Claim(text, paper, ours, claims.verdict(interval, (1.0, math.inf)))
 
 

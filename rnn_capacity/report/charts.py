@@ -127,7 +127,7 @@ def _by_depth(rows: pd.DataFrame) -> Spec:
     if len(depths) < 2:
         return {}
     scale = {"domain": depths, "range": [DASHES[LINES.get(depth, "-")] for depth in depths]}
-    legend = {"symbolType": "stroke", "symbolStrokeColor": "#808080"}
+    legend = {"symbolType": "stroke", "encoding": {"symbols": {"stroke": {"value": "#808080"}}}}
     return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale, "legend": legend}}
 
 
