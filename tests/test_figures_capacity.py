@@ -161,6 +161,17 @@ def test_the_paper_agrees_with_itself(name):
     assert set(verdicts(MODULES[name], AS_PUBLISHED)) == {AGREES}
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_a_users_cell_is_shown_and_changes_no_verdict(name):
+    figure = MODULES[name].FIGURE
+    odd = [r | {"bits_per_param": 0.1, "error": 0.5, "num_mappings": 4000} for r in OWN]
+    odd += [odd[0] | {"space": {"nonlinearity": held}} for held in ("relu", "tanh")]
+    assert set(verdicts(MODULES[name], odd)) == {MISSING}
+    results = figure.select([*AS_PUBLISHED, *odd])
+    assert figure.claims(results) == claimed(MODULES[name], AS_PUBLISHED)
+    assert "a_cell_of_ones_own" in set(figure.table(results)["cell"])
+
+
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "fig2c"])
 def test_no_claim_on_capacity_is_decided_by_one_point(name):
     assert set(verdicts(MODULES[name], [make_capacity()])) <= {UNDECIDED, MISSING}

@@ -114,7 +114,8 @@ def table(results):
 
 
 def found_claims(results):
-    return [below(results), about(results)]
+    known = claims.of_its_cells(results)
+    return [below(known), about(known)]
 
 
 def both(results):

@@ -89,7 +89,8 @@ def table(results):
 
 
 def found_claims(results):
-    return [grows(results), saturates(results)]
+    known = claims.of_its_cells(results)
+    return [grows(known), saturates(known)]
 
 
 def logs(results, T):

@@ -103,7 +103,7 @@ def table(results):
 
 
 def found_claims(results):
-    known = [r for r in results if np.isfinite(r["error"])]
+    known = [r for r in claims.of_its_cells(results) if np.isfinite(r["error"])]
     return [on_the_line(known), only_with_enough_units(known)]
 
 

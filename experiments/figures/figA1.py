@@ -91,13 +91,14 @@ def ratio(result):
 
 
 def found_claims(results):
+    known = claims.of_its_cells(results)
     text = "The best b is only slightly larger than the bits stored"
     paper = f"only slightly larger; our reading: at most {SLIGHTLY:g} times"
-    ratios = [value for value in map(ratio, results) if np.isfinite(value)]
+    ratios = [value for value in map(ratio, known) if np.isfinite(value)]
     if not ratios:
         return [claims.missing(text, paper)]
     mean, interval = claims.mean(ratios)
-    ranges = [bound for r in results for bound in claims.searched(r, "mappings_per_param") if np.isfinite(bound)]
+    ranges = [bound for r in known for bound in claims.searched(r, "mappings_per_param") if np.isfinite(bound)]
     studies = claims.number(len(ratios), "studies", "study")
     ours = f"{mean:.3f} times ({claims.shown(interval, '.3f')}), the best of {studies}"
     ours += f"; b was searched within {min(ranges):g} to {max(ranges):g} per parameter" if ranges else ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rnn_capacity import published
 from rnn_capacity.information import confidence_interval
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Claim
 
@@ -131,3 +132,8 @@ def measured(results: Sequence[Mapping[str, Any]], measure: str) -> list[Mapping
 def number(count: int, what: str, one: str | None = None) -> str:
     """How many of something, as it is read."""
     return f"{count} {(one or what.removesuffix('s')) if count == 1 else what}"
+
+
+def of_its_cells(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of the paper's cells: what a user's own cell does neither agrees with the paper nor disagrees."""
+    return [r for r in results if r["cell"] in published.CAPACITY_ORDER]
