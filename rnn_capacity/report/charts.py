@@ -111,7 +111,13 @@ def _by_cell(rows: pd.DataFrame) -> Spec:
     known = set(rows["cell"])
     names = [*(cell for cell in STYLES if cell in known), *sorted(known - STYLES.keys())]
     styles = [(STYLES[n][0], SHAPES[STYLES[n][1]]) if n in STYLES else OWN_STYLE for n in names]
-    look = lambda values: {"field": "cell", "type": "nominal", "scale": {"domain": names, "range": values}}
+    shown = {"symbolOpacity": 1}  # whatever the opacity of the layers
+    look = lambda values: {
+        "field": "cell",
+        "type": "nominal",
+        "scale": {"domain": names, "range": values},
+        "legend": shown,
+    }
     color, shape = (look([style[part] for style in styles]) | {"title": None} for part in (0, 1))
     return {"color": color, "shape": shape}
 
@@ -121,8 +127,85 @@ def _by_depth(rows: pd.DataFrame) -> Spec:
     if len(depths) < 2:
         return {}
     scale = {"domain": depths, "range": [DASHES[LINES.get(depth, "-")] for depth in depths]}
-    return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale}}
+    legend = {"symbolType": "stroke", "encoding": {"symbols": {"stroke": {"value": "#808080"}}}}
+    return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale, "legend": legend}}
 
 
 def _color(looks: Spec) -> Spec:
     return {"color": looks["color"]}
+
+
+def best(x: Spec, y: Spec) -> Spec:
+    """A layer of rings around the points of which the row says that they are the best."""
+    ring = {"type": "point", "filled": False, "size": 170, "strokeWidth": 2, "color": "#808080", "tooltip": None}
+    only = [{"filter": "datum.best"}]
+    return {"transform": only, "mark": ring, "encoding": {"x": x, "y": y, "shape": {"value": "circle"}}}
+
+
+def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> Spec:
+    """A table as a map of two colours, from the least shade below 0 to the greatest above it, with its text.
+
+    Args:
+        row, column: columns of names, which keep their order.
+        shade: of numbers; one that is none has no colour.
+        label: of text.
+    """
+    most = max([1e-9, *(abs(value) for value in rows[shade] if math.isfinite(value))])
+    place = lambda name, **more: {"field": name, "type": "nominal", "sort": None, **more}
+    cells = {"x": place(column, axis={"orient": "top", "labelAngle": 0}), "y": place(row)}
+    scale = {"scheme": "blueorange", "domain": [-most, most]}
+    color = {"field": shade, "type": "quantitative", "scale": scale, "legend": None}
+    # Dark on the pale middle of the colours, pale on their dark ends, whatever the page's own are.
+    ink = {"condition": {"test": f"abs(datum['{shade}']) > {0.7 * most:.4g}", "value": "white"}, "value": "black"}
+    layers = [
+        {"mark": {"type": "rect", "tooltip": {"content": "data"}}, "encoding": cells | {"color": color}},
+        {
+            "mark": {"type": "text", "tooltip": {"content": "data"}},
+            "encoding": cells | {"text": {"field": label}, "color": ink},
+        },
+    ]
+    return {"height": {"step": 36}, "data": {"values": records(rows)}, "layer": layers}
+
+
+def pairs(
+    rows: pd.DataFrame,
+    x: Spec,
+    y: str,
+    kind: str,
+    kinds: tuple[str, str],
+    *,
+    interval: tuple[str, str],
+    behind: Sequence[Spec] = (),
+) -> Spec:
+    """Two points a line of text, one of each kind, joined: what a change does to each of several things.
+
+    Args:
+        y: the column of the text.
+        kind: the column that says which of the two a row is.
+        interval: the columns of an interval at each point, drawn as a bar.
+        behind: layers of their own data, below.
+    """
+    place = {"field": y, "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 300}}
+    at = {"x": x, "y": place}
+    color = {"color": _by_cell(rows)["color"] | {"legend": None}}  # the text names the cell
+    which = lambda values: {
+        "field": kind,
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": kinds, "range": values},
+    }
+    bars = at | {"x": x | {"field": interval[0]}, "x2": {"field": interval[1]}} | color
+    mark = {"type": "point", "filled": True, "size": 110, "opacity": 1, "tooltip": {"content": "data"}}
+    layers = [
+        *behind,
+        {"mark": {"type": "line"} | REFERENCE, "encoding": at | {"detail": {"field": y}}},
+        {"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": bars},
+        {"mark": mark, "encoding": at | color | {"shape": which(["square", "circle"])}},
+    ]
+    return {"height": {"step": 36}, "data": {"values": records(rows)}, "layer": layers}
+
+
+def across(x: Spec, value: float) -> list[Spec]:
+    """A dashed line over the whole height, such as the paper's."""
+    mark = {"type": "rule", "strokeDash": [6, 3], "strokeWidth": 2} | REFERENCE
+    return [{"data": {"values": [{x["field"]: value}]}, "mark": mark, "encoding": {"x": x}}]

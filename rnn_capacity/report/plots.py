@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
@@ -221,3 +222,21 @@ def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> li
             paths.append(pathlib.Path(folder) / f"{name}.{kind}")
             figure.savefig(paths[-1], dpi=150)
     return paths
+
+
+def in_order(cells: Iterable[str]) -> list[str]:
+    """Names of cells, each once: the paper's as it has them, then a user's own."""
+    known = set(cells)
+    return [*(cell for cell in STYLES if cell in known), *sorted(known - STYLES.keys())]
+
+
+def plain(ax: Axes) -> None:
+    """Log axes told in plain numbers, at 1, 2 and 5 of each power of ten; only at the powers where these are many."""
+    for axis, ends in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        if axis.get_scale() != "log" or min(ends) <= 0:
+            continue
+        decades = math.log10(max(ends) / min(ends))
+        subs = (1, 2, 5) if 0.8 < decades < 3 else (1,) if decades >= 3 else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 100 else f"{value:.3g}"))
+        axis.set_minor_formatter(NullFormatter())
