@@ -11,6 +11,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from rnn_capacity import published
@@ -191,10 +192,13 @@ def _axes(ax: Axes | None) -> Axes:
         return ax
     from matplotlib import pyplot
 
-    ink = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), INK)
-    with pyplot.rc_context(ink | {"figure.facecolor": "none", "axes.facecolor": "none"}):
-        ax = pyplot.subplots(figsize=(7, 4), layout="constrained")[1]
+    ax = pyplot.subplots(figsize=(7, 4), layout="constrained")[1]
+    for background in (ax, ax.figure):
+        background.set_facecolor("none")
+    for text in ax.findobj(Text):
+        text.set_color(INK)
     ax.tick_params(which="both", colors=INK)
+    ax.spines[:].set_color(INK)
     return ax
 
 

@@ -1,0 +1,155 @@
+"""The notebook runs from top to bottom in a fresh kernel, and is kept with what such a run gave.
+
+`python tests/test_notebook.py` runs it and keeps what came out.
+"""
+
+import base64
+import pathlib
+import re
+import time
+
+import nbformat
+import pytest
+from ipykernel.kernelspec import write_kernel_spec
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient import NotebookClient
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
+
+
+def kept():
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def run(folder):
+    """The notebook run by a kernel of the interpreter that this is; bars of progress, which are gone, are left out."""
+    write_kernel_spec(str(folder / "kernels" / "python3"))
+    manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(folder / "kernels")]))
+    notebook = kept()
+    client = NotebookClient(notebook, km=manager, timeout=300, record_timing=False)
+    client.execute(cwd=str(ROOT))  # the package is importable there
+    for cell in codes(notebook):
+        cell.outputs = [o for o in cell.outputs if o.output_type != "display_data" or "image/png" in o.data]
+    notebook.metadata = kept().metadata
+    return notebook
+
+
+@pytest.fixture(scope="module")
+def seconds():
+    return {}
+
+
+@pytest.fixture(scope="module", params=["as it is kept", "run anew"])
+def notebook(request, tmp_path_factory, seconds):
+    if request.param == "as it is kept":
+        return kept()
+    folder = tmp_path_factory.mktemp("notebook")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MPLBACKEND", raising=False)  # a kernel has its own
+        for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
+            patch.setenv(name, str(folder / name))
+        begun = time.monotonic()
+        found = run(folder)
+        seconds["run"] = time.monotonic() - begun
+    return found
+
+
+def codes(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def showing(notebook, source):
+    """The outputs of the one cell whose last line it is."""
+    (cell,) = (cell for cell in codes(notebook) if cell.source.splitlines()[-1] == source)
+    return cell.outputs
+
+
+def page(notebook, name):
+    """The HTML of a result that a cell ends with."""
+    (output,) = showing(notebook, name)
+    return output.data["text/html"]
+
+
+def row(html, place=0):
+    """The first table's row as a dict of strings."""
+    table = html.split("</table>")[0]
+    names = re.findall(r"<th>(.*?)</th>", table)
+    cells = re.findall(r"<td>(.*?)</td>", table)[place * len(names) :]
+    return dict(zip(names, cells, strict=False))
+
+
+def test_every_cell_ran_in_its_order_without_error(notebook):
+    assert [cell.execution_count for cell in codes(notebook)] == list(range(1, len(codes(notebook)) + 1))
+    outputs = [output for cell in codes(notebook) for output in cell.outputs]
+    assert {o.output_type for o in outputs} == {"display_data", "execute_result", "stream"}
+
+
+def test_nothing_is_installed_where_the_package_is_and_the_device_is_named(notebook):
+    first, second, *_ = codes(notebook)
+    assert "%pip install" in first.source
+    assert first.outputs == []
+    assert re.search(r"^\d+ x .+ \((cpu|gpu|tpu)\), JAX \d", second.outputs[-1].text)
+
+
+@pytest.mark.parametrize(("name", "cell"), [("gru", "gru"), ("mine", "leaky")])
+def test_a_capacity_is_shown_well_above_chance(notebook, name, cell):
+    shown = page(notebook, name)
+    found = row(shown)
+    assert f"{cell}, depth 1: {found['bits/param']} bits per parameter" in shown
+    assert found["cell"] == cell
+    assert 200 < int(found["params"]) <= 250
+    assert 1 < float(found["bits/param"]) < 6
+    assert float(found["chance"]) < 0.1
+
+
+def test_both_cells_stand_in_one_table_as_they_stood_alone(notebook):
+    both = page(notebook, "both")
+    assert [row(both, 0), row(both, 1)] == [row(page(notebook, name)) for name in ("gru", "mine")]
+
+
+def test_recall_lies_near_the_line(notebook):
+    found = [row(page(notebook, "recall"), place) for place in range(4)]
+    assert [float(r["the line"]) for r in found] == [0.75, 0.5, 0.25, 0]
+    for r in found:
+        assert -0.03 < float(r["error"]) - float(r["the line"]) < 0.15
+
+
+def test_trainability_is_better_than_no_training(notebook):
+    found = row(page(notebook, "trained"))
+    assert (found["task"], found["cell"], found["trials"]) == ("parentheses", "gru", "16")
+    assert float(found["score"]) > float(found["chance"])
+    assert float(found["loss"]) < float(found["median"])
+
+
+@pytest.mark.parametrize("name", ["gru", "both", "recall", "trained"])
+def test_a_plot_is_shown_once(notebook, name):
+    (output,) = showing(notebook, f"{name}.plot();")
+    assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("notebook", ["run anew"], indirect=True)
+def test_it_takes_minutes(notebook, seconds):
+    assert seconds["run"] < 300
+
+
+def test_the_file_is_small_and_says_nothing_of_the_machine_that_ran_it():
+    assert NOTEBOOK.stat().st_size < 400_000
+    found = kept()
+    assert found.metadata.kernelspec == {"display_name": "Python 3", "language": "python", "name": "python3"}
+    assert found.metadata.language_info == {"name": "python"}
+    assert not [o for cell in codes(found) for o in cell.outputs if o.get("name") == "stderr"]
+    assert "site-packages" not in NOTEBOOK.read_text()
+
+
+def test_colab_opens_this_very_file():
+    badge, *_ = kept().cells
+    assert f"/blob/main/{NOTEBOOK.relative_to(ROOT)})" in badge.source
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        nbformat.write(run(pathlib.Path(folder)), NOTEBOOK)
