@@ -28,8 +28,9 @@ STYLES = {
     "+rnn": ("#56B4E9", "P"),
 }
 # Of cells of one's own, in turn; like the others they stand out from a white page and from a black one.
-OWN_STYLES = (("#8C6BB1", "*"), ("#A6761D", "X"), ("#E7298A", "p"), ("#7F7F7F", "h"))
+OWN_STYLES = (("#8C6BB1", "X"), ("#A6761D", "*"), ("#E7298A", "p"), ("#7F7F7F", "h"))
 OWN_STYLE = OWN_STYLES[0]
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 INK = "#767676"  # of a plot without a background: read on white and on black
 LINES = {1: "-", 2: "--", 4: "-.", 8: ":"}  # by depth
 
@@ -85,7 +86,7 @@ def trials(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes
             found = result["trials"][result["trials"]["feasible"]]
             shown, stored = found["num_mappings"] / size, found["bits_per_param"].astype(float)
             most = max(most, shown.max()) if len(found) else most
-            ax.scatter(shown, stored, color=color, marker=marker, alpha=0.6, linewidth=0, label=label)
+            ax.scatter(shown, stored, color=color, marker=marker, s=45, alpha=0.6, linewidth=0, label=label)
             best = (result["num_mappings"] / size, result["bits_per_param"])
             ax.scatter(*best, color=color, marker=marker, s=140, linewidth=0)
             label = None
@@ -131,6 +132,9 @@ def trainability(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -
             label = None
     if any((r["trials"]["eval_loss"].astype(float) > 0).any() for r in results):
         ax.set_yscale("log")
+        low, high = ax.get_ylim()
+        ax.yaxis.set_major_formatter(PLAIN)
+        ax.yaxis.set_minor_formatter(PLAIN if high < 10 * low else NullFormatter())
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("trials")
     ax.set_ylabel("loss")
@@ -179,8 +183,10 @@ def _drawn(draw: Callable, results: Sequence[Mapping[str, Any]]) -> Figure:
 
 def _styles(keys: Iterable[tuple]) -> dict[tuple, tuple[str, str]]:
     """A colour and a marker for each key, which begins with a cell: the cell's own, once, and others in turn."""
-    others, styles = itertools.cycle(OWN_STYLES), {}
-    for key in dict.fromkeys(keys):
+    keys, styles = dict.fromkeys(keys), {}
+    free = [style for cell, style in STYLES.items() if cell not in {key[0] for key in keys}]
+    others = itertools.cycle([*OWN_STYLES, *free])
+    for key in keys:
         known = STYLES.get(key[0])
         styles[key] = next(others) if known is None or known in styles.values() else known
     return styles

@@ -108,18 +108,24 @@ def frame(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([cells(r) for r in results], columns=list(columns))
 
 
+def said(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The table without the columns that say nothing of any."""
+    table = frame(results)
+    return table.loc[:, (table != "-").any()]
+
+
 def columns(results: Sequence[Mapping[str, Any]]) -> str:
     """The table on its side, a column a result, for a narrow terminal."""
-    return frame(results).T.to_string(header=False, line_width=100)
+    return said(results).T.to_string(header=False, line_width=100)
 
 
 def html(results: Sequence[Mapping[str, Any]]) -> str:
     """The table for a notebook, how to read it, and the best hparams of each. The page gives fonts and colours."""
-    best = pd.DataFrame({place: r["best_hparams"] for place, r in enumerate(results)}).map(_short)
+    best = pd.DataFrame({place: r["best_hparams"] for place, r in enumerate(results)}).map(_short, na_action="ignore")
     best.columns = [r["cell"] for r in results]
     hparams = best.to_html(border=0, na_rep="-") if len(best) else "<p>none: every trial diverged</p>"
     return (
-        f"{frame(results).to_html(index=False, border=0)}<p><small>{CAPTIONS[measure_of(results[0])]}</small></p>"
+        f"{said(results).to_html(index=False, border=0)}<p><small>{CAPTIONS[measure_of(results[0])]}</small></p>"
         f"<details><summary>best hparams</summary>{hparams}</details>"
     )
 
