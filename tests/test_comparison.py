@@ -51,7 +51,7 @@ def test_a_notebook_gets_one_table_with_a_row_each(results, measure):
         assert set(tables.cells(row).values()) - {"-"} <= set(cells)
     assert table.count("<tr") == 1 + len(both.rows())
     assert "learning_rate" in best
-    assert rest == "</details>"
+    assert rest == "</div></details>"
 
 
 def test_a_terminal_gets_a_column_each(results, measure):

@@ -31,7 +31,7 @@ STYLES = {
 OWN_STYLES = (("#8C6BB1", "X"), ("#A6761D", "*"), ("#E7298A", "p"), ("#7F7F7F", "h"))
 OWN_STYLE = OWN_STYLES[0]
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
-INK = "#767676"  # of a plot without a background: read on white and on black
+INK = "#7c7c7c"  # of a plot without a background: read on white and on black
 LINES = {1: "-", 2: "--", 4: "-.", 8: ":"}  # by depth
 
 

@@ -124,9 +124,11 @@ def html(results: Sequence[Mapping[str, Any]]) -> str:
     best = pd.DataFrame({place: r["best_hparams"] for place, r in enumerate(results)}).map(_short, na_action="ignore")
     best.columns = [r["cell"] for r in results]
     hparams = best.to_html(border=0, na_rep="-") if len(best) else "<p>none: every trial diverged</p>"
+    scrolled = '<div style="overflow-x: auto; white-space: nowrap">'
     return (
-        f"{said(results).to_html(index=False, border=0)}<p><small>{CAPTIONS[measure_of(results[0])]}</small></p>"
-        f"<details><summary>best hparams</summary>{hparams}</details>"
+        f"{scrolled}{said(results).to_html(index=False, border=0)}</div>"
+        f"<p><small>{CAPTIONS[measure_of(results[0])]}</small></p>"
+        f"<details><summary>best hparams</summary>{scrolled}{hparams}</div></details>"
     )
 
 
