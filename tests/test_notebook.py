@@ -36,26 +36,6 @@ def run(folder):
     return notebook
 
 
-@pytest.fixture(scope="module")
-def seconds():
-    return {}
-
-
-@pytest.fixture(scope="module", params=["as it is kept", "run anew"])
-def notebook(request, tmp_path_factory, seconds):
-    if request.param == "as it is kept":
-        return kept()
-    folder = tmp_path_factory.mktemp("notebook")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MPLBACKEND", raising=False)  # a kernel has its own
-        for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
-            patch.setenv(name, str(folder / name))
-        begun = time.monotonic()
-        found = run(folder)
-        seconds["run"] = time.monotonic() - begun
-    return found
-
-
 def codes(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
@@ -79,31 +59,31 @@ def rows(html):
     return [dict(zip(names, re.findall(r"<td>(.*?)</td>", line), strict=True)) for line in body]
 
 
-def test_every_cell_ran_in_its_order_without_error(notebook):
+def every_cell_ran_in_its_order_without_error(notebook):
     assert [cell.execution_count for cell in codes(notebook)] == list(range(1, len(codes(notebook)) + 1))
     outputs = [output for cell in codes(notebook) for output in cell.outputs]
     assert {o.output_type for o in outputs} == {"display_data", "execute_result", "stream"}
 
 
-def test_nothing_is_installed_where_the_package_is_and_the_device_is_named(notebook):
+def nothing_is_installed_where_the_package_is_and_the_device_is_named(notebook):
     first, second, *_ = codes(notebook)
     assert "%pip install" in first.source
     assert first.outputs == []
     assert re.search(r"^\d+ x .+ \((cpu|gpu|tpu)\), JAX \d", second.outputs[-1].text)
 
 
-@pytest.mark.parametrize(("name", "cell"), [("gru", "gru"), ("mine", "leaky")])
-def test_a_capacity_is_shown_well_above_chance(notebook, name, cell):
-    shown = page(notebook, name)
-    (found,) = rows(shown)
-    assert f"{cell}, depth 1: {found['bits/param']} bits per parameter" in shown
-    assert found["cell"] == cell
-    assert 200 < int(found["params"]) <= 250
-    assert 1 < float(found["bits/param"]) < 6
-    assert float(found["chance"]) < 0.1
+def capacities_are_shown_well_above_chance(notebook):
+    for name, cell in (("gru", "gru"), ("mine", "leaky")):
+        shown = page(notebook, name)
+        (found,) = rows(shown)
+        assert f"{cell}, depth 1: {found['bits/param']} bits per parameter" in shown
+        assert found["cell"] == cell
+        assert 200 < int(found["params"]) <= 250
+        assert 1 < float(found["bits/param"]) < 6
+        assert float(found["chance"]) < 0.1
 
 
-def test_both_cells_stand_in_one_table_as_they_stood_alone(notebook):
+def both_cells_stand_in_one_table_as_they_stood_alone(notebook):
     together = rows(page(notebook, "both"))
     assert [row["cell"] for row in together] == ["gru", "leaky"]
     for row, name in zip(together, ("gru", "mine"), strict=True):
@@ -111,29 +91,52 @@ def test_both_cells_stand_in_one_table_as_they_stood_alone(notebook):
         assert alone.items() <= row.items()
 
 
-def test_recall_lies_near_the_line(notebook):
+def recall_lies_near_the_line(notebook):
     found = rows(page(notebook, "recall"))
     assert [float(row["the line"]) for row in found] == [0.75, 0.5, 0]
     for row in found:
         assert -0.03 < float(row["error"]) - float(row["the line"]) < 0.1
 
 
-def test_trainability_is_better_than_no_training(notebook):
+def trainability_is_better_than_no_training(notebook):
     (found,) = rows(page(notebook, "trained"))
     assert (found["task"], found["cell"], found["trials"]) == ("parentheses", "gru", "16")
     assert float(found["score"]) > float(found["chance"])
     assert float(found["loss"]) < float(found["median"])
 
 
-@pytest.mark.parametrize("name", ["gru", "both", "recall", "trained"])
-def test_a_plot_is_shown_once(notebook, name):
-    (output,) = showing(notebook, f"{name}.plot();")
-    assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
+def each_plot_is_shown_once(notebook):
+    for name in ("gru", "both", "recall", "trained"):
+        (output,) = showing(notebook, f"{name}.plot();")
+        assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("notebook", ["run anew"], indirect=True)
-def test_it_takes_minutes(notebook, seconds):
-    assert seconds["run"] < 300
+FACTS = (
+    every_cell_ran_in_its_order_without_error,
+    nothing_is_installed_where_the_package_is_and_the_device_is_named,
+    capacities_are_shown_well_above_chance,
+    both_cells_stand_in_one_table_as_they_stood_alone,
+    recall_lies_near_the_line,
+    trainability_is_better_than_no_training,
+    each_plot_is_shown_once,
+)
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.__name__)
+def test_it_is_kept_with_outputs(fact):
+    fact(kept())
+
+
+def test_it_runs_anew_within_minutes(tmp_path, monkeypatch):
+    """All in one test: where tests are spread over processes, it is run once."""
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # a kernel has its own
+    for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    begun = time.monotonic()
+    found = run(tmp_path)
+    assert time.monotonic() - begun < 300
+    for fact in FACTS:
+        fact(found)
 
 
 def test_the_file_is_small_and_says_nothing_of_the_machine_that_ran_it():
