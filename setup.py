@@ -40,6 +40,10 @@ setup(
         "test": [
             *TEXT8,
             "flax>=0.12",
+            "ipykernel>=6.29",
+            "ipywidgets>=8.1",
+            "nbclient>=0.10",
+            "nbformat>=5.10",
             "psycopg[binary]>=3.2",
             "pyarrow>=18.0",
             "pytest>=8.0",

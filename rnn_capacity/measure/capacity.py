@@ -19,7 +19,7 @@ from rnn_capacity.plan import plan_capacity
 from rnn_capacity.progress import Reporter
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class CapacityResult(Result):
     """How many bits a cell stores of what it was shown.
 
@@ -41,14 +41,8 @@ class CapacityResult(Result):
         return self.mean
 
     @property
-    def title(self) -> str:
-        return f"{self.cell}, depth {self.depth}: {self.bits_per_param:.2f} bits per parameter"
-
-    def plot(self, ax=None):
-        """Bits against mappings, a point a trial; returns the matplotlib Axes."""
-        from rnn_capacity.report import plots
-
-        return plots.trials(self, ax)
+    def answer(self) -> str:
+        return f"{self.bits_per_param:.2f} bits per parameter"
 
 
 def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> dict[str, Any]:

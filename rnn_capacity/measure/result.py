@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
+from rnn_capacity.measure.shown import Shown
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Result:
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Result(Shown):
     """What a study gave. The best of `num_trials` trials is reported, as in the paper, and so it is optimistic.
 
     Beside it stand `still_improving`, whether more trials would find more, and `interval`, the 95 % interval of the
@@ -39,7 +40,7 @@ class Result:
     train_steps: int  #: gradient steps of a trial that is not stopped
     total_steps: int  #: gradient steps of the whole search
     seconds: float  #: of training, the repeats included
-    trials: pd.DataFrame = dataclasses.field(repr=False, compare=False)  #: a row a trial of the search
+    trials: pd.DataFrame = dataclasses.field(compare=False)  #: a row a trial of the search
 
     @property
     def mean(self) -> float:
@@ -47,8 +48,22 @@ class Result:
         return float(np.mean(self.repeats)) if self.repeats else float("nan")
 
     @property
+    def parts(self) -> tuple[Result]:
+        return (self,)
+
+    @property
     def title(self) -> str:
-        """The answer in a line."""
+        diverged = self.num_infeasible == self.num_trials
+        return f"{self.subject}: {'every trial diverged' if diverged else self.answer}"
+
+    @property
+    def subject(self) -> str:
+        """What was measured, in words."""
+        return f"{self.cell}, depth {self.depth}"
+
+    @property
+    def answer(self) -> str:
+        """What was found, in words."""
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,12 +71,3 @@ class Result:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "trials"}
         lists = {"interval": list(self.interval), "repeats": list(self.repeats)}
         return {"measure": self.measure} | fields | lists | {"best_hparams": dict(self.best_hparams)}
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows of a table that it is."""
-        return [self.to_dict()]
-
-    def _repr_html_(self) -> str:
-        from rnn_capacity.report import tables
-
-        return f"<b>{html.escape(self.title)}</b>{tables.frame(self.rows()).to_html(index=False)}"

@@ -23,7 +23,7 @@ from rnn_capacity.tasks import Task
 from rnn_capacity.trials import box, curve, finite, losses, welch
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class TrainabilityResult(Result):
     """What training on a task gave, over all trials; losses are the task's own, on the evaluation split.
 
@@ -48,10 +48,12 @@ class TrainabilityResult(Result):
         return 100 * self.num_infeasible / self.num_trials
 
     @property
-    def title(self) -> str:
-        return (
-            f"{self.cell}, depth {self.depth}, on {self.task}: loss {self.loss:.4g}, {self.score_name} {self.score:.3g}"
-        )
+    def subject(self) -> str:
+        return f"{super().subject}, on {self.task}"
+
+    @property
+    def answer(self) -> str:
+        return f"loss {self.loss:.4g}, {self.score_name} {self.score:.3g}"
 
     @property
     def curve(self) -> pd.DataFrame:
@@ -68,12 +70,6 @@ class TrainabilityResult(Result):
     def to_dict(self) -> dict[str, Any]:
         more = {"percent_infeasible": self.percent_infeasible}
         return super().to_dict() | {"task_fields": dict(self.task_fields), "box": dict(self.box)} | more
-
-    def plot(self, ax=None):
-        """Best and median loss so far, against the tuner's iterations; returns the matplotlib Axes."""
-        from rnn_capacity.report import plots
-
-        return plots.trainability([self.to_dict() | {"trials": self.trials}], ax)
 
 
 def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None, name: str) -> dict[str, Any]:
