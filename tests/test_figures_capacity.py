@@ -320,6 +320,16 @@ def test_tanh_alone_stands_beside_relu_and_where_it_was_not_measured_the_choice_
     ]
 
 
+def test_learning_rates_that_differ_are_told():
+    def caption(low):
+        slower = {"nonlinearity": "relu", "learning_rate": {"low": low, "high": 0.06, "log": True}}
+        results = [make_capacity(bits=3.0, space=slower), make_capacity(bits=4.0)]
+        return fig2a.FIGURE.charts(fig2a.select(results))[0].caption
+
+    assert caption(0.01).endswith("searched: 0.01 to 0.06 for ReLU alone, 0.02 to 0.06 for tanh")
+    assert "Learning rates" not in caption(0.02)
+
+
 def test_the_cost_of_relu_at_one_point_is_by_welchs_interval_of_the_repeats():
     def of(relu, tanh):
         return [make_capacity(bits=3.0, held="relu", repeats=relu), make_capacity(bits=4.0, repeats=tanh)]

@@ -120,18 +120,15 @@ def within_the_band(results):
         said.append(f"{cell} {mean:.2f} ({claims.shown(interval)})")
         verdicts.append(claims.verdict(interval, (low, high)))
     inside = sum(low <= per_param(r) <= high for r in best)
-    ours = (
-        f"{'; '.join(said)}; {inside} of {len(best)} points inside; at most {max(r['num_trials'] for r in best)} trials"
-    )
-    return Claim(text, paper, f"{ours} each", claims.worst(verdicts))
+    trials = max(r["num_trials"] for r in best)
+    ours = f"{'; '.join(said)}; {inside} of {len(best)} points inside; at most {trials} trials each"
+    return Claim(text, paper, ours, claims.worst(verdicts))
 
 
 def linear(results):
     """By the exponent of bits ~ params^a, fitted to each cell and depth: 1 where bits per parameter are flat."""
-    text, paper = (
-        "Bits grow in proportion to parameters: bits per parameter are flat in size",
-        "an exponent of 1; our reading: 0.9 to 1.1",
-    )
+    text = "Bits grow in proportion to parameters: bits per parameter are flat in size"
+    paper = "an exponent of 1; our reading: 0.9 to 1.1"
     exponents = []
     for _, group in points(results).groupby(["cell", "depth"]):
         group = group[group["bits"] > 0]

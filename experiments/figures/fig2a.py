@@ -97,11 +97,15 @@ def drawn_charts(results):
     x = charts.axis("bits per parameter")
     paper = [layer for value in set(published.RELU_CAPACITY.values()) for layer in charts.across(x, value)]
     spec = charts.pairs(found, x, "what", "kind", KINDS, interval=("low", "high"), behind=paper)
-    caption = (
-        "Bits per parameter, the best of the trials; bars: its hparams again, 95 % of the mean; dashed: the paper's "
-        "with ReLU alone. The quick scale searches slower learning rates for ReLU than for tanh."
-    )
-    return [Chart(caption, spec)]
+    caption = "The best of the trials; bars: its hparams again, 95 % of the mean; dashed: the paper's with ReLU alone"
+    return [Chart(f"{caption}{unlike(found)}", spec)]
+
+
+def unlike(found):
+    """What else than the nonlinearity differs, in the searches of the quick scale."""
+    rates = {kind: ", ".join(dict.fromkeys(group)) for kind, group in found.groupby("kind")["learning rates"]}
+    said = [f"{rates[kind]} for {kind}" for kind in KINDS if kind in rates]
+    return f". Learning rates searched: {', '.join(said)}" if len(set(rates.values())) > 1 else ""
 
 
 def table(results):

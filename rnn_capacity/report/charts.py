@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from rnn_capacity.report.plots import LINES, STYLES
+from rnn_capacity.report.plots import LINES, STYLES, in_order
 
 SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
 OWN_STYLE = ("#808080", "stroke")  # of a cell that is not the paper's; seen on white and on black
@@ -83,7 +83,11 @@ def band(low: float, high: float, label: str) -> list[Spec]:
     name = {"y": {"field": "high", "type": "quantitative"}, "text": {"field": "label"}, "x": {"value": 4}}
     return [
         {"data": data, "mark": {"type": "rect"} | REFERENCE | {"opacity": 0.15}, "encoding": across},
-        {"data": data, "mark": {"type": "text", "align": "left", "dy": 8} | REFERENCE, "encoding": name},
+        {
+            "data": data,
+            "mark": {"type": "text", "align": "left", "dy": 8} | REFERENCE | {"opacity": 1},
+            "encoding": name,
+        },
     ]
 
 
@@ -108,16 +112,10 @@ def _plain(value: Any) -> Any:
 
 def _by_cell(rows: pd.DataFrame) -> Spec:
     """A colour and a shape a cell, so that colour is never all that tells them apart."""
-    known = set(rows["cell"])
-    names = [*(cell for cell in STYLES if cell in known), *sorted(known - STYLES.keys())]
+    names = in_order(rows["cell"])
     styles = [(STYLES[n][0], SHAPES[STYLES[n][1]]) if n in STYLES else OWN_STYLE for n in names]
-    shown = {"symbolOpacity": 1}  # whatever the opacity of the layers
-    look = lambda values: {
-        "field": "cell",
-        "type": "nominal",
-        "scale": {"domain": names, "range": values},
-        "legend": shown,
-    }
+    known = {"field": "cell", "type": "nominal", "legend": {"symbolOpacity": 1}}  # whatever the layers' opacity
+    look = lambda values: known | {"scale": {"domain": names, "range": values}}
     color, shape = (look([style[part] for style in styles]) | {"title": None} for part in (0, 1))
     return {"color": color, "shape": shape}
 
@@ -155,8 +153,9 @@ def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> S
     cells = {"x": place(column, axis={"orient": "top", "labelAngle": 0}), "y": place(row)}
     scale = {"scheme": "blueorange", "domain": [-most, most]}
     color = {"field": shade, "type": "quantitative", "scale": scale, "legend": None}
-    # Dark on the pale middle of the colours, pale on their dark ends, whatever the page's own are.
-    ink = {"condition": {"test": f"abs(datum['{shade}']) > {0.7 * most:.4g}", "value": "white"}, "value": "black"}
+    # Dark on the pale middle of the colours, pale on their dark ends, and seen on any page where there is none.
+    tests = {f"!isValid(datum['{shade}'])": "#808080", f"abs(datum['{shade}']) > {0.7 * most:.4g}": "white"}
+    ink = {"condition": [{"test": test, "value": ink} for test, ink in tests.items()], "value": "black"}
     layers = [
         {"mark": {"type": "rect", "tooltip": {"content": "data"}}, "encoding": cells | {"color": color}},
         {
@@ -188,19 +187,16 @@ def pairs(
     place = {"field": y, "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 300}}
     at = {"x": x, "y": place}
     color = {"color": _by_cell(rows)["color"] | {"legend": None}}  # the text names the cell
-    which = lambda values: {
-        "field": kind,
-        "type": "nominal",
-        "title": None,
-        "scale": {"domain": kinds, "range": values},
-    }
+    gray = {"encoding": {"symbols": {"fill": {"value": "#808080"}}}}  # of no cell
+    shape = {"field": kind, "type": "nominal", "title": None, "legend": gray}
+    shape["scale"] = {"domain": kinds, "range": ["square", "circle"]}
     bars = at | {"x": x | {"field": interval[0]}, "x2": {"field": interval[1]}} | color
     mark = {"type": "point", "filled": True, "size": 110, "opacity": 1, "tooltip": {"content": "data"}}
     layers = [
         *behind,
         {"mark": {"type": "line"} | REFERENCE, "encoding": at | {"detail": {"field": y}}},
         {"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": bars},
-        {"mark": mark, "encoding": at | color | {"shape": which(["square", "circle"])}},
+        {"mark": mark, "encoding": at | color | {"shape": shape}},
     ]
     return {"height": {"step": 36}, "data": {"values": records(rows)}, "layer": layers}
 
