@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rnn_capacity.information import confidence_interval
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Claim
+from rnn_capacity.tasks import TASKS
 
 
 def verdict(interval: tuple[float, float], allowed: tuple[float, float]) -> str:
@@ -83,3 +85,38 @@ def ranked(
 def held_to_relu(result: Mapping[str, Any]) -> bool:
     """Whether a cell that has the choice was given ReLU alone."""
     return result["cell"] != "irnn" and result["space"].get("nonlinearity") == "relu"
+
+
+def proportion(count: int, number: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share, `count` of `number` (Clopper and Pearson 1934)."""
+    from scipy import stats
+
+    if not number:
+        return (math.nan, math.nan)
+    found = stats.binomtest(count, number).proportion_ci(0.95, method="exact")
+    return (float(found.low), float(found.high))
+
+
+def setting(result: Mapping[str, Any], sized: bool = True) -> str:
+    """What a cell was asked, but for its depth: the task, where it is not the paper's, T, and the budget if sized."""
+    kind = TASKS.get(str(result["task"]).split(":")[0])
+    usual = {field.name: field.default for field in dataclasses.fields(kind)} if kind else {}
+    usual |= {"unroll": result["unroll"], "text": result["task_fields"].get("text")}  # told already
+    unusual = {name: value for name, value in result["task_fields"].items() if usual.get(name, ...) != value}
+    fields = [f"{name.replace('_', ' ')} {value}" for name, value in unusual.items() if name != "num_held_out"]
+    size = [f"{result['max_params']:,} parameters"] if sized and result["max_params"] else []
+    return ", ".join([str(result["task"]), *fields, f"T = {result['unroll']}", *size])
+
+
+def trained(results: Sequence[Mapping[str, Any]], *tasks: str, sized: bool = True) -> list[dict[str, Any]]:
+    """Of the results those on these tasks, each with its `setting`."""
+    of_tasks = [r for r in results if r["measure"] == "trainability" and str(r["task"]).split(":")[0] in tasks]
+    known = [r for r in of_tasks if r["num_trials"] and None not in (r["depth"], r["unroll"], r["num_params"])]
+    return [{**r, "setting": setting(r, sized)} for r in known]
+
+
+def largest(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of one setting, the nearest to the paper's: the longest T, then the most parameters."""
+    size = lambda r: (r["unroll"], r["max_params"] or 0, r["setting"])
+    most = max(map(size, results), default=None)
+    return [r for r in results if size(r) == most]

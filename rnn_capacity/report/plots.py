@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 import re
@@ -221,3 +222,15 @@ def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> li
             paths.append(pathlib.Path(folder) / f"{name}.{kind}")
             figure.savefig(paths[-1], dpi=150)
     return paths
+
+
+def plain(ax: Axes) -> None:
+    """Log axes told in plain numbers, at 1, 2 and 5 of each power of ten; only at the powers where these are many."""
+    for axis, ends in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        if axis.get_scale() != "log" or min(ends) <= 0:
+            continue
+        decades = math.log10(max(ends) / min(ends))
+        subs = (1, 2, 5) if 0.8 < decades < 3 else (1,) if decades >= 3 else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 100 else f"{value:.3g}"))
+        axis.set_minor_formatter(NullFormatter())
