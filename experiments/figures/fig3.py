@@ -80,7 +80,7 @@ def draw(results):
             ends = [published.BEST_TEXT8["loss"], in_bits(published.BEST_TEXT8["loss"])]
             pair[0].plot([published.BEST_TEXT8["num_params"]] * 2, ends, "_-", color="0.5", label=PUBLISHED)
         pair[0].set_ylabel(next(iter(group["of"]), "loss"))
-        pair[0].set_title(setting, fontsize="medium", loc="left")
+        pair[0].set_title(plots.wrapped(setting), fontsize="medium", loc="left")
     for depth in depths if len(depths) > 1 else ():
         axes[0, 0].plot([], [], plots.LINES.get(depth, "-"), color="0.4", label=f"depth {depth}")
     plots.legend(figure)
@@ -92,12 +92,12 @@ def drawn_charts(results):
     found = found[found["loss"] > 0]
     drawn = []
     for setting, group in found.groupby("setting", sort=False):
-        loss = charts.axis("loss", next(iter(group["of"])), log=True)
+        loss = charts.axis("loss", next(iter(group["of"])), log=True, nice=False)
         floor = floor_of(group)
         caption = f"{setting}; bars: the best hparams again, 95 % of the mean"
         for size in ("parameters", "units"):
-            ends = (group[size].min(), group[size].max())
-            x = charts.axis(size, log=True)
+            ends = (float(group[size].min()), float(group[size].max()))
+            x = charts.axis(size, log=True, nice=False)
             behind = [] if floor is None else charts.reference([(end, floor) for end in ends], x, loss)
             about = f"{caption}; gray: the text's entropy, nothing is below" if behind else caption
             spec = charts.lines(group.drop(columns=["task", "of"]), x, loss, interval=("low", "high"), behind=behind)
@@ -115,7 +115,10 @@ def table(results):
     if any(r["task"] == "text8" for r in results):
         best = published.BEST_TEXT8
         theirs = {"cell": best["cell"], "depth": best["depth"], "parameters": best["num_params"], "setting": "text8"}
-        found.loc[len(found)] = theirs | {"loss": best["loss"], "of": "its own unit: the paper's best"}
+        found = found.astype(object)
+        found.loc[len(found)] = (
+            dict.fromkeys(found.columns, "-") | theirs | {"loss": best["loss"], "of": "its own unit: the paper's best"}
+        )
     return found.drop(columns=["low", "high"])
 
 

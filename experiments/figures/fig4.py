@@ -121,9 +121,9 @@ def draw(results):
             ax.set_visible(bool(group))
             for result in group:
                 found, cell = curve(result["trials"]), result["cell"]
-                looks = {"color": plots.STYLES.get(cell, plots.OWN_STYLE)[0], "where": "post"}
-                ax.step(found["trials"], found["median"], lw=1.2, alpha=0.45, **looks)
-                ax.step(found["trials"], found["best"], lw=2.4, label=cell, **looks)
+                looks = {"drawstyle": "steps-post", "markevery": [-1]}
+                plots.line(ax, cell, found["trials"], found["median"], lw=1.2, alpha=0.45, label=None, **looks)
+                plots.line(ax, cell, found["trials"], found["best"], lw=2.4, **looks)
             if group:
                 ax.axhline(without_input(group[0]), ls=":", color="0.5", lw=1, label="input never read")
                 ax.set_title(f"depth {depth}", fontsize="medium")
@@ -132,9 +132,9 @@ def draw(results):
                 plots.plain(ax)
             ax.set_xlabel("tuner's iterations")
         first = next(ax for ax in row if ax.get_visible())
-        first.set_title(f"{setting}\n{first.get_title()}", fontsize="medium", loc="left")
+        first.set_title(f"{plots.wrapped(setting)}\n{first.get_title()}", fontsize="medium", loc="left")
         first.set_title("")
-        first.set(ylabel="loss: best so far, and pale the median")
+        first.set(ylabel="loss: best; pale: median")
         first.tick_params(labelleft=True)
     plots.legend(figure)
     return figure
@@ -153,7 +153,7 @@ def drawn_charts(results):
 
 
 def loss(field):
-    return charts.axis(field, "loss", log=True)
+    return charts.axis(field, "loss", log=True, nice=False)
 
 
 def steps(results):
@@ -247,7 +247,8 @@ def shares(learned):
 
 def easiest(results, depth, cell):
     text, paper = f"At depth {depth} the {cell.upper()} has the least loss", f"{cell}, on both tasks"
-    at_depth = {point[0]: at for point, at in fairly(results, "best").items() if point[1] == depth and cell in at}
+    theirs = [r for r in results if r["depth"] == depth and r["cell"] in published.INFEASIBLE[depth]]
+    at_depth = {setting: at for (setting, _), at in fairly(theirs, "best").items() if cell in at}
     rivals = {setting: min((at[c], c) for c in at if c != cell) for setting, at in at_depth.items() if len(at) > 1}
     if not rivals:
         return claims.missing(text, paper)

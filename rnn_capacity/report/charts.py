@@ -126,3 +126,26 @@ def _by_depth(rows: pd.DataFrame) -> Spec:
 
 def _color(looks: Spec) -> Spec:
     return {"color": looks["color"]}
+
+
+def ticks(rows: pd.DataFrame, x: Spec, y: Spec, **mark: Any) -> Spec:
+    """A layer of its own data: a dash at each row, such as the paper's value beside ours."""
+    mark = {"type": "tick", "orient": "horizontal", "thickness": 3, "size": 26, "tooltip": {"content": "data"}} | mark
+    return {"data": {"values": records(rows)}, "mark": REFERENCE | mark, "encoding": {"x": x, "y": y}}
+
+
+def intervals(rows: pd.DataFrame, x: Spec, y: Spec, ends: tuple[str, str], *, behind: Sequence[Spec] = ()) -> Spec:
+    """A point a cell, with its interval as a bar.
+
+    Args:
+        ends: the columns of the interval.
+    """
+    looks = _by_cell(rows)
+    bars = {"x": x, "y": y | {"field": ends[0]}, "y2": {"field": ends[1]}} | _color(looks)
+    rule = {"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": bars}
+    return {"data": {"values": records(rows)}, "layer": [*behind, rule, points(x, y, looks)]}
+
+
+def by_name(field: str = "cell") -> Spec:
+    """An axis of names, in the order of the rows."""
+    return {"field": field, "type": "nominal", "title": None, "sort": None, "axis": {"labelAngle": 0}}

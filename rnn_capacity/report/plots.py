@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -234,3 +235,8 @@ def plain(ax: Axes) -> None:
         axis.set_major_locator(LogLocator(subs=subs))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 100 else f"{value:.3g}"))
         axis.set_minor_formatter(NullFormatter())
+
+
+def wrapped(text: str, width: int = 34) -> str:
+    """A title in as many lines as a panel's width asks for."""
+    return textwrap.fill(text, width)
