@@ -40,7 +40,8 @@ PER_NAT = {"bits_per_char": 1 / math.log(2)}  # losses are in nats; what people 
 
 def select(results):
     """A result a text or set of functions, cell, depth and size."""
-    return once(claims.trained(results, *TASKS, sized=False), "setting", "cell", "depth", "num_params")
+    known = claims.trained(results, *TASKS, sized=False)
+    return claims.in_order(once(known, "setting", "cell", "depth", "num_params"))
 
 
 def points(results):
@@ -75,10 +76,11 @@ def draw(results):
             if floor is not None:
                 ax.axhline(floor, ls=":", lw=1, color="0.5", label="the text's entropy: nothing is below")
             ax.set(xscale="log", yscale="log", xlabel=size)
-            plots.plain(ax)
         if set(group["task"]) == {"text8"}:
             ends = [published.BEST_TEXT8["loss"], in_bits(published.BEST_TEXT8["loss"])]
             pair[0].plot([published.BEST_TEXT8["num_params"]] * 2, ends, "_-", color="0.5", label=PUBLISHED)
+        for ax in pair:
+            plots.plain(ax)
         pair[0].set_ylabel(next(iter(group["of"]), "loss"))
         pair[0].set_title(plots.wrapped(setting), fontsize="medium", loc="left")
     for depth in depths if len(depths) > 1 else ():
@@ -92,12 +94,12 @@ def drawn_charts(results):
     found = found[found["loss"] > 0]
     drawn = []
     for setting, group in found.groupby("setting", sort=False):
-        loss = charts.axis("loss", next(iter(group["of"])), log=True, nice=False)
+        loss = charts.axis("loss", next(iter(group["of"])), log=True, nice=False, padding=8)
         floor = floor_of(group)
         caption = f"{setting}; bars: the best hparams again, 95 % of the mean"
         for size in ("parameters", "units"):
             ends = (float(group[size].min()), float(group[size].max()))
-            x = charts.axis(size, log=True, nice=False)
+            x = charts.axis(size, log=True, nice=False, padding=8)
             behind = [] if floor is None else charts.reference([(end, floor) for end in ends], x, loss)
             about = f"{caption}; gray: the text's entropy, nothing is below" if behind else caption
             spec = charts.lines(group.drop(columns=["task", "of"]), x, loss, interval=("low", "high"), behind=behind)

@@ -12,6 +12,7 @@ import math
 import jax
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from experiments import arithmetic, common, parentheses
 from rnn_capacity import published
@@ -71,7 +72,7 @@ WHOLE = {"parentheses": np.sum, "arithmetic": np.mean}  # the loss of an example
 def select(results):
     """Tuned searches, one a task, cell and depth."""
     tuned = [r for r in claims.trained(results, *WHOLE) if r["sampler"] == "gp"]
-    return once(tuned, "setting", "cell", "depth")
+    return claims.in_order(once(tuned, "setting", "cell", "depth"))
 
 
 def without_input(result):
@@ -115,6 +116,8 @@ def draw(results):
     settings = sorted({r["setting"] for r in results}, reverse=True)
     depths = sorted({r["depth"] for r in results})
     figure, axes = plots.panels(max(1, len(settings)), max(1, len(depths)), sharey="row")
+    for cell in dict.fromkeys(r["cell"] for r in results):
+        plots.line(axes[0, 0], cell, [], [], lw=2.4)  # names them in this order
     for setting, row in zip(settings, axes, strict=False):
         for depth, ax in zip(depths, row, strict=False):
             group = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
@@ -122,7 +125,9 @@ def draw(results):
             for result in group:
                 found, cell = curve(result["trials"]), result["cell"]
                 looks = {"drawstyle": "steps-post", "markevery": [-1]}
-                plots.line(ax, cell, found["trials"], found["median"], lw=1.2, alpha=0.45, label=None, **looks)
+                plots.line(
+                    ax, cell, found["trials"], found["median"], lw=1.2, alpha=0.45, label=None, marker="", **looks
+                )
                 plots.line(ax, cell, found["trials"], found["best"], lw=2.4, **looks)
             if group:
                 ax.axhline(without_input(group[0]), ls=":", color="0.5", lw=1, label="input never read")
@@ -131,6 +136,7 @@ def draw(results):
                 ax.set_yscale("log")
                 plots.plain(ax)
             ax.set_xlabel("tuner's iterations")
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         first = next(ax for ax in row if ax.get_visible())
         first.set_title(f"{plots.wrapped(setting)}\n{first.get_title()}", fontsize="medium", loc="left")
         first.set_title("")
@@ -153,7 +159,7 @@ def drawn_charts(results):
 
 
 def loss(field):
-    return charts.axis(field, "loss", log=True, nice=False)
+    return charts.axis(field, "loss", log=True, nice=False, padding=8)
 
 
 def steps(results):
@@ -255,7 +261,7 @@ def easiest(results, depth, cell):
     mean, interval = claims.mean([at_depth[setting][cell] - rival[0] for setting, rival in rivals.items()])
     low, high = map(math.exp, interval)
     said = ", ".join(
-        f"{math.exp(at_depth[setting][cell]):.3g} on {setting.split(',')[0]} ({name}: {math.exp(rival):.3g})"
+        f"{math.exp(at_depth[setting][cell]):.3g} on {setting} ({name}: {math.exp(rival):.3g})"
         for setting, (rival, name) in rivals.items()
     )
     ours = f"{said}; {math.exp(mean):.2f} times the best other cell's ({claims.shown((low, high))})"

@@ -13,7 +13,7 @@ from rnn_capacity.report.figure import Chart, Claim, Figure, readable, rows
 from rnn_capacity.trials import box, losses
 
 __all__ = ["FIGURE", "get_config"]
-AXIS = charts.axis("loss", log=True, nice=False)
+AXIS = charts.axis("loss", log=True, nice=False, padding=8)
 
 
 def spread(number):
@@ -80,7 +80,7 @@ def draw(results):
             ax.set_title(f"depth {depth}", fontsize="medium", pad=16)
         first = next(ax for ax in row if ax.get_visible())
         first.set_title(f"{plots.wrapped(setting)}\n{first.get_title()}", fontsize="medium", loc="left", pad=16)
-        first.set_title("")
+        first.set_title("", pad=16)
         first.set_ylabel("loss; above, how many diverged")
         first.tick_params(labelleft=True)
     plots.legend(figure)

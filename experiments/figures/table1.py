@@ -33,7 +33,7 @@ DRAWS = 10_000
 def select(results):
     """Random draws of hparams on parentheses, a result a cell and depth."""
     drawn = [r for r in claims.trained(results, "parentheses") if r["sampler"] == "random"]
-    return once(drawn, "setting", "cell", "depth")
+    return claims.in_order(once(drawn, "setting", "cell", "depth"))
 
 
 def points(results):

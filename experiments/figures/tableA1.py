@@ -33,7 +33,8 @@ DEPTH = 1  # the paper's
 
 def select(results):
     """Whatever was trained again on parentheses."""
-    return once([r for r in claims.trained(results, "parentheses") if times(r)], "setting", "cell", "depth")
+    known = [r for r in claims.trained(results, "parentheses") if times(r)]
+    return claims.in_order(once(known, "setting", "cell", "depth"))
 
 
 def times(result):
@@ -69,7 +70,7 @@ def table(results):
 
 def drawn_charts(results):
     made = []
-    x, y = charts.by_name(), charts.axis("loss", log=True, nice=False)
+    x, y = charts.by_name(), charts.axis("loss", log=True, nice=False, padding=8)
     for setting, depth in dict.fromkeys((r["setting"], r["depth"]) for r in results):
         group = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
         again = pd.DataFrame(

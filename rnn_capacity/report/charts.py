@@ -11,7 +11,7 @@ import pandas as pd
 from rnn_capacity.report.plots import LINES, STYLES
 
 SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
-OWN_STYLE = ("#808080", "stroke")  # of a cell that is not the paper's; seen on white and on black
+OWN_STYLE = ("#808080", "triangle-right")  # of a cell that is not the paper's; seen on white and on black
 DASHES = {"-": [1, 0], "--": [6, 3], "-.": [6, 2, 1, 2], ":": [1, 3]}
 REFERENCE = {"color": "#808080", "opacity": 0.6}  # what is not measured: the paper's, the line, chance
 
@@ -121,7 +121,8 @@ def _by_depth(rows: pd.DataFrame) -> Spec:
     if len(depths) < 2:
         return {}
     scale = {"domain": depths, "range": [DASHES[LINES.get(depth, "-")] for depth in depths]}
-    return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale}}
+    legend = {"symbolType": "stroke", "symbolFillColor": "transparent", "symbolStrokeWidth": 2}
+    return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale, "legend": legend}}
 
 
 def _color(looks: Spec) -> Spec:

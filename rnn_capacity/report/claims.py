@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rnn_capacity import published
 from rnn_capacity.information import confidence_interval
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Claim
 from rnn_capacity.tasks import TASKS
@@ -120,3 +121,9 @@ def largest(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     size = lambda r: (r["unroll"], r["max_params"] or 0, r["setting"])
     most = max(map(size, results), default=None)
     return [r for r in results if size(r) == most]
+
+
+def in_order(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """By cell, as the paper's legends have them; a user's own come last."""
+    cells = list(published.CAPACITY)
+    return sorted(results, key=lambda r: cells.index(r["cell"]) if r["cell"] in cells else len(cells))
