@@ -35,7 +35,10 @@ def get_config(arg: str = ""):
 TASKS = ("text8", "random_functions")
 SYNTHETIC = "text8:synthetic"
 UNITS = {"bits_per_char": "bits a character", "squared_error": "squared error"}
-PER_NAT = {"bits_per_char": 1 / math.log(2)}  # losses are in nats; what people look at is not
+PUBLISHED = "the paper's best; its unit is not said:\nbits, or above them nats as bits"
+BITS = 1 / math.log(2)  # a nat
+PUBLISHED_ENDS = (published.BEST_TEXT8["loss"], published.BEST_TEXT8["loss"] * BITS)
+PER_NAT = {"bits_per_char": BITS}  # losses are in nats; what people look at is not
 
 
 def select(results):
@@ -77,8 +80,8 @@ def draw(results):
                 ax.axhline(floor, ls=":", lw=1, color="0.5", label="the text's entropy: nothing is below")
             ax.set(xscale="log", yscale="log", xlabel=size)
         if set(group["task"]) == {"text8"}:
-            ends = [published.BEST_TEXT8["loss"], in_bits(published.BEST_TEXT8["loss"])]
-            pair[0].plot([published.BEST_TEXT8["num_params"]] * 2, ends, "_-", color="0.5", label=PUBLISHED)
+            known = [published.BEST_TEXT8["num_params"]] * 2
+            pair[0].plot(known, PUBLISHED_ENDS, "_-", color="0.5", label=PUBLISHED)
         for ax in pair:
             plots.plain(ax)
         pair[0].set_ylabel(next(iter(group["of"]), "loss"))
@@ -95,16 +98,25 @@ def drawn_charts(results):
     drawn = []
     for setting, group in found.groupby("setting", sort=False):
         loss = charts.axis("loss", next(iter(group["of"])), log=True, nice=False, padding=8)
-        floor = floor_of(group)
-        caption = f"{setting}; bars: the best hparams again, 95 % of the mean"
         for size in ("parameters", "units"):
-            ends = (float(group[size].min()), float(group[size].max()))
             x = charts.axis(size, log=True, nice=False, padding=8)
-            behind = [] if floor is None else charts.reference([(end, floor) for end in ends], x, loss)
-            about = f"{caption}; gray: the text's entropy, nothing is below" if behind else caption
+            known, gray = beside(group, size)
+            behind = charts.reference(known, x, loss) if known else []
             spec = charts.lines(group.drop(columns=["task", "of"]), x, loss, interval=("low", "high"), behind=behind)
-            drawn.append(Chart(f"Loss against {size}: {about}", spec))
+            caption = f"Loss against {size}: {setting}; bars: the best hparams again, 95 % of the mean"
+            drawn.append(Chart("; ".join([caption, *gray]), spec))
     return drawn
+
+
+def beside(group, size):
+    """What stands in gray beside our losses: the ends of a line, and what it says."""
+    floor, ends = floor_of(group), (float(group[size].min()), float(group[size].max()))
+    if floor is not None:
+        return [(end, floor) for end in ends], ["gray: the text's entropy, nothing is below"]
+    if set(group["task"]) == {"text8"} and size == "parameters":
+        known = [(published.BEST_TEXT8["num_params"], end) for end in PUBLISHED_ENDS]
+        return known, [f"gray: {PUBLISHED}".replace("\n", " ")]
+    return [], []
 
 
 def floor_of(group):
@@ -128,9 +140,9 @@ def found_claims(results):
     """Of each text and set of functions; the paper has one of each."""
     made = []
     for task, name in zip(TASKS, ("text8", "Random functions"), strict=True):
-        settings = list(dict.fromkeys(r["setting"] for r in results if r["task"].split(":")[0] == task))
-        made += [same_by_parameters(s, [r for r in results if r["setting"] == s]) for s in settings]
-        made += [] if settings else [same_by_parameters(name, [])]
+        of_task = [r for r in results if r["task"].split(":")[0] == task]
+        settings = dict.fromkeys(r["setting"] for r in of_task) or [name]
+        made += [same_by_parameters(s, [r for r in of_task if r["setting"] == s]) for s in settings]
     return [*made, best_text(results)]
 
 
@@ -147,10 +159,10 @@ def same_by_parameters(name, results):
         ours = "no two cells overlap in both parameters and units" if results else "-"
         return claims.missing(text, paper)._replace(ours=ours)
     ratio, interval = ratio_of(pairs)
-    apart = [f"{100 * math.expm1(rms(pairs, by)):.1f} %" for by in (0, 1)]
+    by_params, by_units = (f"{100 * math.expm1(rms(pairs, by)):.1f} %" for by in (0, 1))
     ours = (
-        f"cells differ by {apart[0]} at the same parameters, by {apart[1]} at the same units; ratio {ratio:.2f} "
-        f"({claims.shown(interval)}), {len(pairs)} pairs of cells; agrees below 1"
+        f"cells differ by {by_params} at the same parameters, by {by_units} at the same units; ratio "
+        f"{claims.number(ratio, '.2f')} ({claims.shown(interval)}), {len(pairs)} pairs of cells; agrees below 1"
     )
     if results[0]["task"] == SYNTHETIC:
         ours += f"; nothing is below this text's entropy, {corpus.entropy_rate():.2f} bits"
@@ -203,17 +215,10 @@ def ratio_of(pairs):
     return math.exp(whole), (math.exp(whole - half), math.exp(whole + half))
 
 
-PUBLISHED = "the paper's best; its unit is not said:\nbits, or above them nats as bits"
-
-
-def in_bits(nats):
-    return nats / math.log(2)
-
-
 def best_text(results):
     """On the real text8 only; the paper's is of one size, so a verdict needs an LSTM of about that."""
     best = published.BEST_TEXT8
-    low, high = best["loss"], in_bits(best["loss"])
+    low, high = PUBLISHED_ENDS
     text = f"text8: the best {best['cell'].upper()} of {best['num_params']:,} parameters, depth {best['depth']}"
     paper = f"{low:.3f} in its own unit: bits a character, or {high:.3f} of them if nats"
     alike = lambda r: r["cell"] == best["cell"] and 0.8 < r["num_params"] / best["num_params"] < 1.25

@@ -154,7 +154,12 @@ def drawn_charts(results):
         if (found["best"] > 0).any():
             x, best, median = charts.axis("trials", "tuner's iterations"), *map(loss, ("best", "median"))
             spec = charts.steps(found[found["best"] > 0], x, best, median)
-            made.append(Chart(f"{setting}, depth {depth}: best loss so far, and pale the median", spec))
+            known = without_input(group[0])
+            ends = [(end, known) for end in (1, int(found["trials"].max()))]
+            behind = charts.reference(ends, x, best) if math.isfinite(known) else []
+            spec = {**spec, "layer": [*behind, *spec["layer"]]}
+            about = "; gray: who never reads the input" if behind else ""
+            made.append(Chart(f"{setting}, depth {depth}: best loss so far, and pale the median{about}", spec))
     return made
 
 

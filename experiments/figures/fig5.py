@@ -111,7 +111,8 @@ def lowest(results, depth):
     if not len(found):
         return claims.missing(text, paper)
     verdict = claims.worst([tableA2.decided(row, -1.0) for _, row in found.iterrows()])
-    pairs = ", ".join(f"{row['against']} {row['t']:.1f} (p {row['p']:.2g})" for _, row in found.iterrows())
+    told = lambda row: f"{row['against']} {claims.number(row['t'], '.1f')} (p {claims.number(row['p'], '.2g')})"
+    pairs = ", ".join(told(row) for _, row in found.iterrows())
     return Claim(text, paper, f"t against {pairs}{asked(results)}", verdict)
 
 

@@ -73,8 +73,10 @@ def lower(pair, depth, theirs, at_depth, of):
 
 
 def said(row):
+    t, p = claims.number(row["t"], ".2f"), claims.number(row["p"], ".2g")
+    means = [claims.number(row[name], ".3g") for name in ("mean", "against mean")]
     interval = claims.shown((row["low"], row["high"]), "+.2g")
-    return f"t {row['t']:.2f}, p {row['p']:.2g}, mean {row['mean']:.3g} against {row['against mean']:.3g} ({interval})"
+    return f"t {t}, p {p}, mean {means[0]} against {means[1]} (difference {interval})"
 
 
 def decided(row, theirs):
@@ -91,7 +93,7 @@ def not_measured(depth, theirs, found):
     instead = found[found["depth"] == found["depth"].max()]
     if not len(instead) or instead["depth"].iloc[0] in published.WELCH:
         return claim
-    pairs = ", ".join(f"{row['against']} {row['t']:.1f}" for _, row in instead.iterrows())
+    pairs = ", ".join(f"{row['against']} {claims.number(row['t'], '.1f')}" for _, row in instead.iterrows())
     return claim._replace(ours=f"not run; at depth {instead['depth'].iloc[0]} Welch's t against {pairs}")
 
 

@@ -127,3 +127,8 @@ def in_order(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """By cell, as the paper's legends have them; a user's own come last."""
     cells = list(published.CAPACITY)
     return sorted(results, key=lambda r: cells.index(r["cell"]) if r["cell"] in cells else len(cells))
+
+
+def number(value: float, spec: str) -> str:
+    """A number as it is read; a dash where there is none."""
+    return "-" if math.isnan(value) else f"{value:{spec}}"
