@@ -81,6 +81,9 @@ def test_a_setting_tells_what_is_not_the_papers():
     assert claims.setting(quick) == "parentheses, num types 2, num noise 2, T = 175, 1,000 parameters"
     paper = searched(task_fields={"num_types": 10, "num_noise": 10, "noise_fraction": 0.5, "unroll": 175}, unroll=175)
     assert claims.setting(paper, sized=False) == "parentheses, T = 175"
+    english = {"text": "text8", "data_dir": "a folder of ones own", "warm_up": 7}
+    told = claims.setting(searched(task="text8:english", task_fields=english), sized=False)
+    assert told == "text8:english, warm up 7, T = 50"
     assert claims.setting(searched(task="ones_own")) == "ones_own, size 3, T = 50, 1,000 parameters"
 
 

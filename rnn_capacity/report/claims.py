@@ -102,7 +102,7 @@ def setting(result: Mapping[str, Any], sized: bool = True) -> str:
     """What a cell was asked, but for its depth: the task, where it is not the paper's, T, and the budget if sized."""
     kind = TASKS.get(str(result["task"]).split(":")[0])
     usual = {field.name: field.default for field in dataclasses.fields(kind)} if kind else {}
-    usual |= {"unroll": result["unroll"], "text": result["task_fields"].get("text")}  # told already
+    usual |= {name: result["task_fields"].get(name) for name in ("unroll", "text", "data_dir")}  # told already
     unusual = {name: value for name, value in result["task_fields"].items() if usual.get(name, ...) != value}
     fields = [f"{name.replace('_', ' ')} {value}" for name, value in unusual.items() if name != "num_held_out"]
     size = [f"{result['max_params']:,} parameters"] if sized and result["max_params"] else []
