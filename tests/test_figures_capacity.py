@@ -501,8 +501,8 @@ def test_what_was_searched_is_a_range_a_number_or_unknown():
 
 
 def test_counts_are_told_in_words():
-    assert [claims.number(n, "points") for n in (0, 1, 2)] == ["0 points", "1 point", "2 points"]
-    assert claims.number(1, "studies", "study") == "1 study"
+    assert [claims.counted(n, "points") for n in (0, 1, 2)] == ["0 points", "1 point", "2 points"]
+    assert claims.counted(1, "studies", "study") == "1 study"
 
 
 def test_cells_come_in_one_order_everywhere():

@@ -143,7 +143,7 @@ def below(results):
                 [relu["bits_per_param"] - tanh["bits_per_param"] for relu, tanh in found]
             )
             said.append(
-                f"{cell} {difference:+.2f} ({claims.shown(interval, '+.2f')}), {claims.number(len(found), 'points')}"
+                f"{cell} {difference:+.2f} ({claims.shown(interval, '+.2f')}), {claims.counted(len(found), 'points')}"
             )
         else:
             ((relu, tanh),) = found

@@ -117,7 +117,7 @@ def grows(results):
     if not count:
         return claims.missing(text, paper)
     ours = f"{mean:.2f} times from T = 1 to {published.CAPACITY_UNROLL}"
-    ours += f" ({claims.shown(interval, '.3g')}), {claims.number(count, 'lines')}"
+    ours += f" ({claims.shown(interval, '.3g')}), {claims.counted(count, 'lines')}"
     return Claim(text, paper, ours, claims.verdict(interval, (1.0, math.inf)))
 
 
@@ -128,7 +128,7 @@ def saturates(results):
         return claims.missing(text, paper)
     greatest = " and ".join(map(str, last))
     ours = f"{mean:.2f} times from T = {published.CAPACITY_UNROLL} to {greatest}"
-    ours += f" ({claims.shown(interval, '.3g')}), {claims.number(count, 'lines')}"
+    ours += f" ({claims.shown(interval, '.3g')}), {claims.counted(count, 'lines')}"
     return Claim(text, paper, ours, claims.verdict(interval, FLAT))
 
 

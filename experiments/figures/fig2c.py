@@ -133,10 +133,10 @@ def only_with_enough_units(known):
         return claims.missing(text, paper)
     said, verdicts = [], [] if enough and few else [UNDECIDED]
     if enough:
-        said.append(f"with enough {min(enough):.3f} to {max(enough):.3f} ({claims.number(len(enough), 'points')})")
+        said.append(f"with enough {min(enough):.3f} to {max(enough):.3f} ({claims.counted(len(enough), 'points')})")
         verdicts.append(claims.verdict((max(enough),) * 2, (-math.inf, NEAR)))
     if few:
-        said.append(f"with fewer {min(few):.3f} to {max(few):.3f} ({claims.number(len(few), 'points')})")
+        said.append(f"with fewer {min(few):.3f} to {max(few):.3f} ({claims.counted(len(few), 'points')})")
         verdicts.append(claims.verdict((min(few),) * 2, (NEAR, math.inf)))
     return Claim(text, paper, "; ".join(said), claims.worst(verdicts))
 

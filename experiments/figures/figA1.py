@@ -99,7 +99,7 @@ def found_claims(results):
         return [claims.missing(text, paper)]
     mean, interval = claims.mean(ratios)
     ranges = [bound for r in known for bound in claims.searched(r, "mappings_per_param") if np.isfinite(bound)]
-    studies = claims.number(len(ratios), "studies", "study")
+    studies = claims.counted(len(ratios), "studies", "study")
     ours = f"{mean:.3f} times ({claims.shown(interval, '.3f')}), the best of {studies}"
     ours += f"; b was searched within {min(ranges):g} to {max(ranges):g} per parameter" if ranges else ""
     return [Claim(text, paper, ours, claims.verdict(interval, (-math.inf, SLIGHTLY)))]

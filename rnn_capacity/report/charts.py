@@ -11,7 +11,7 @@ import pandas as pd
 from rnn_capacity.report.plots import LINES, STYLES, in_order
 
 SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
-OWN_STYLE = ("#808080", "stroke")  # of a cell that is not the paper's; seen on white and on black
+OWN_STYLE = ("#808080", "triangle-right")  # of a cell that is not the paper's; seen on white and on black
 DASHES = {"-": [1, 0], "--": [6, 3], "-.": [6, 2, 1, 2], ":": [1, 3]}
 REFERENCE = {"color": "#808080", "opacity": 0.6}  # what is not measured: the paper's, the line, chance
 
@@ -205,3 +205,26 @@ def across(x: Spec, value: float) -> list[Spec]:
     """A dashed line over the whole height, such as the paper's."""
     mark = {"type": "rule", "strokeDash": [6, 3], "strokeWidth": 2} | REFERENCE
     return [{"data": {"values": [{x["field"]: value}]}, "mark": mark, "encoding": {"x": x}}]
+
+
+def ticks(rows: pd.DataFrame, x: Spec, y: Spec, **mark: Any) -> Spec:
+    """A layer of its own data: a dash at each row, such as the paper's value beside ours."""
+    mark = {"type": "tick", "orient": "horizontal", "thickness": 3, "size": 26, "tooltip": {"content": "data"}} | mark
+    return {"data": {"values": records(rows)}, "mark": REFERENCE | mark, "encoding": {"x": x, "y": y}}
+
+
+def intervals(rows: pd.DataFrame, x: Spec, y: Spec, ends: tuple[str, str], *, behind: Sequence[Spec] = ()) -> Spec:
+    """A point a cell, with its interval as a bar.
+
+    Args:
+        ends: the columns of the interval.
+    """
+    looks = _by_cell(rows)
+    bars = {"x": x, "y": y | {"field": ends[0]}, "y2": {"field": ends[1]}} | _color(looks)
+    rule = {"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": bars}
+    return {"data": {"values": records(rows)}, "layer": [*behind, rule, points(x, y, looks)]}
+
+
+def by_name(field: str = "cell") -> Spec:
+    """An axis of names, in the order of the rows."""
+    return {"field": field, "type": "nominal", "title": None, "sort": None, "axis": {"labelAngle": 0}}

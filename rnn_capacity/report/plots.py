@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -274,5 +275,16 @@ def plain(ax: Axes) -> None:
         decades = math.log10(max(ends) / min(ends))
         subs = (1, 2, 5) if 0.8 < decades < 3 else (1,) if decades >= 3 else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
         axis.set_major_locator(LogLocator(subs=subs))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 100 else f"{value:.3g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
         axis.set_minor_formatter(NullFormatter())
+
+
+def _short(value: float) -> str:
+    """2000 is 2k."""
+    size, unit = next((size, unit) for size, unit in ((1e6, "M"), (1e3, "k"), (0, "")) if value >= size)
+    return f"{value / (size or 1):.3g}{unit}"
+
+
+def wrapped(text: str, width: int = 34) -> str:
+    """A title in as many lines as a panel's width asks for."""
+    return textwrap.fill(text, width)
