@@ -197,24 +197,28 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
     sharding.use_all_cores()  # before JAX starts
     with stop.noticed(), hosts.all_or_none():
         sweeps = sweeps_of(config)  # all are checked before any is run
-        return [result for one, grid in sweeps for result in _one(one, grid, console or Console())]
+        results = []
+        for n, (one, grid) in enumerate(sweeps, 1):
+            what = f"{one['workdir'].name}, sweep {n} of {len(sweeps)}" if len(sweeps) > 1 else "sweep"
+            results += _one(one, grid, what, console or Console())
+        return results
 
 
-def _one(config: Mapping[str, Any], grid: list[dict[str, Any]], console: Console) -> list[dict[str, Any]]:
+def _one(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, console: Console) -> list[dict[str, Any]]:
     if config.get("storage") and not config.get("checkpoints"):  # else they are beside the study
         grid = [point | {"checkpoints": _workdir(config) / store.CHECKPOINTS} for point in grid]
     if hosts.index() > 0:
         for point in grid:
             measurement(config.get("task", "memorization")).call(storage=_workdir(config), progress=False, **point)
         return []
-    return _run(config, grid, console)
+    return _run(config, grid, what, console)
 
 
 def _workdir(config: Mapping[str, Any]) -> pathlib.Path:
     return store.check_workdir(config.get("workdir", OF_A_SWEEP["workdir"]))
 
 
-def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], console: Console) -> list[dict[str, Any]]:
+def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, console: Console) -> list[dict[str, Any]]:
     measure, call, plan = measurement(config.get("task", "memorization"))
     workdir = _workdir(config)
     storage = store.open_storage(config.get("storage") or workdir)
@@ -229,7 +233,7 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], console: Console
     show(tables.header(measure), style="bold")
     counts = [point["num_trials"] + point["num_repeats"] for point in grid]
     progress = reporter(True, console)
-    progress.start("sweep", "sweep", 0, sum(counts), "")
+    progress.start("sweep", what, 0, sum(counts), "")
     try:
         for n, point in enumerate(grid):
             progress.update("sweep", sum(counts[:n]), f"study {n + 1} of {len(grid)}")

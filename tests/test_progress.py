@@ -384,6 +384,7 @@ def test_what_a_reporter_is_told_costs_microseconds():
 def test_the_command_of_the_dashboard_can_be_pasted_and_hides_the_password(monkeypatch):
     monkeypatch.setattr(progress.importlib.util, "find_spec", lambda name: object())
     command = lambda url: progress.dashboard(hide_password(url))
+    assert "secret" not in hide_password("postgresql://host/db?user=me&password=secret&sslmode=require")
     assert command("sqlite:///results/gru/study.db") == "optuna-dashboard sqlite:///results/gru/study.db"
     spaced = command("sqlite:////home/me/my results/study.db")
     assert shlex.split(spaced) == ["optuna-dashboard", "sqlite:////home/me/my results/study.db"]

@@ -473,6 +473,7 @@ def test_a_config_of_several_sweeps_runs_each_in_a_folder_of_its_own(tmp_path, t
     console = Console(file=io.StringIO(), width=400)
     results = sweep.run({"workdir": str(tmp_path), "sweeps": sweeps}, console)
     assert [r["cell"] for r in results] == ["irnn", "rnn", "gru"]
+    assert "second, sweep 2 of 2: 0 of 12 trials, study 1 of 2 | rnn, depth 1" in console.file.getvalue()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["first", "second"]
     for name, cells in (("first", ["irnn"]), ("second", ["rnn", "gru"])):
         assert sorted(p.name for p in (tmp_path / name).iterdir()) == WRITTEN
