@@ -4,6 +4,7 @@ Stop it any way; the same command goes on where it was. On several hosts start i
 cluster tells of them (Cloud TPU, Slurm, Open MPI), or by --coordinator_address, --num_processes and --process_id.
 """
 
+import logging as python_logging
 import pathlib
 import re
 import sys
@@ -34,6 +35,7 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
     logging.set_verbosity(logging.WARNING)
+    python_logging.root.removeHandler(logging.get_absl_handler())  # it writes where bars are redrawn, and is lost
     config = _CONFIG.value.to_dict()
     if _WORKDIR.value is not None:
         config["workdir"] = _WORKDIR.value
@@ -53,14 +55,18 @@ def parse(argv):
         return rest
     except (flags.Error, OSError, AttributeError, KeyError, ValueError) as error:
         for name in (arg.removeprefix("--config.").split("=")[0] for arg in argv if arg.startswith("--config.")):
-            name = re.sub(r"^sweeps\.[^.]*\.", "", name)  # of a config of several
-            field, _, hparam = name.partition(".")
+            of_one = re.fullmatch(r"sweeps\.([^.]*)\.(.*)", name)  # in a config of several
+            field, _, hparam = (of_one[2] if of_one else name).partition(".")
             if field not in sweep.FIELDS:
                 sys.exit(f"error: config.{field}: no such field; there are {', '.join(sweep.FIELDS)}")
             if field == "task_fields" and any(word in str(error) for word in (field, hparam)):
                 sys.exit(f"error: config.task_fields.{hparam}: no such field of the task; rnn_capacity/tasks has them")
             if field == "hparams" and hparam not in PAPER:
                 sys.exit(f"error: config.hparams.{hparam}: no such hparam; there are {', '.join(PAPER)}")
+            if isinstance(error, AttributeError | KeyError) and of_one and of_one[1] in str(error):
+                sys.exit(f"error: config.sweeps.{of_one[1]}: the config has no such sweep")
+            if isinstance(error, AttributeError | KeyError) and not of_one and field in str(error):
+                sys.exit(f"error: config.{field}: not of this config; of several sweeps it is sweeps.NAME.{field}")
         sys.exit(f"error: {str(error).strip().splitlines()[-1]}")
 
 

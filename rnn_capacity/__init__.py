@@ -3,8 +3,10 @@
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.measure import (
     CapacityResult,
+    Comparison,
     RecallResult,
     TrainabilityResult,
+    compare,
     measure_capacity,
     measure_recall,
     measure_trainability,
@@ -17,9 +19,11 @@ __all__ = [
     "TASKS",
     "CapacityResult",
     "Cell",
+    "Comparison",
     "RecallResult",
     "Task",
     "TrainabilityResult",
+    "compare",
     "measure_capacity",
     "measure_recall",
     "measure_trainability",

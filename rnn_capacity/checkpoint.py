@@ -42,15 +42,13 @@ class Checkpoints:
     A checkpoint is a description, `NAME.json`, and a folder of Orbax's, NAME, which has another name until it is whole.
     The description is written first, and deleted first. So what has both is whole, what has no description is rubbish,
     and of a folder that a kill left half written it is known whose trials it is of.
+
+    Args:
+        folder: may hold other studies, and be shared by workers on several machines; nothing is made or read yet.
+        study_name: any text; a folder is made of its digest.
     """
 
     def __init__(self, folder: str | os.PathLike, study_name: str):
-        """Nothing is made or read yet.
-
-        Args:
-            folder: may hold other studies, and be shared by workers on several machines.
-            study_name: any text; a folder is made of its digest.
-        """
         study = hashlib.sha256(study_name.encode(errors="surrogatepass")).hexdigest()[:32]
         self._home = pathlib.Path(folder).expanduser().absolute() / study
         self._worker, self._counter = secrets.token_hex(8), itertools.count()

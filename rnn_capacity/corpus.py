@@ -45,8 +45,8 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 class Corpus(NamedTuple):
     """A text and its parts; part k of train, valid, eval is codes[bounds[k] : bounds[k + 1]]."""
 
-    codes: np.ndarray  # uint8 (characters,), 0 to 26
-    bounds: np.ndarray  # int32 (4,)
+    codes: np.ndarray  #: uint8 (characters,), 0 to 26
+    bounds: np.ndarray  #: int32 (4,)
 
 
 @functools.lru_cache(maxsize=4)

@@ -24,6 +24,7 @@ class Crew:
     """The trainers of all processes as one. In process 0 `train`, `told` and `dismiss` are called, in others `follow`.
 
     Args:
+        trainer: this process's.
         study: what defines it, with the code; must be the same in every process.
     """
 
@@ -37,7 +38,7 @@ class Crew:
         return self._trainer.together * hosts.count()
 
     def train(
-        self, trials: Sequence[Trial], until: int, on_chunk: Callable[[int, int], None]
+        self, trials: Sequence[Trial], until: int, on_chunk: Callable[[Sequence[Trial], int], None]
     ) -> Iterator[dict[int, Trained]]:
         """As of a `Trainer`; what other processes trained is told to `on_chunk` when it has come."""
         if hosts.count() == 1:
@@ -48,7 +49,9 @@ class Crew:
             numbered = [[t.number, dict(t.values)] for t in share]
             self._send(turn, process, trials=numbered, until=until, trials_per_device=self._trainer.trials_per_device)
         awaited = dict.fromkeys(range(1, len(shares)), 0)  # process -> how many batches have come from it
-        arrived = functools.partial(self._arrived, turn, awaited, until, on_chunk)
+        by_number = {trial.number: trial for trial in trials}
+        told = lambda numbers: on_chunk([by_number[number] for number in numbers], until)
+        arrived = functools.partial(self._arrived, turn, awaited, told)
         try:
             for trained in self._trainer.train(shares[0], until, on_chunk):
                 yield trained
@@ -61,7 +64,7 @@ class Crew:
             yield from arrived()
             raise
 
-    def _arrived(self, turn, awaited, until, on_chunk) -> Iterator[dict[int, Trained]]:
+    def _arrived(self, turn, awaited, told) -> Iterator[dict[int, Trained]]:
         """What other processes have trained meanwhile."""
         for process in list(awaited):
             while (message := hosts.fetch(_result(turn, process, awaited[process]), wait=False)) is not None:
@@ -70,9 +73,10 @@ class Crew:
                     del awaited[process]
                     break
                 awaited[process] += 1
-                on_chunk(len(message["batch"]), until)
                 batch = message["batch"].items()
-                yield {int(n): Trained(Outcome(**outcome), seconds) for n, (outcome, seconds) in batch}
+                batch = {int(n): Trained(Outcome(**outcome), seconds) for n, (outcome, seconds) in batch}
+                told(batch)
+                yield batch
 
     def _send(self, turn: int, process: int, **order: Any) -> None:
         hosts.post(_order(turn, process), {"study": self._study, **order})
@@ -124,7 +128,7 @@ class Crew:
                 return order["over"]
             self._trainer.narrow(order["trials_per_device"])
             trials = [make_trial(number, values) for number, values in order["trials"]]
-            batches = self._trainer.train(trials, order["until"], lambda num_trials, step: None)
+            batches = self._trainer.train(trials, order["until"], lambda batch, step: None)
             for n, trained in enumerate(itertools.chain(batches, [{}])):  # an empty one is the last
                 batch = {number: (outcome._asdict(), seconds) for number, (outcome, seconds) in trained.items()}
                 message = {"batch": batch, "trials_per_device": self._trainer.trials_per_device}

@@ -97,7 +97,8 @@ def being_made(error: BaseException) -> bool:
 
 
 def hide_password(url: str) -> str:
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(url))
+    url = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(url))
+    return re.sub(r"([?&]password=)[^&\s]*", r"\1***", url)
 
 
 def first_line(error: BaseException) -> str:

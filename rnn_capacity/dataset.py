@@ -33,6 +33,7 @@ def export(
     Args:
         storage: a folder with a study.db, or a database URL.
         out: a file that is not there yet.
+        format: "trials" or "authors".
 
     Raises:
         ValueError: bad input, by name.

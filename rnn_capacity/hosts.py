@@ -56,6 +56,8 @@ def start(
 
     Args:
         coordinator_address: host:port of process 0, the same for all.
+        num_processes: how many the job has.
+        process_id: which of them this is, from 0.
 
     Raises:
         ValueError: only some of the three are known, or one is out of its range.

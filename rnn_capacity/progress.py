@@ -2,94 +2,196 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
+import importlib.util
+import shlex
 import time
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.table import Column
+from rich.text import Text
 
+# Each runs within the one before: studies in a sweep, batches in a study. And what its total is a number of.
+LEVELS = {"sweep": "trials", "study": "trials", "batch": "steps"}
 SECONDS_BETWEEN_LINES = 15.0  # where there is no terminal to redraw
+REDRAWN_PER_SECOND = 2
 
 
 class Reporter(Protocol):
-    """Told as a study goes; a study takes one of the three below."""
+    """Told as trials train; write one to show them your own way, and pass it as `progress`.
 
-    def start(self, what: str, done: int, total: int) -> None: ...
-    def update(self, done: float, best: str) -> None: ...
-    def stop(self) -> None: ...
+    It is called where the measurement was (of a job in process 0 alone), about once a second: the time that it takes
+    delays training, and what it raises ends the run. `level` is one of LEVELS. A measurement tells of its studies and
+    of the batches of this process, a sweep of itself too.
+    """
+
+    def start(self, level: str, what: str, done: float, total: int, note: str) -> None:
+        """A level begins; what ran at this level or within it is over.
+
+        Args:
+            what: a name for it, such as "gru, depth 1, 499 params, 6 units".
+            done: how much of it is done already, by a run before this one.
+            total: how many trials a sweep and a study have, how many steps the trials of a batch are trained.
+            note: what else is known: which study, the best so far, that it compiles.
+        """
+
+    def update(self, level: str, done: float, note: str) -> None:
+        """So much of a level that runs is done; fractions of trials too."""
+
+    def stop(self, level: str) -> None:
+        """A level is over and all within it, at its end or by an exception."""
 
 
 class Silent:
-    def start(self, what, done, total):
+    """Shows nothing; one of your own may derive from it, and write what it needs."""
+
+    def start(self, level, what, done, total, note):
         pass
 
-    def update(self, done, best):
+    def update(self, level, done, note):
         pass
 
-    def stop(self):
+    def stop(self, level):
         pass
 
 
-class Lines:
-    """A plain line now and then, for logs."""
+class Row:
+    """How far a level is, and how long it still takes at its pace."""
+
+    def __init__(self, level: str, what: str, done: float, total: int, note: str):
+        self.unit, self.what, self.done, self.total, self.note = LEVELS[level], what, done, total, note
+        self._begun, self._here = None, 0.0  # when its pace is counted from, and what was done since
+        self._last = time.monotonic()
+
+    def advance(self, more: float) -> None:
+        self.done, self._last = self.done + more, time.monotonic()
+        if self._begun is not None:
+            self._here += more
+        elif more:
+            self._begun = self._last  # what came before was compiling
+
+    def time_left(self) -> str:
+        """At the pace of what was done here, counted down from when that was told."""
+        if self._here <= 0:
+            return ""
+        seconds = (self._last - self._begun) / self._here * (self.total - self.done) - (time.monotonic() - self._last)
+        return f"{datetime.timedelta(seconds=round(max(seconds, 0)))} left"
+
+    def state(self, of: str, separator: str) -> str:
+        done = f"{self.done:.1f}".removesuffix(".0")
+        return separator.join(filter(None, [f"{done}{of}{self.total} {self.unit}", self.note, self.time_left()]))
+
+
+class _Rows:
+    """A row for each level that runs."""
+
+    def __init__(self):
+        self._rows: dict[str, Row] = {}
+
+    def start(self, level, what, done, total, note):
+        self._drop(level)
+        self._rows[level] = Row(level, what, done, total, note)
+        if level == "study" and "sweep" in self._rows:
+            self._rows["sweep"].done += done
+        self._show(level)
+
+    def update(self, level, done, note):
+        row = self._rows[level]
+        row.note, more = note, done - row.done
+        if level == "sweep":
+            row.done = done  # what no study has told of was not trained here
+        else:
+            row.advance(more)
+        if level == "study" and "sweep" in self._rows:
+            self._rows["sweep"].advance(more)
+        self._show()
+
+    def stop(self, level):
+        self._drop(level)
+        self._show()
+
+    def _drop(self, level):
+        for within in list(LEVELS)[list(LEVELS).index(level) :]:
+            self._rows.pop(within, None)
+
+    def _show(self, begun: str | None = None) -> None:
+        """Called after every change, with the level that has begun."""
+        raise NotImplementedError
+
+
+class Lines(_Rows):
+    """A plain line for each study and then now and then, for logs."""
 
     def __init__(self, console: Console):
-        self._print = functools.partial(console.print, soft_wrap=True, highlight=False)
+        super().__init__()
+        self._print = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False, emoji=False)
+        self._last = time.monotonic()
 
-    def start(self, what, done, total):
-        self._what, self._total, self._done_before = what, total, done
-        self._begun = self._last = time.monotonic()
-        self._print(f"{what}: {total} trials" + (f", {done} done before" if done else ""))
-
-    def update(self, done, best):
+    def _show(self, begun=None):
         now = time.monotonic()
-        if now - self._last >= SECONDS_BETWEEN_LINES:
+        if begun == "study" or (self._rows and now - self._last >= SECONDS_BETWEEN_LINES):
             self._last = now
-            left = time_left(self._begun, done - self._done_before, self._total - done)
-            self._print(f"{self._what}: {done:.1f} of {self._total} trials, {best}, {left} left")
-
-    def stop(self):
-        pass
+            self._print(" | ".join(f"{row.what}: {row.state(' of ', ', ')}" for row in self._rows.values()))
 
 
-class Bar:
-    """A bar that is redrawn, for terminals and notebooks."""
+class Bars(_Rows):
+    """Bars that are redrawn, one within the other, for terminals and notebooks; gone when all is over."""
 
     def __init__(self, console: Console):
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-        )
-        self._progress = Progress(*columns, console=console, transient=True)
+        super().__init__()
+        columns = (_What(), BarColumn(bar_width=max(8, (console.width - 80) // 2)), _State())
+        self._progress = Progress(*columns, console=console, transient=True, refresh_per_second=REDRAWN_PER_SECOND)
+        self._tasks = {level: self._progress.add_task(level, visible=False) for level in LEVELS}
 
-    def start(self, what, done, total):
-        self._total, self._done_before, self._begun = total, done, time.monotonic()
-        self._progress.start()
-        self._task = self._progress.add_task(what, total=total, completed=done, state="compiling")
-
-    def update(self, done, best):
-        left = time_left(self._begun, done - self._done_before, self._total - done)
-        state = f"{done:.1f}/{self._total} trials · {best} · {left} left"
-        self._progress.update(self._task, completed=done, state=state)
-
-    def stop(self):
-        self._progress.remove_task(self._task)
-        self._progress.stop()
+    def _show(self, begun=None):
+        for level, task in self._tasks.items():
+            row = self._rows.get(level)
+            shown = {"total": row.total, "completed": row.done, "row": row} if row else {}
+            self._progress.update(task, visible=row is not None, **shown)
+        if self._rows:
+            self._progress.start()
+        else:
+            self._progress.stop()
 
 
-def time_left(begun: float, done: float, to_do: float) -> str:
-    """From the pace so far, as minutes:seconds."""
-    if done <= 0:
-        return "?"
-    seconds = round((time.monotonic() - begun) / done * to_do)
-    return f"{seconds // 60}:{seconds % 60:02d}"
+class _What(ProgressColumn):
+    """The column that gives way where a terminal is narrow."""
+
+    def __init__(self):
+        super().__init__(Column(overflow="ellipsis"))
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["row"].what, no_wrap=True, overflow="ellipsis")
+
+
+class _State(ProgressColumn):
+    def __init__(self):
+        super().__init__(Column(no_wrap=True))
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["row"].state("/", " · "))
 
 
 def reporter(progress: bool, console: Console | None = None) -> Reporter:
-    console = console or Console()
+    """What suits a console: bars, or lines where they cannot be redrawn."""
     if not progress:
         return Silent()
-    return Bar(console) if console.is_terminal or console.is_jupyter else Lines(console)
+    console = console or Console()
+    # In a notebook bars are widgets.
+    redrawn = importlib.util.find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
+    return Bars(console) if redrawn else Lines(console)
+
+
+def dashboard(url: str) -> str:
+    """The command that shows the studies of a database in a browser, live.
+
+    Args:
+        url: of the database, with *** for a password.
+    """
+    needed = ["put the password for ***"] if "***" in url else []
+    if importlib.util.find_spec("optuna_dashboard") is None:
+        needed.insert(0, "pip install '.[live]' brings it")
+    return f"optuna-dashboard {shlex.quote(url)}" + (f"  # {'; '.join(needed)}" if needed else "")

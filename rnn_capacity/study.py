@@ -81,7 +81,8 @@ def run(
     """
     width = f"trials per {devices[0].device_kind}"  # less once their memory did not suffice, which the study remembers
     trials_per_device = min(trials_per_device, study.user_attrs.get(width, trials_per_device))
-    reporter.start(what, len(store.measured(study)), num_trials)
+    shown = _Shown(study, reporter, unit, f"{len(devices)} x {devices[0].device_kind}")
+    reporter.start("study", what, len(store.measured(study)), num_trials, shown.best)
     try:
         with stop.noticed(), Lease(study) as lease:
             remember = functools.partial(study.set_user_attr, width)
@@ -92,11 +93,11 @@ def run(
                 hosts.check()
                 proposals = _proposals(study, space, lease, num_trials, max(ASK_AT_ONCE, crew.together))
                 if not proposals:
-                    reporter.update(len(store.measured(study)), "the last trials are other workers'")
+                    reporter.update("study", len(store.measured(study)), "the last trials are other workers'")
                     time.sleep(SECONDS_BETWEEN_LOOKS)
                     continue
                 block = [_Entry(p, make_trial(p.number, values), store.reported(study, p)) for p, values in proposals]
-                for entry, steps in _trained(block, halving, crew, _Shown(study, reporter, unit), describe):
+                for entry, steps in _trained(block, halving, crew, shown, describe):
                     store.tell(study, entry.proposal, *_told(entry, steps, describe))
                     lease.release(entry.proposal)
                     crew.told(entry.trial.number)
@@ -105,7 +106,7 @@ def run(
             _prune(checkpoints, study.get_trials(deepcopy=False))
             return trials
     finally:
-        reporter.stop()
+        reporter.stop("study")
 
 
 def follow(
@@ -135,7 +136,7 @@ def _prune(checkpoints: Checkpoints | None, trials: Sequence[FrozenTrial]) -> No
 
 def train_alone(trial: Trial, steps: int, describe) -> dict[str, Any]:
     """What a trial gives, trained for so many steps, as a study would keep it."""
-    (batch,) = Trainer(sharding.choose_devices(1), 1).train([trial], steps, lambda num_trials, step: None)
+    (batch,) = Trainer(sharding.choose_devices(1), 1).train([trial], steps, lambda batch, step: None)
     return _told(_Entry(None, trial, trained=batch[trial.number]), steps, describe)[0]
 
 
@@ -209,32 +210,45 @@ def _trained(
 
 
 class _Shown:
-    """How far a block of trials is, as its batches train."""
+    """How far the study is, and what trains, as batches train."""
 
-    def __init__(self, study: optuna.Study, reporter: Reporter, unit: str):
-        self._study, self._reporter, self._unit = study, reporter, unit
+    def __init__(self, study: optuna.Study, reporter: Reporter, unit: str, where: str):
+        self._study, self._reporter, self._unit, self._where = study, reporter, unit, where
         self.sign = store.sign(study)
 
     def begin(self, num_trials: int, rungs: Sequence[int], halving: int) -> None:
+        """Of a block."""
         self._before, self._num_trials = len(store.measured(self._study)), num_trials
         lengths = [after - before for before, after in itertools.pairwise([0, *rungs])]
         self._total = sum(num_trials / halving**k * length for k, length in enumerate(lengths))
         self._done = 0.0  # of these steps, in batches that have ended
 
-    def between(self, before: int, until: int) -> Callable[[int, int], None]:
-        """What is told that so many trials now stand at a step between two rungs."""
+    def between(self, before: int, until: int) -> Callable[[Sequence[Trial], int], None]:
+        """What is told that a batch stands at a step between two rungs."""
+        training, begun = None, before
 
-        def on_chunk(num_trials, step):
-            done = self._done + num_trials * (step - before)
+        def on_chunk(batch, step):
+            nonlocal training, begun
+            if batch is not training and step < until:  # else it was trained elsewhere
+                training, begun = batch, step
+                self._total = max(self._total - len(batch) * (step - before), 1)  # those are of a run before this one
+                self._reporter.start("batch", self._describe(batch), step, until, "compiling")
+            elif batch is training:
+                self._reporter.update("batch", step, "")
+            done = self._done + len(batch) * (step - (begun if batch is training else before))
             share = min(done / self._total, 1.0)  # where trials diverge, rungs are shorter than was foreseen
-            self._reporter.update(self._before + share * self._num_trials, self._best)
+            self._reporter.update("study", self._before + share * self._num_trials, self.best)
             if step == until:
                 self._done = done
-                self.__dict__.pop("_best", None)  # the batch is told now
+                self.__dict__.pop("best", None)  # the batch is told now
 
         return on_chunk
 
+    def _describe(self, batch: Sequence[Trial]) -> str:
+        spec, trials = batch[0].spec, "trial" if len(batch) == 1 else "trials"
+        return f"{spec.nonlinearity}, {spec.optimizer}, {len(batch)} {trials} on {self._where}"
+
     @functools.cached_property
-    def _best(self) -> str:
+    def best(self) -> str:
         values = [self.sign * t.value for t in store.measured(self._study) if t.value is not None]
         return f"best {self.sign * max(values):#.3g} {self._unit}" if values else "no result yet"

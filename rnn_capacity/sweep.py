@@ -17,7 +17,7 @@ from rnn_capacity.database import hide_password
 from rnn_capacity.measure import measure_capacity, measure_recall, measure_trainability
 from rnn_capacity.measure.search import check_run
 from rnn_capacity.plan import Plan, find_task, plan_capacity, plan_recall, plan_trainability
-from rnn_capacity.progress import reporter
+from rnn_capacity.progress import dashboard, reporter
 from rnn_capacity.report import plots, tables
 from rnn_capacity.types import check_choice
 
@@ -147,35 +147,44 @@ def _several(value: Any) -> tuple:
     return tuple(part for v in value for part in _several(v)) if isinstance(value, tuple | list) else (value,)
 
 
-def sweeps_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The sweeps that a config stands for: itself, or those that it names, each in a folder of its own in the workdir.
+def sweeps_of(config: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[dict[str, Any]]]]:
+    """The sweeps that a config stands for, each with its points: itself, or those that it names.
+
+    Each of several is kept in a folder of its own in the workdir.
 
     Raises:
-        ValueError: fields beside the sweeps that are not known, or a sweep that says where it is kept.
+        ValueError: fields beside the sweeps that are not known, a sweep that says where it is kept, or what `points`
+            refuses of one.
     """
     if SWEEPS not in config:
-        return [config]
+        return [(config, points(config))]
     for field in config:
         check_choice("config field", field, (SWEEPS, "workdir"))
     if not config[SWEEPS]:
         raise ValueError("sweeps: none given; a config of several sweeps must name one at least")
-    for name, one in config[SWEEPS].items():
-        if one.get("workdir") is not None:
-            raise ValueError(f"sweeps.{name}.workdir: {one['workdir']!r} given; it is the folder {name} of the workdir")
-    workdir = pathlib.Path(config.get("workdir", OF_A_SWEEP["workdir"]))
-    return [{**one, "workdir": workdir / name} for name, one in config[SWEEPS].items()]
+    workdir, found = pathlib.Path(config.get("workdir", OF_A_SWEEP["workdir"])), []
+    for name, fields in config[SWEEPS].items():
+        if fields.get("workdir") is not None:
+            must = f"it is the folder {name} of the workdir of all"
+            raise ValueError(f"sweeps.{name}.workdir: {str(fields['workdir'])!r} given; {must}")
+        one = {**fields, "workdir": workdir / name}
+        try:
+            found.append((one, points(one)))
+        except ValueError as error:
+            raise ValueError(f"sweeps.{name}.{error}") from None
+    return found
 
 
 def study_names(config: Mapping[str, Any]) -> list[str]:
     """What the studies are called that a config measures.
 
     Raises:
-        ValueError: as of `points`.
+        ValueError: as of `sweeps_of`.
     """
     return [
         _call(measurement(one.get("task", "memorization")).plan, point).name
-        for one in sweeps_of(config)
-        for point in points(one)
+        for one, grid in sweeps_of(config)
+        for point in grid
     ]
 
 
@@ -187,25 +196,29 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
     """
     sharding.use_all_cores()  # before JAX starts
     with stop.noticed(), hosts.all_or_none():
-        sweeps = [(one, points(one)) for one in sweeps_of(config)]  # all are checked before any is run
-        return [result for one, grid in sweeps for result in _one(one, grid, console or Console())]
+        sweeps = sweeps_of(config)  # all are checked before any is run
+        results = []
+        for n, (one, grid) in enumerate(sweeps, 1):
+            what = f"{one['workdir'].name}, sweep {n} of {len(sweeps)}" if len(sweeps) > 1 else "sweep"
+            results += _one(one, grid, what, console or Console())
+        return results
 
 
-def _one(config: Mapping[str, Any], grid: list[dict[str, Any]], console: Console) -> list[dict[str, Any]]:
+def _one(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, console: Console) -> list[dict[str, Any]]:
     if config.get("storage") and not config.get("checkpoints"):  # else they are beside the study
         grid = [point | {"checkpoints": _workdir(config) / store.CHECKPOINTS} for point in grid]
     if hosts.index() > 0:
         for point in grid:
             measurement(config.get("task", "memorization")).call(storage=_workdir(config), progress=False, **point)
         return []
-    return _run(config, grid, console)
+    return _run(config, grid, what, console)
 
 
 def _workdir(config: Mapping[str, Any]) -> pathlib.Path:
     return store.check_workdir(config.get("workdir", OF_A_SWEEP["workdir"]))
 
 
-def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], console: Console) -> list[dict[str, Any]]:
+def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, console: Console) -> list[dict[str, Any]]:
     measure, call, plan = measurement(config.get("task", "memorization"))
     workdir = _workdir(config)
     storage = store.open_storage(config.get("storage") or workdir)
@@ -215,12 +228,21 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], console: Console
     where = sharding.describe(sharding.choose_devices(config.get("devices")))
     where += f" in each of {hosts.count()} processes" if hosts.count() > 1 else ""
     show(f"{len(grid)} studies on {where}, into {workdir}")
+    if url := getattr(storage, "url", None):
+        show(f"live: {dashboard(hide_password(url))}")
     show(tables.header(measure), style="bold")
-    for point in grid:
-        result = call(storage=storage, progress=reporter(True, console), **point)
-        for row in result.rows():
-            show(tables.line(row))
-        write(storage, workdir)
+    counts = [point["num_trials"] + point["num_repeats"] for point in grid]
+    progress = reporter(True, console)
+    progress.start("sweep", what, 0, sum(counts), "")
+    try:
+        for n, point in enumerate(grid):
+            progress.update("sweep", sum(counts[:n]), f"study {n + 1} of {len(grid)}")
+            result = call(storage=storage, progress=progress, **point)
+            for row in result.rows():
+                show(tables.line(row))
+            write(storage, workdir)
+    finally:
+        progress.stop("sweep")
     results = store.results(storage)
     if len(grid) > 1 or len(results) > 1:
         show(f"\nAll of {workdir}:\n{tables.text(results)}", style="bold")

@@ -29,10 +29,10 @@ class OutOfMemoryError(RuntimeError):
 
 
 class Trained(NamedTuple):
-    """What a trial gave, as plain numbers, and the seconds that it took."""
+    """What came out of a trial."""
 
-    outcome: Outcome
-    seconds: float
+    outcome: Outcome  #: as plain numbers
+    seconds: float  #: that it took
 
 
 class _Standing(NamedTuple):
@@ -54,6 +54,7 @@ class Trainer:
     """Trains trials in batches, and holds where those stand that are to be trained on.
 
     Args:
+        devices: those of this process.
         trials_per_device: how many a device is given at a time, as long as its memory suffices.
         checkpoints: where batches in training are kept; None: nowhere.
         on_reduced: told of a lower number of trials a device, when memory did not suffice.
@@ -75,15 +76,16 @@ class Trainer:
 
     @property
     def together(self) -> int:
+        """How many trials are trained at once."""
         return len(self.devices) * self.trials_per_device
 
     def train(
-        self, trials: Sequence[Trial], until: int, on_chunk: Callable[[int, int], None]
+        self, trials: Sequence[Trial], until: int, on_chunk: Callable[[Sequence[Trial], int], None]
     ) -> Iterator[dict[int, Trained]]:
         """Trains the trials up to a step; yields, batch by batch, what came out of each by its number.
 
         Args:
-            on_chunk: told after each chunk how many trials now stand at which step.
+            on_chunk: told before the first chunk of a batch and after each, which trials now stand at which step.
 
         Raises:
             OutOfMemoryError: a single trial does not fit.
@@ -153,10 +155,11 @@ class Trainer:
         identities = np.array([_identity(trial) for trial in batch])
 
         def after_chunk(step, state):
-            on_chunk(len(batch), step)
+            on_chunk(batch, step)
             if step < until:  # what comes out at the end is known in a moment
                 self._pause((numbers, step, lambda: _Standing(state, seconds(), identities)))
 
+        on_chunk(batch, 0 if starts[0] is None else starts[0].step)
         outcomes, state = train.advance(spec, hparams, keys, state, until, devices=self.devices, on_chunk=after_chunk)
         took = seconds()
         if until < spec.train_steps:

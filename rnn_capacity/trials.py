@@ -9,14 +9,14 @@ import pandas as pd
 
 
 def losses(trials: pd.DataFrame) -> np.ndarray:
-    """The evaluation losses of the trials that ran to their end and did not diverge."""
+    """The evaluation losses (n,) of the n trials that ran to their end and did not diverge, in the task's unit."""
     return trials.loc[trials["feasible"] & ~trials["stopped_early"], "eval_loss"].to_numpy(float)
 
 
 def curve(trials: pd.DataFrame) -> pd.DataFrame:
     """Against the number of trials: the evaluation loss of the least validation loss so far, and the median so far.
 
-    NaN until a trial has not diverged.
+    Columns are trials (1, 2, ...), best and median, NaN until a trial has not diverged.
     """
     ended = ~trials["stopped_early"]
     valid, found = (trials[name].astype(float).where(ended) for name in ("valid_loss", "eval_loss"))
@@ -63,6 +63,7 @@ def still_improving(values: Sequence[float | None], sign: int = 1) -> bool:
     """Whether the last quarter of the trials bettered the best by over a hundredth; None where one is infeasible.
 
     Args:
+        values: what the tuner was told, in the order of the trials.
         sign: 1 where more is better, and what nothing has is 0; -1 where less is.
     """
     known = [value for value in values if value is not None]

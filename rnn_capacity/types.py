@@ -33,17 +33,17 @@ PRECISIONS = ("default", "high", "highest")
 class Keys(NamedTuple):
     """The two sources of chance in a trial, apart so that one can be fixed (the paper fixes the task's)."""
 
-    task: Array  # which data
-    network: Array  # which initial weights
+    task: Array  #: which data
+    network: Array  #: which initial weights
 
 
 class Outcome(NamedTuple):
     """What a trial gave: scalars, or arrays [K] for K trials."""
 
-    loss: Mapping[str, Array]  # by split, one of `tasks.SPLITS`: the task's loss, a mean over examples, after training
-    score: Mapping[str, Mapping[str, Array]]  # by split: the task's own measures, of the trained network
-    untrained_score: Mapping[str, Array]  # the same of the network as initialised, on the validation split: chance
-    feasible: Array  # False where training diverged
+    loss: Mapping[str, Array]  #: by split, one of `tasks.SPLITS`: the task's loss, a mean over examples, after training
+    score: Mapping[str, Mapping[str, Array]]  #: by split: the task's own measures, of the trained network
+    untrained_score: Mapping[str, Array]  #: the same of the network as initialised, on the validation split: chance
+    feasible: Array  #: False where training diverged
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,18 +56,17 @@ class Spec:
 
     cell: Cell
     task: Task
-    num_units: int
-    train_steps: int
-    depth: int = 1
-    input_steps: str = (
-        "first"  # an example of fewer steps than T: silence after it, or its last step again at every step
-    )
+    num_units: int  #: of each layer
+    train_steps: int  #: gradient steps
+    depth: int = 1  #: layers
+    #: "first": after an example of fewer steps than T is silence; "every": its last step is repeated to the end
+    input_steps: str = "first"
     nonlinearity: str = "tanh"
     optimizer: str = "rmsprop"
-    schedule: str = "cosine"  # of the learning rate, over the run
-    batch_size: int | None = None  # examples a step; None: all there are
-    block_size: int | None = None  # examples worked on at a time; None: what suits the backend
-    precision: str = "highest"  # of matrix products; accelerators round float32 unless told otherwise
+    schedule: str = "cosine"  #: of the learning rate, over the run
+    batch_size: int | None = None  #: examples a step; None: all there are
+    block_size: int | None = None  #: examples worked on at a time; None: what suits the backend
+    precision: str = "highest"  #: of matrix products; accelerators round float32 unless told otherwise
 
     def __post_init__(self):
         for field in ("num_units", "train_steps", "depth"):
@@ -92,11 +91,11 @@ class Spec:
 class Trial(NamedTuple):
     """A trial of a study, ready to be trained."""
 
-    number: int
-    values: Mapping[str, Any]  # what was proposed, by dimension of the search space: plain numbers and names
-    spec: Spec
-    hparams: Mapping[str, float]
-    keys: Keys
+    number: int  #: in the study, from 0
+    values: Mapping[str, Any]  #: what was proposed, by dimension of the search space: plain numbers and names
+    spec: Spec  #: what is static of them
+    hparams: Mapping[str, float]  #: what is traced, by name
+    keys: Keys  #: where its draws come from
 
 
 def check_int(field: str, value: Any, least: int) -> int:

@@ -18,6 +18,7 @@ from tiny import FRAGILE, TINY, FakeTrainer, numbers, without_seconds
 from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity, store
 from rnn_capacity.measure import train_again
 from rnn_capacity.plan import find_cell, plan_capacity
+from rnn_capacity.report import tables
 from rnn_capacity.trials import still_improving
 
 mpl.use("Agg")
@@ -222,13 +223,13 @@ def test_the_repeats_have_their_own_data_and_the_search_has_one_for_all(monkeypa
 # --- What is shown ----------------------------------------------------------------------------------------------------
 
 
-def test_the_repr_says_the_numbers_and_leaves_the_trials_out(result):
-    text = repr(result)
-    assert text.startswith("CapacityResult(cell='rnn', depth=1, max_params=60, num_params=43, num_units=3")
-    assert f"bits_per_param={result.bits_per_param!r}" in text
-    assert "trials=4" in text
-    assert "untrained" not in text
-    assert "\n" not in text
+def test_the_repr_is_the_table_on_its_side(result):
+    title, empty, *lines = repr(result).splitlines()
+    assert (title, empty) == (f"rnn, depth 1: {result.bits_per_param:.2f} bits per parameter", "")
+    found = dict(re.split(" {2,}", line) for line in lines)
+    assert found == tables.cells(result.to_dict())
+    assert max(map(len, lines)) < 40
+    assert str(result) == repr(result)
 
 
 def test_the_dict_is_plain_json(result):
@@ -249,8 +250,10 @@ def test_a_notebook_gets_a_table(result):
     shown = result._repr_html_()
     cells = re.findall(r"<td>(.*?)</td>", shown)
     assert f"rnn, depth 1: {result.bits_per_param:.2f} bits per parameter" in shown
-    assert shown.count("<table") == 1
+    assert shown.count("<table") == 2
+    assert {result.best_hparams["optimizer"], f"{result.best_hparams['learning_rate']:.3g}"} <= set(cells)
     assert {"rnn", "43", f"{result.bits_per_param:.2f}", f"{result.accuracy:.3f}", "3 to 6"} <= set(cells)
+    assert "the same selection, untrained" in shown
 
 
 def test_a_notebook_gets_names_as_text(result):
@@ -271,6 +274,17 @@ def test_the_plot_has_a_point_for_each_trial_and_the_best(result):
     np.testing.assert_allclose(best, [[result.num_mappings / result.num_params, result.bits_per_param]])
     given = pyplot.figure().subplots()
     assert result.plot(given) is given
+    pyplot.close("all")
+
+
+def test_a_plot_is_one_figure_without_a_background(result):
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+    ax = result.plot()
+    assert [pyplot.figure(number) for number in pyplot.get_fignums()] == [ax.figure]
+    ax.figure.canvas.draw()
+    assert (np.asarray(ax.figure.canvas.buffer_rgba())[:3, :, 3] == 0).all()
     pyplot.close("all")
 
 
@@ -300,9 +314,10 @@ def test_a_cell_that_returns_nan_is_infeasible_and_no_crash(tmp_path):
     assert math.isnan(found.mean_bits_per_param)
     assert (found.repeats, found.best_hparams, found.num_mappings) == ((), {}, 0)
     assert not found.trials["feasible"].any()
-    assert "bits=nan" in repr(found)
-    assert "nan bits per parameter" in found._repr_html_()
-    assert isinstance(found.plot(), Axes)
+    assert repr(found).startswith("fragile, depth 1: every trial diverged\n")
+    assert "fragile, depth 1: every trial diverged" in found._repr_html_()
+    assert "none: every trial diverged" in found._repr_html_()
+    assert [text.get_text() for text in found.plot().texts] == ["every trial diverged"]
     assert json.loads(json.dumps(found.to_dict()))["num_infeasible"] == 4
     again = measure(FRAGILE, hparams=TINY["hparams"] | {"input_scale": 0.9}, storage=tmp_path)
     assert again.trials.equals(found.trials)

@@ -190,8 +190,9 @@ def test_nothing_but_divergence_is_infeasible_and_no_crash(tmp_path):
         assert all(math.isnan(n) for n in (point.error, point.chance_error, point.mean, *point.interval))
         assert (point.repeats, point.best_hparams, point.still_improving) == ((), {}, False)
     assert found.lines == (0.5, 0.0)
-    assert isinstance(found.plot(), Axes)
+    assert [text.get_text() for text in found.plot().texts] == ["every trial diverged"]
     assert "nan" in found._repr_html_()
+    assert repr(found).startswith("fragile, depth 1: every trial diverged\n")
     assert len(json.loads(json.dumps(found.to_dict()))["points"]) == 2
     assert len(store.results(store.open_storage(tmp_path))) == 2
 
@@ -216,7 +217,7 @@ def test_a_storage_gives_the_points_back(result, folder):
 
 def test_a_notebook_gets_a_table_with_a_row_for_each_point(result):
     shown = result._repr_html_()
-    assert shown.count("<tr") == 1 + 2
+    assert shown.split("</table>")[0].count("<tr") == 1 + 2
     cells = re.findall(r"<td>(.*?)</td>", shown)
     for point in result.points:
         assert {"rnn", f"{point.num_units}", f"{point.error:.3f}", f"{point.line:.3f}"} <= set(cells)
@@ -230,6 +231,23 @@ def test_the_plot_has_the_errors_over_the_units_and_the_line(result):
     np.testing.assert_allclose(errors.get_xydata(), [[2 / 4, result.errors[0]], [4 / 4, result.errors[1]]])
     given = mpl.figure.Figure().subplots()
     assert result.plot(given) is given
+
+
+def test_a_point_is_shown_as_the_whole_is(result):
+    first, _ = result.points
+    assert repr(first).splitlines()[0] == f"rnn, depth 1, 2 units: squared error {first.error:.3f}"
+    ax = first.plot()
+    assert isinstance(ax, Axes)
+    np.testing.assert_allclose(ax.lines[1].get_xydata(), [[2 / 4, first.error]])
+
+
+def test_the_repr_has_a_column_for_each_point(result):
+    title, _, *lines = repr(result).splitlines()
+    above = max(point.error - point.line for point in result.points)
+    assert title == f"rnn, depth 1: squared error at most {above:.3f} above the line"
+    rows = {name: cells for name, *cells in (re.split(" {2,}", line) for line in lines)}
+    assert rows["units"] == ["2", "4"]
+    assert rows["error"] == [f"{error:.3f}" for error in result.errors]
 
 
 # --- Bad input --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ import itertools
 import json
 import math
 import re
-import types
 
 import matplotlib as mpl
 import numpy as np
@@ -464,24 +463,67 @@ def test_the_figure_is_written_for_screen_and_print(tmp_path):
     assert "<svg" in paths[1].read_text()
 
 
-def as_object(result):
-    return types.SimpleNamespace(**result)
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def test_the_plot_of_trials_shows_those_that_are_feasible():
-    ax = plots.trials(as_object(make_result()))
+    ax = plots.trials([make_result()], mpl.figure.Figure().subplots())
     assert isinstance(ax, Axes)
     everything, best = (np.asarray(c.get_offsets()) for c in ax.collections)
     np.testing.assert_allclose(everything, [[4000 / 981, 3.25]])
     np.testing.assert_allclose(best, [[4000 / 981, 3.25]])
-    assert "rnn, depth 1, 981 parameters: 3.25 bits" in ax.get_title(loc="left")
+    assert legend(ax) == ["rnn, 981 parameters, T = 5", "all of it stored"]
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 0], [4000 / 981] * 2])
 
 
 @pytest.mark.parametrize("result", [NOTHING, OWN], ids=["zero feasible trials", "a user's cell"])
 def test_the_plot_of_trials_is_drawn_whatever_there_is(tmp_path, result):
-    ax = plots.trials(as_object(result))
-    assert isinstance(ax, Axes)
+    ax = plots.trials([result], mpl.figure.Figure().subplots())
+    assert [text.get_text() for text in ax.texts] == ["every trial diverged"] * (result is NOTHING)
     draw(ax.figure, tmp_path)
+
+
+def test_no_two_results_are_drawn_alike():
+    names = ("rnn", "gru", "mine", "another")
+    results = [make_result(cell, num_params=n) for cell in names for n in (981, 500)]
+    ax = plots.trials([*results, results[0]], mpl.figure.Figure().subplots())
+    assert legend(ax)[:2] == ["rnn, 981 parameters, T = 5", "rnn, 500 parameters, T = 5"]
+    assert len(legend(ax)) == 8 + 1
+    for draws, cells in (
+        (plots.recall, [make_recall(n) for n in names]),
+        (plots.trainability, map(make_trained, names)),
+    ):
+        lines = {line.get_label(): line for line in draws(list(cells), mpl.figure.Figure().subplots()).lines}
+        assert len({line.get_color() for label, line in lines.items() if label.startswith(names)}) == len(names)
+    drawn = [mpl.colors.to_hex(c.get_facecolor()[0]) for c in ax.collections[1::2]]  # the best of each
+    assert drawn[:2] == [plots.STYLES["rnn"][0].lower()] * 2  # one result twice
+    assert len(set(drawn)) == len(drawn) - 1 == 8
+
+
+def luminance(color):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mpl.colors.to_rgb(color)]
+    return np.dot(linear, (0.2126, 0.7152, 0.0722))
+
+
+@pytest.mark.parametrize("color", [plots.INK, *(c for c, _ in (*plots.STYLES.values(), *plots.OWN_STYLES))])
+def test_every_colour_is_seen_on_a_light_page_and_on_a_dark_one(color):
+    """WCAG's contrast; text wants 4.5 on white, and what is drawn at least 2 on either."""
+    light, dark = 1.05 / (luminance(color) + 0.05), (luminance(color) + 0.05) / (luminance("#111111") + 0.05)
+    assert min(light, dark) > (4 if color == plots.INK else 2)
+
+
+@pytest.mark.parametrize(
+    ("draws", "result"), [("trials", make_result()), ("recall", make_recall()), ("trainability", make_trained())]
+)
+def test_a_plot_of_its_own_has_no_background_and_no_black(draws, result):
+    from matplotlib import pyplot
+
+    ax = getattr(plots, draws)([result])
+    ax.figure.canvas.draw()
+    assert ax.get_facecolor()[3] == ax.figure.get_facecolor()[3] == 0
+    assert {mpl.colors.to_hex(text.get_color()) for text in ax.findobj(mpl.text.Text) if text.get_text()} == {plots.INK}
+    pyplot.close(ax.figure)
 
 
 # --- Figures of the other measures ------------------------------------------------------------------------------------
@@ -535,6 +577,19 @@ def test_trainability_is_drawn_as_best_and_median_over_the_trials(tmp_path):
 )
 def test_the_figure_of_trainability_is_drawn_whatever_there_is(tmp_path, results):
     draw(plots.trainability(results, mpl.figure.Figure().subplots()).figure, tmp_path)
+
+
+@pytest.mark.parametrize("losses", [(2.0,), (None, None, 2.0)], ids=["one trial", "all but the last diverged"])
+def test_one_point_of_a_curve_is_seen(losses):
+    best, median = plots.trainability([make_trained(losses=losses)], mpl.figure.Figure().subplots()).lines
+    assert best.get_marker() == median.get_marker() == "o"
+
+
+def test_losses_are_plain_numbers_on_their_axis():
+    ax = plots.trainability([make_trained(losses=(0.8, 3.2))], mpl.figure.Figure().subplots())
+    ax.figure.canvas.draw()
+    labels = [label.get_text() for label in ax.get_yticklabels(which="both")]
+    assert {"1", "2", "3"} <= set(labels)
 
 
 @pytest.mark.parametrize("results", [[NO_RECALL], [NO_RECALL, make_recall("mine", 8, depth=3)]], ids=["NaN", "own"])

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import types
 from typing import ClassVar
 
 import jax
@@ -54,20 +55,20 @@ class Stopped(BaseException):
 
 
 class StopsAfter(Silent):
-    """A reporter that raises at its n-th update."""
+    """A reporter that raises at the n-th chunk."""
 
     stopped = False
 
     def __init__(self, updates):
         self._left = updates
 
-    def update(self, done, best):
-        self._left -= 1
+    def update(self, level, done, note):
+        self._left -= level == "batch"
         if self._left < 0:
             raise Stopped
 
-    def stop(self):
-        self.stopped = True
+    def stop(self, level):
+        self.stopped = level == "study"
 
 
 def run(storage, num_trials, *, reporter=None, num_devices=1, trials_per_device=2, **fields):
@@ -358,23 +359,74 @@ def test_a_run_tells_its_reporter_what_runs_how_far_and_the_best(trainer):
     told = []
 
     class Told(Silent):
-        def start(self, what, done, total):
-            told.append((what, done, total))
+        def start(self, level, what, done, total, note):
+            told.append((level, what, done, total, note))
 
-        def update(self, done, best):
-            told.append((done, best))
+        def update(self, level, done, note):
+            told.append((level, done, note))
 
-        def stop(self):
-            told.append("stop")
+        def stop(self, level):
+            told.append(level)
 
+    of_study = lambda: [t for t in told if t[0] == "study" and len(t) == 3]
     storage = in_memory()
     run(storage, 2, reporter=Told(), hparams=STUDY["hparams"] | {"optimizer": "sgd"})
-    assert told == [("a study", 0, 2), (1, "no result yet"), (2, "no result yet"), "stop"]
+    assert told == [
+        ("study", "a study", 0, 2, "no result yet"),
+        ("batch", "relu, sgd, 2 trials on 1 x cpu", 0, 10, "compiling"),
+        ("study", 0, "no result yet"),
+        *[("batch", 5, ""), ("study", 1, "no result yet")],
+        *[("batch", 10, ""), ("study", 2, "no result yet")],
+        "study",
+    ]
     told.clear()
     trials = run(storage, 5, reporter=Told(), hparams=STUDY["hparams"] | {"optimizer": "sgd"})
-    assert (told[0], told[-1]) == (("a study", 2, 5), "stop")
-    assert [done for done, _ in told[1:-1]] == [3, 4, 4.5, 5]
-    assert [best for _, best in told[1:-1:2]] == [f"best {max(t.value for t in trials[:n]):#.3g} bits" for n in (2, 4)]
+    best = {n: f"best {max(t.value for t in trials[:n]):#.3g} bits" for n in (2, 4)}
+    assert (told[0], told[-1]) == (("study", "a study", 2, 5, best[2]), "study")
+    assert [done for _, done, _ in of_study()] == [2, 3, 4, 4, 4.5, 5]
+    assert [note for *_, note in of_study()] == [best[2]] * 3 + [best[4]] * 3
+
+
+def told_of(num_trials, train_steps, chunks):
+    """What a reporter is told of a block of trials as their batches stand at these steps."""
+    told = []
+
+    class Told(Silent):
+        def start(self, level, what, done, total, note):
+            told.append((level, done, total))
+
+        def update(self, level, done, note):
+            told.append((level, done))
+
+    shown = study._Shown(optuna.create_study(direction="maximize"), Told(), "bits", "1 x cpu")
+    shown.begin(num_trials, [train_steps], 1)
+    on_chunk = shown.between(0, train_steps)
+    for batch, step in chunks:
+        on_chunk(batch, step)
+    return told
+
+
+def batch(size):
+    return [types.SimpleNamespace(spec=types.SimpleNamespace(nonlinearity="tanh", optimizer="adam"))] * size
+
+
+def test_of_a_batch_that_goes_on_what_an_earlier_run_trained_is_no_progress_of_this_one():
+    """It stands at 40 of 100 steps; the 60 that are left are all that its trials still take."""
+    going_on = batch(2)
+    assert told_of(2, 100, [(going_on, step) for step in (40, 55, 100)]) == [
+        *[("batch", 40, 100), ("study", 0)],
+        *[("batch", 55), ("study", 0.5)],
+        *[("batch", 100), ("study", 2)],
+    ]
+
+
+def test_what_other_processes_trained_moves_the_study_and_not_the_batch_here():
+    here, elsewhere = batch(1), batch(2)
+    assert told_of(3, 10, [(here, 0), (here, 10), (elsewhere, 10)]) == [
+        *[("batch", 0, 10), ("study", 0)],
+        *[("batch", 10), ("study", 1)],
+        ("study", 3),
+    ]
 
 
 # --- A process that is killed -----------------------------------------------------------------------------------------

@@ -170,7 +170,8 @@ def test_a_sweep_measures_every_point_and_writes_tables_and_figure(tmp_path, tra
 
     lines = shown.splitlines()
     assert lines[0].startswith("2 studies on 4 x cpu")
-    assert lines[1] == tables.header()
+    assert f"optuna-dashboard sqlite:///{tmp_path / 'study.db'}" in lines[1]
+    assert lines[2] == tables.header()
     for result in results:
         assert lines.count(tables.line(result)) == 2  # as soon as it was known, and in the table of all
     assert all(str(tmp_path / name) in shown for name in WRITTEN)
@@ -217,7 +218,7 @@ def test_a_sweep_run_again_trains_nothing_new_and_writes_the_same(tmp_path, trai
     assert len(trainer.trained) == trained
     assert {name: (tmp_path / name).read_bytes() for name in files} == files
     assert [r["bits"] for r in after] == [r["bits"] for r in before]
-    assert "4 done before" in shown
+    assert "4 of 4 trials" in shown
 
 
 def test_a_sweep_goes_on_with_more_trials(tmp_path, trainer):
@@ -267,7 +268,7 @@ def test_a_sweep_of_recall_runs_over_units(tmp_path, trainer):
     assert len(trainer.trained) == len(set(trainer.trained)) == 2 * 2 * (3 + 2)
     lines = shown.splitlines()
     assert lines[0].startswith("4 studies on 4 x cpu")
-    assert lines[1] == tables.header("recall")
+    assert lines[2] == tables.header("recall")
     assert all(lines.count(tables.line(result)) == 2 for result in results)
     files = ["recall.png", "recall.svg", "results.csv", "results.json", "study.db", "trials.csv"]
     assert sorted(p.name for p in tmp_path.iterdir()) == files
@@ -280,7 +281,7 @@ def test_a_sweep_of_a_task_runs_over_sizes_and_depths_with_the_tasks_fields(tmp_
     assert found == [("parentheses", c, d, 3) for c in ("irnn", "gru") for d in (1, 2) for _ in (80, 120)]
     assert {r["task_fields"]["max_count"] for r in results} == {3}
     assert {spec.task.num_held_out for spec, *_ in trainer.trained} == {64}
-    assert shown.splitlines()[1] == tables.header("trainability")
+    assert shown.splitlines()[2] == tables.header("trainability")
     assert (tmp_path / "trainability-parentheses.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -464,6 +465,51 @@ def test_a_config_argument_that_there_is_not_is_refused(monkeypatch, name):
         importlib.import_module(f"experiments.{name}").get_config("fast")
 
 
+# --- Several sweeps ---------------------------------------------------------------------------------------------------
+
+
+def test_a_config_of_several_sweeps_runs_each_in_a_folder_of_its_own(tmp_path, trainer):
+    sweeps = {"first": config(), "second": config(cell=("rnn", "gru"))}
+    console = Console(file=io.StringIO(), width=400)
+    results = sweep.run({"workdir": str(tmp_path), "sweeps": sweeps}, console)
+    assert [r["cell"] for r in results] == ["irnn", "rnn", "gru"]
+    assert "second, sweep 2 of 2: 0 of 12 trials, study 1 of 2 | rnn, depth 1" in console.file.getvalue()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["first", "second"]
+    for name, cells in (("first", ["irnn"]), ("second", ["rnn", "gru"])):
+        assert sorted(p.name for p in (tmp_path / name).iterdir()) == WRITTEN
+        assert [r["cell"] for r in json.loads((tmp_path / name / "results.json").read_text())] == cells
+    trained = len(trainer.trained)
+    again = sweep.run({"workdir": str(tmp_path), "sweeps": sweeps}, console)
+    assert len(trainer.trained) == trained
+    assert [r["bits_per_param"] for r in again] == [r["bits_per_param"] for r in results]
+
+
+def test_what_the_studies_of_a_config_are_called_is_what_they_are_kept_as(tmp_path, trainer):
+    several = {"workdir": str(tmp_path), "sweeps": {"a": config(depths=(1, 2)), "b": config(cell="rnn")}}
+    results = sweep.run(several, Console(file=io.StringIO()))
+    assert sweep.study_names(several) == [r["study"] for r in results]
+    assert len(set(sweep.study_names(several))) == 3
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"sweeps": {}}, "^sweeps: none given"),
+        (
+            {"sweeps": {"a": config()}, "cell": "rnn"},
+            "^config field: 'cell' given; it must be one of 'sweeps', 'workdir'",
+        ),
+        ({"sweeps": {"a": config(workdir="there")}}, "^sweeps.a.workdir: 'there' given; it is the folder a of"),
+        ({"sweeps": {"a": config(), "b": config(depths=0)}}, "^sweeps.b.depth: 0 given"),
+    ],
+)
+def test_what_is_wrong_with_one_of_several_sweeps_is_told_before_any_is_run(tmp_path, fields, named):
+    with pytest.raises(ValueError, match=named):
+        sweep.run({"workdir": str(tmp_path / "out")} | fields)
+    assert not (tmp_path / "out").exists()
+
+
 # --- The command line -------------------------------------------------------------------------------------------------
 
 
@@ -502,6 +548,7 @@ def test_the_launcher_runs_a_config_from_any_folder(tmp_path):
 
 
 QUICK = "--config=experiments/irnn.py:quick"
+FIG2A = "--config=experiments/figures/fig2a.py:quick"
 
 
 @pytest.mark.parametrize(
@@ -520,6 +567,10 @@ QUICK = "--config=experiments/irnn.py:quick"
         ("config.task_fields.foo: no such field of the task", [QUICK, "--config.task_fields.foo=1"]),
         ("config argument: 'fast' given", ["--config=experiments/irnn.py:fast"]),
         ("experiments/none.py", ["--config=experiments/none.py"]),
+        ("sweeps.relu.depth: 0 given", [FIG2A, "--config.sweeps.relu.depths=0"]),
+        ("config.foo: no such field", [FIG2A, "--config.sweeps.relu.foo=1"]),
+        ("sweeps.blue", [FIG2A, "--config.sweeps.blue.depths=1"]),
+        ("config.depths: ", [FIG2A, "--config.depths=1"]),
     ],
     ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
 )

@@ -50,13 +50,13 @@ def trials(num_trials=3, seed=0, **fields):
     return [plan.trial(number, proposed) for number, proposed in enumerate(values)]
 
 
-def run(given, until=STEPS, checkpoints=None, num_devices=2, on_chunk=lambda num_trials, step: None, by=None):
+def run(given, until=STEPS, checkpoints=None, num_devices=2, on_chunk=lambda batch, step: None, by=None):
     by = by or Trainer(jax.devices()[:num_devices], 2, checkpoints)
     return {number: trained for batch in by.train(given, until, on_chunk) for number, trained in batch.items()}
 
 
 def kill_at(step):
-    def on_chunk(num_trials, reached):
+    def on_chunk(batch, reached):
         if reached >= step:
             raise Killed
 
@@ -134,7 +134,7 @@ def test_where_trials_stand_differs_and_each_goes_on_from_there(tmp_path, begun)
 def test_sigterm_is_obeyed_after_the_chunk_and_what_it_gave_is_on_disk(tmp_path, begun, monkeypatch):
     monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 1e9)
     expected = outcomes(run(trials()))
-    ask = lambda num_trials, step: os.kill(os.getpid(), signal.SIGTERM)
+    ask = lambda batch, step: step and os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(stop.Stopped), stop.noticed():
         run(trials(), checkpoints=kept(tmp_path), on_chunk=ask)
     begun.clear()
@@ -145,7 +145,7 @@ def test_sigterm_is_obeyed_after_the_chunk_and_what_it_gave_is_on_disk(tmp_path,
 def test_a_batch_that_has_ended_is_not_stopped_any_more(monkeypatch):
     """What came out is known in a moment, and is then told."""
     FakeTrainer().install(monkeypatch)
-    ask = lambda num_trials, step: step == STEPS and os.kill(os.getpid(), signal.SIGTERM)
+    ask = lambda batch, step: step == STEPS and os.kill(os.getpid(), signal.SIGTERM)
     told = []
 
     def train_all():
@@ -190,7 +190,7 @@ def test_where_trials_stand_at_a_rung_is_kept_too(tmp_path, begun, monkeypatch):
         with stop.noticed(), contextlib.closing(kept(tmp_path)) as checkpoints:
             by = Trainer(jax.devices()[:1], 1, checkpoints)
             run(trials(), 20, by=by)
-            run(trials(), by=by, on_chunk=lambda num_trials, step: os.kill(os.getpid(), signal.SIGTERM))
+            run(trials(), by=by, on_chunk=lambda batch, step: step > 20 and os.kill(os.getpid(), signal.SIGTERM))
 
     with pytest.raises(stop.Stopped):
         race()

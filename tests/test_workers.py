@@ -314,14 +314,14 @@ def test_a_worker_that_was_taken_for_dead_finds_its_trial_told(tmp_path, trainer
 
 
 class At(Silent):
-    """Does something once, at the n-th update."""
+    """Does something once, at the n-th chunk."""
 
     def __init__(self, update, action):
         self._left, self._action = update, action
 
-    def update(self, done, best):
-        self._left -= 1
-        if self._left == 0:
+    def update(self, level, done, note):
+        self._left -= level == "batch"
+        if level == "batch" and self._left == 0:
             self._action()
 
 

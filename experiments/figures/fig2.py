@@ -1,6 +1,8 @@
 """Figure 2, all three panels: the studies of fig2a, fig2b and fig2c.
 
 python launch/sweep.py --config=experiments/figures/fig2.py[:quick]
+
+Quick: about 13 minutes on 2 cores.
 """
 
 from experiments import common

@@ -5,15 +5,186 @@ python launch/sweep.py --config=experiments/figures/fig2a.py[:quick]
 Quick: about 3 minutes on 2 cores.
 """
 
+import math
+
+import numpy as np
+from matplotlib.figure import Figure as Drawing
+
 from experiments import common
+from rnn_capacity import published
+from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 
 QUICK = {"num_params": (500,), "num_trials": 8, "num_repeats": 4}
 FULL = common.FULL | {"depths": (1,)}
 # What suits tanh in minutes is too fast for ReLUs: of the quick space's own ranges for the IRNN, which has no others.
 SLOWER = {"learning_rate": (0.008, 0.025), "squared_gradient_decay": 0.9, "mappings_per_param": (2.2, 4.0)}
 
+KINDS = RELU, OTHER = "ReLU alone", "tanh"  # or the choice of both, where tanh alone was not measured
+ABOUT = 0.5  # bits per parameter: our reading of "about"
+POINT = ("cell", "depth", "num_params")
+
 
 def get_config(arg: str = ""):
     relu = {"nonlinearity": "relu"} | (SLOWER if arg == "quick" else {})
     of = lambda hparams: common.get_config(arg, quick=QUICK, full=FULL, cell=("rnn", "ugrnn"), hparams=hparams)
     return common.several("results/figures", tanh=of({"nonlinearity": "tanh"}), relu=of(relu))
+
+
+def select(results):
+    """Capacity with ReLU alone, and of the same cells, depths and sizes with tanh, or with the choice of both."""
+    of_capacity = [r for r in claims.measured(results, "capacity") if r["unroll"] == published.CAPACITY_UNROLL]
+    relu = once([r for r in of_capacity if claims.held_to_relu(r)], *POINT)
+    points = {point(r) for r in relu}
+    beside = [r for r in of_capacity if point(r) in points and not claims.held_to_relu(r)]
+    tanh = {point(r) for r in beside if nonlinearity(r) == "tanh"}
+    return relu + once([r for r in beside if nonlinearity(r) == "tanh" or point(r) not in tanh], *POINT)
+
+
+def point(result):
+    return tuple(result[name] for name in POINT)
+
+
+def nonlinearity(result):
+    known = result["space"].get("nonlinearity")
+    return known if isinstance(known, str) else "tanh or relu"
+
+
+def points(results):
+    found = rows(
+        results,
+        kind=lambda r: RELU if claims.held_to_relu(r) else OTHER,
+        nonlinearity=nonlinearity,
+        learning_rates=lambda r: claims.shown(claims.searched(r, "learning_rate"), ".3g"),
+        bits_per_parameter=lambda r: r["bits_per_param"],
+        low=lambda r: r["interval"][0],
+        high=lambda r: r["interval"][1],
+    )
+    what = [
+        f"{cell}, {'' if depth == 1 else f'depth {depth}, '}{size:,} parameters"
+        for cell, depth, size in zip(found["cell"], found["depth"], found["parameters"], strict=True)
+    ]
+    return found.assign(what=what).sort_values(["cell", "depth", "parameters"], kind="stable")
+
+
+def draw(results):
+    found = points(results)
+    names = list(dict.fromkeys(found["what"]))
+    figure = Drawing(figsize=(8, 1.3 + 0.5 * max(1, len(names))), layout="constrained")
+    ax = figure.subplots()
+    for value in set(published.RELU_CAPACITY.values()):
+        ax.axvline(value, color="0.6", lw=1, ls="--", label=f"the paper, {RELU}: about {value:g}")
+    for height, name in enumerate(names):
+        group = found[found["what"] == name]
+        color, _ = plots.STYLES.get(group["cell"].iloc[0], plots.OWN_STYLE)
+        ax.plot(group["bits per parameter"], [height] * len(group), color="0.7", lw=1, zorder=1)
+        for is_relu, marker, label in ((True, "s", RELU), (False, "o", f"{OTHER}, or either")):
+            own = group[(group["kind"] == RELU) == is_relu]
+            ax.hlines([height] * len(own), own["low"], own["high"], color=color, lw=4, alpha=0.35)
+            face = "white" if is_relu else color
+            at = [height] * len(own)
+            ax.plot(own["bits per parameter"], at, marker, ms=8, color=color, mfc=face, label=label)
+    ax.set_yticks(range(len(names)), names)
+    ax.set(ylim=(max(1, len(names)) - 0.5, -0.5), xlabel="bits per parameter, the best of the trials")
+    plots.legend(figure)
+    return figure
+
+
+def drawn_charts(results):
+    found = points(results)
+    if found.empty:
+        return []
+    x = charts.axis("bits per parameter")
+    paper = [layer for value in set(published.RELU_CAPACITY.values()) for layer in charts.across(x, value)]
+    spec = charts.pairs(found, x, "what", "kind", KINDS, interval=("low", "high"), behind=paper)
+    caption = "The best of the trials; bars: its hparams again, 95 % of the mean; dashed: the paper's with ReLU alone"
+    return [Chart(f"{caption}{unlike(found)}", spec)]
+
+
+def unlike(found):
+    """What else than the nonlinearity differs, in the searches of the quick scale."""
+    rates = {kind: ", ".join(dict.fromkeys(group)) for kind, group in found.groupby("kind")["learning rates"]}
+    said = [f"{rates[kind]} for {kind}" for kind in KINDS if kind in rates]
+    return f". Learning rates searched: {', '.join(said)}" if len(set(rates.values())) > 1 else ""
+
+
+def table(results):
+    found = points(results)
+    paper = [
+        f"about {published.RELU_CAPACITY[cell]:g}" if kind == RELU and cell in published.RELU_CAPACITY else "-"
+        for cell, kind in zip(found["cell"], found["kind"], strict=True)
+    ]
+    return readable(found).drop(columns=["kind", "what"]).assign(paper=paper)
+
+
+def found_claims(results):
+    known = claims.of_its_cells(results)
+    return [below(known), about(known)]
+
+
+def both(results):
+    """For each cell the pairs of results (ReLU alone, beside it) at each depth and size at which both have a number."""
+    known = [r for r in results if np.isfinite(r["bits_per_param"])]
+    beside = {point(r): r for r in known if not claims.held_to_relu(r)}
+    found = {}
+    for result in known:
+        if claims.held_to_relu(result) and point(result) in beside:
+            found.setdefault(result["cell"], []).append((result, beside[point(result)]))
+    return found
+
+
+def below(results):
+    """By the paired points of a cell; where there is but one, by Welch's interval of the repeats of both."""
+    text, paper = "ReLU alone stores less than tanh, in each cell", "less"
+    said, verdicts = [], []
+    for cell, found in both(results).items():
+        if len(found) > 1:
+            difference, interval = claims.mean(
+                [relu["bits_per_param"] - tanh["bits_per_param"] for relu, tanh in found]
+            )
+            said.append(
+                f"{cell} {difference:+.2f} ({claims.shown(interval, '+.2f')}), {claims.counted(len(found), 'points')}"
+            )
+        else:
+            ((relu, tanh),) = found
+            difference, interval = claims.welch(relu["repeats"], tanh["repeats"])
+            said.append(f"{cell} {relu['bits_per_param']:.2f} against {tanh['bits_per_param']:.2f}")
+            if not math.isnan(difference):
+                said[-1] += f", both again {difference:+.2f} ({claims.shown(interval, '+.2f')})"
+        verdicts.append(claims.verdict(interval, (-math.inf, 0.0)))
+    return Claim(text, paper, "; ".join(said), claims.worst(verdicts)) if said else claims.missing(text, paper)
+
+
+def about(results):
+    """By the points of a cell; where there is but one, by its hparams again."""
+    text = "With ReLU alone they store about as much as the IRNN"
+    paper = f"{', '.join(f'{cell} about {bits:g}' for cell, bits in published.RELU_CAPACITY.items())}; "
+    paper += f"our reading: within {ABOUT:g}"
+    said, verdicts, trials = [], [], []
+    for cell, bits in published.RELU_CAPACITY.items():
+        found = [r for r in results if r["cell"] == cell and claims.held_to_relu(r)]
+        found = [r for r in found if np.isfinite(r["bits_per_param"])]
+        if not found:
+            continue
+        mean, interval = claims.mean([r["bits_per_param"] for r in found])
+        again = "again " if len(found) == 1 else ""
+        interval = tuple(found[0]["interval"]) if again else interval
+        said.append(f"{cell} {mean:.2f} ({again}{claims.shown(interval)})")
+        verdicts.append(claims.verdict(interval, (bits - ABOUT, bits + ABOUT)))
+        trials += [r["num_trials"] for r in found]
+    if not said:
+        return claims.missing(text, paper)
+    return Claim(text, paper, f"{'; '.join(said)}; at most {max(trials)} trials each", claims.worst(verdicts))
+
+
+FIGURE = Figure(
+    name="fig2a",
+    title="Figure 2a: bits per parameter with ReLU alone, beside tanh",
+    finding="Part of what the IRNN lacks is due to its ReLU: held to ReLU, the RNN and the UGRNN come down to about "
+    "3.5 bits per parameter too.",
+    select=select,
+    claims=found_claims,
+    table=table,
+    draw=draw,
+    charts=drawn_charts,
+)

@@ -5,12 +5,140 @@ python launch/sweep.py --config=experiments/figures/fig2b.py[:quick]
 Quick: about 5 minutes on 2 cores.
 """
 
+import math
+
+from matplotlib.ticker import MaxNLocator
+
 from experiments import common
+from rnn_capacity import published
+from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 
 QUICK = {"num_params": (250,), "unroll": (1, 2, 3, 5, 8, 12), "num_trials": 8, "num_repeats": 4}
 FULL = common.FULL | {"num_params": (1_000, 10_000), "depths": (1,), "unroll": (1, 2, 3, 4, 5, 6, 8, 10, 15, 20)}
+
+FLAT = (0.9, 1.1)  # our reading of "saturates": what the last T has of what T = 5 has
 
 
 def get_config(arg: str = ""):
     unroll = common.get_config(arg, quick=QUICK, full=FULL, cell=common.SIX_CELLS[:-1])
     return common.several("results/figures", unroll=unroll)
+
+
+def select(results):
+    """Capacity of cells, depths and budgets that were measured at another T than the paper's too."""
+    known = [r for r in claims.measured(results, "capacity") if not claims.held_to_relu(r)]
+    several = {point(r) for r in known if r["unroll"] != published.CAPACITY_UNROLL}
+    return once([r for r in known if point(r) in several], "cell", "depth", "max_params", "unroll")
+
+
+def point(result):
+    return tuple(result[name] for name in ("cell", "depth", "max_params"))
+
+
+def points(results):
+    found = rows(
+        results,
+        budget=lambda r: r["max_params"],
+        bits_per_parameter=lambda r: r["bits_per_param"],
+        low=lambda r: r["interval"][0],
+        high=lambda r: r["interval"][1],
+        chance=lambda r: r["chance_bits_per_param"],
+    )
+    return found.sort_values(["depth", "budget", "cell", "T"], kind="stable")
+
+
+def panels(results):
+    """A panel a depth and budget: (what it is of, its points)."""
+    return [
+        (f"depth {depth}, {budget:,} parameters", group)
+        for (depth, budget), group in points(results).groupby(["depth", "budget"])
+    ]
+
+
+def draw(results):
+    found = panels(results)
+    figure, axes = plots.panels(1, max(1, len(found)), sharey=True)
+    for ax, (title, group) in zip(axes[0], found, strict=False):
+        for cell in plots.in_order(group["cell"]):
+            own = group[group["cell"] == cell]
+            plots.line(ax, cell, own["T"], own["bits per parameter"])
+            color = plots.STYLES.get(cell, plots.OWN_STYLE)[0]
+            ax.vlines(own["T"], own["low"], own["high"], color=color, lw=3, alpha=0.35)
+        ax.set(title=title, xlabel="T")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0, 0].set(ylim=(0, None), ylabel="bits per parameter")
+    plots.legend(figure)
+    return figure
+
+
+def drawn_charts(results):
+    steps = charts.axis("T") | {"axis": {"tickMinStep": 1}}
+    per_param = charts.axis("bits per parameter", domainMin=0)
+    said = "bits per parameter against T, the best of the trials; bars: its hparams again, 95 % of the mean"
+    return [
+        Chart(f"{title[0].upper()}{title[1:]}: {said}", charts.lines(group, steps, per_param, interval=("low", "high")))
+        for title, group in panels(results)
+    ]
+
+
+def table(results):
+    found = points(results)
+    paper = ["grows" if T < published.CAPACITY_UNROLL else "flat from here" for T in found["T"]]
+    return readable(found).assign(paper=paper)
+
+
+def found_claims(results):
+    known = claims.of_its_cells(results)
+    return [grows(known), saturates(known)]
+
+
+def logs(results, T):
+    """The logarithm of bits per parameter at each cell, depth and budget; T None: at the greatest of each."""
+    found = {}
+    for result in sorted(results, key=lambda r: r["unroll"]):
+        bits = claims.log(result["bits_per_param"])
+        if math.isfinite(bits) and T in (None, result["unroll"]):
+            found[point(result)] = (bits, result["unroll"])
+    return found
+
+
+def ratios(results, first, last):
+    """Of bits per parameter, the last T's over the first's: (mean, interval, how many, their last Ts)."""
+    early, late = logs(results, first), logs(results, last)
+    both = [name for name in early if name in late and late[name][1] > first]
+    mean, interval = claims.geometric([late[name][0] - early[name][0] for name in both])
+    return mean, interval, len(both), sorted({late[name][1] for name in both})
+
+
+def grows(results):
+    text, paper = "Bits per parameter grow over the first steps", "they grow; no number"
+    mean, interval, count, _ = ratios(results, 1, published.CAPACITY_UNROLL)
+    if not count:
+        return claims.missing(text, paper)
+    ours = f"{mean:.2f} times from T = 1 to {published.CAPACITY_UNROLL}"
+    ours += f" ({claims.shown(interval, '.3g')}), {claims.counted(count, 'lines')}"
+    return Claim(text, paper, ours, claims.verdict(interval, (1.0, math.inf)))
+
+
+def saturates(results):
+    text, paper = "From then on they stay", f"they saturate; our reading: {FLAT[0]:g} to {FLAT[1]:g} times"
+    mean, interval, count, last = ratios(results, published.CAPACITY_UNROLL, None)
+    if not count:
+        return claims.missing(text, paper)
+    greatest = " and ".join(map(str, last))
+    ours = f"{mean:.2f} times from T = {published.CAPACITY_UNROLL} to {greatest}"
+    ours += f" ({claims.shown(interval, '.3g')}), {claims.counted(count, 'lines')}"
+    return Claim(text, paper, ours, claims.verdict(interval, FLAT))
+
+
+FIGURE = Figure(
+    name="fig2b",
+    title="Figure 2b: bits per parameter against T, the unrolled steps",
+    finding="Bits per parameter grow with the number of unrolled steps for the first few steps, then saturate.",
+    select=select,
+    claims=found_claims,
+    table=table,
+    draw=draw,
+    charts=drawn_charts,
+)

@@ -5,7 +5,19 @@ python launch/sweep.py --config=experiments/figures/fig2c.py[:quick]
 Quick: about 5 minutes on 2 cores.
 """
 
+import itertools
+import math
+
+import numpy as np
+
 from experiments import common, recall
+from rnn_capacity import published
+from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.report.figure import UNDECIDED, Chart, Claim, Figure, once, readable, rows
+from rnn_capacity.tasks.recall import line
+
+NEAR = 0.05  # our reading of "on the line", and of "reconstructs", in squared error
+LINE = "1 - units / inputs"
 
 
 def get_config(arg: str = ""):
@@ -13,3 +25,130 @@ def get_config(arg: str = ""):
     fields = fields | {"per_cell": common.deeper((*fields.get("depths", (1,)), 2))}
     config = common.get_config(arg, quick=fields, full=fields, task="recall", cell=common.SIX_CELLS)
     return common.several("results/figures", recall=config)
+
+
+def select(results):
+    """Recall of the paper's 64 numbers after its 12 steps."""
+    known = [r for r in claims.measured(results, "recall") if r["unroll"] == published.RECALL_UNROLL]
+    return once([r for r in known if r["num_inputs"] == published.RECALL_INPUTS], "cell", "depth", "num_units")
+
+
+def points(results):
+    found = rows(
+        results,
+        squared_error=lambda r: r["error"],
+        the_line=lambda r: r["line"],
+        off_the_line=off,
+        low=lambda r: r["interval"][0],
+        high=lambda r: r["interval"][1],
+        chance=lambda r: r["chance_error"],
+    )
+    return found.sort_values(["depth", "cell", "units"], kind="stable")
+
+
+def off(result):
+    """How far above the line, or below it where negative."""
+    return result["error"] - result["line"]
+
+
+def corners(found):
+    """Of the line, over all that was measured."""
+    ends = (0, published.RECALL_INPUTS, max([1.25 * published.RECALL_INPUTS, *found["units"]]))
+    return [(float(units), float(line(units, published.RECALL_INPUTS))) for units in ends]
+
+
+def draw(results):
+    """The error, and apart from it how far it is off the line, where one cell would hide another."""
+    found = points(results)
+    figure, axes = plots.panels(1, 2, sharex=True)
+    (error, departure), corner = axes[0], corners(found)
+    error.plot(*zip(*corner, strict=True), color="0.6", lw=1, label=f"the paper: {LINE}")
+    departure.axhspan(-NEAR, NEAR, color="0.92", zorder=0, label=f"within {NEAR:g} of it")
+    departure.axhline(0, color="0.6", lw=1)
+    for depth, cell in itertools.product(sorted(set(found["depth"])), plots.in_order(found["cell"])):
+        group = found[(found["depth"] == depth) & (found["cell"] == cell)]
+        if group.empty:
+            continue
+        name = cell if depth == 1 else f"{cell}, depth {depth}"
+        looks = {"label": name, "ms": 5, "alpha": 0.85}
+        plots.line(error, cell, group["units"], group["squared error"], depth, **looks)
+        plots.line(departure, cell, group["units"], group["off the line"], depth, **looks)
+        color = plots.STYLES.get(cell, plots.OWN_STYLE)[0]
+        error.vlines(group["units"], group["low"], group["high"], color=color, lw=3, alpha=0.35)
+    error.set(xlabel="units", ylabel="squared error", ylim=(-0.03, max([1.05, *found["squared error"] + 0.05])))
+    departure.set(xlabel="units", ylabel="squared error above the line")
+    plots.legend(figure)
+    return figure
+
+
+def drawn_charts(results):
+    found = points(results)
+    if found.empty:
+        return []
+    units, error, departure = map(charts.axis, ("units", "squared error", "off the line"))
+    departure["title"] = "squared error above the line"
+    behind = charts.reference(corners(found), units, error)
+    within = charts.band(-NEAR, NEAR, f"within {NEAR:g}")
+    return [
+        Chart(
+            f"The best of the trials; gray: the paper's line, {LINE}", charts.lines(found, units, error, behind=behind)
+        ),
+        Chart("How far it is above the line, or below it", charts.lines(found, units, departure, behind=within)),
+    ]
+
+
+def table(results):
+    found = readable(points(results))
+    return found.rename(columns={"the line": "paper: the line"})
+
+
+def found_claims(results):
+    known = [r for r in claims.of_its_cells(results) if np.isfinite(r["error"])]
+    return [on_the_line(known), only_with_enough_units(known)]
+
+
+def on_the_line(known):
+    """By the point of each cell that is farthest from it."""
+    text, paper = "Every cell lies on the line", f"{LINE}, or 0; our reading: within {NEAR:g}"
+    if not known:
+        return claims.missing(text, paper)
+    said, verdicts = [], []
+    for cell in dict.fromkeys(r["cell"] for r in known):
+        own = [r for r in known if r["cell"] == cell]
+        farthest = max(own, key=lambda r: abs(off(r)))
+        said.append(f"{cell} {off(farthest):+.3f} at {farthest['num_units']}")
+        verdicts.append(claims.verdict((off(farthest),) * 2, (-NEAR, NEAR)))
+    trials = max(r["num_trials"] for r in known)
+    ours = f"farthest off it, at so many units: {'; '.join(said)}; at most {trials} trials each"
+    return Claim(text, paper, ours, claims.worst(verdicts))
+
+
+def only_with_enough_units(known):
+    text = "A cell gives its input back if and only if it has as many units as the input has numbers"
+    paper = f"an error of 0 from there on, not below; our reading: less than {NEAR:g}"
+    enough = [r["error"] for r in known if r["num_units"] >= r["num_inputs"]]
+    # Just below, where the line itself is that low, the error cannot tell.
+    few = [r["error"] for r in known if r["line"] > NEAR]
+    if not known:
+        return claims.missing(text, paper)
+    said, verdicts = [], [] if enough and few else [UNDECIDED]
+    if enough:
+        said.append(f"with enough {min(enough):.3f} to {max(enough):.3f} ({claims.counted(len(enough), 'points')})")
+        verdicts.append(claims.verdict((max(enough),) * 2, (-math.inf, NEAR)))
+    if few:
+        said.append(f"with fewer {min(few):.3f} to {max(few):.3f} ({claims.counted(len(few), 'points')})")
+        verdicts.append(claims.verdict((min(few),) * 2, (NEAR, math.inf)))
+    return Claim(text, paper, "; ".join(said), claims.worst(verdicts))
+
+
+FIGURE = Figure(
+    name="fig2c",
+    title="Figure 2c: recall, the squared error against units",
+    finding="Every cell gives its input back if and only if it has at least as many units as the input has numbers; "
+    "below that all lie on one line, 1 - n_h / n_in.",
+    select=select,
+    claims=found_claims,
+    table=table,
+    draw=draw,
+    charts=drawn_charts,
+)

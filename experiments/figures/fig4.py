@@ -5,7 +5,32 @@ python launch/sweep.py --config=experiments/figures/fig4.py[:quick]
 Quick: about 8 minutes on 2 cores; parentheses of two types over 20 steps, sums of one-digit numbers.
 """
 
+import functools
+import json
+import math
+
+import jax
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
 from experiments import arithmetic, common, parentheses
+from rnn_capacity import published
+from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.report.figure import (
+    AGREES,
+    DISAGREES,
+    UNDECIDED,
+    Chart,
+    Claim,
+    Figure,
+    once,
+    readable,
+    rows,
+)
+from rnn_capacity.tasks import TASKS
+from rnn_capacity.tasks.base import SPLITS, Source
+from rnn_capacity.trials import curve
 
 PARENTHESES = {
     "task_fields": {"num_types": 2, "num_noise": 2},
@@ -18,10 +43,10 @@ PARENTHESES = {
 ARITHMETIC = {
     "task_fields": {"max_number": 9},
     "unroll": (15,),
-    "num_params": (3_000,),
+    "num_params": (2_000,),
     "depths": (1, 2),
-    "num_trials": 24,
-    "train_steps": 600,
+    "num_trials": 16,
+    "train_steps": 500,
     "batch_size": 64,
 }
 
@@ -36,3 +61,226 @@ def get_config(arg: str = ""):
         parentheses=tuned("parentheses", PARENTHESES if arg == "quick" else parentheses.FULL),
         arithmetic=tuned("arithmetic", ARITHMETIC if arg == "quick" else arithmetic.FULL),
     )
+
+
+UNGATED = ("rnn", "irnn")
+LEARNED = 0.9  # of the loss of who never reads the input: a network below it has learned
+LEAST = float(np.finfo(np.float32).eps)  # losses below it are rounding
+WHOLE = {"parentheses": np.sum, "arithmetic": np.mean}  # the loss of an example from those of its outputs
+
+
+def select(results):
+    """Tuned searches, one a task, cell and depth."""
+    tuned = [r for r in claims.trained(results, *WHOLE) if r["sampler"] == "gp"]
+    return claims.in_order(once(tuned, "setting", "cell", "depth"))
+
+
+def without_input(result):
+    """The loss of who knows how often each answer comes and never reads the input, nats; NaN of an unknown task."""
+    return _without_input(result["task"], json.dumps(dict(result["task_fields"])))
+
+
+@functools.cache
+def _without_input(name, fields):
+    try:
+        task = TASKS[name](**json.loads(fields))
+    except (KeyError, TypeError, ValueError):  # of another version
+        return math.nan
+    source = Source(SPLITS.index("eval"), task.shared(), {"compute_steps": 1.0})
+    targets_ob = np.asarray(jax.jit(lambda key: task.draw(key, 8192, source).targets)(jax.random.key(0)))
+    shares = [np.unique(target_b, return_counts=True)[1] / target_b.size for target_b in targets_ob]
+    return float(WHOLE[name]([-np.sum(share * np.log(share)) for share in shares]))
+
+
+def points(results):
+    return rows(
+        results,
+        setting=lambda r: r["setting"],
+        best=lambda r: curve(r["trials"])["best"].iloc[-1],
+        median=lambda r: curve(r["trials"])["median"].iloc[-1],
+        without_input=without_input,
+        accuracy=lambda r: r["score"],
+        diverged=lambda r: r["num_infeasible"],
+        still_improving=lambda r: "yes" if r["still_improving"] else "no",
+    ).sort_values(["setting", "depth"], ascending=[False, True], kind="stable")
+
+
+def table(results):
+    easiest = [published.EASIEST.get(depth) for depth in points(results)["depth"]]
+    cells = points(results)["cell"]
+    theirs = ["the best" if cell == best else "-" for cell, best in zip(cells, easiest, strict=True)]
+    return readable(points(results)).assign(paper=theirs)
+
+
+def draw(results):
+    settings = sorted({r["setting"] for r in results}, reverse=True)
+    depths = sorted({r["depth"] for r in results})
+    figure, axes = plots.panels(max(1, len(settings)), max(1, len(depths)), sharey="row")
+    for cell in dict.fromkeys(r["cell"] for r in results):
+        plots.line(axes[0, 0], cell, [], [], lw=2.4)  # names them in this order
+    for setting, row in zip(settings, axes, strict=False):
+        for depth, ax in zip(depths, row, strict=False):
+            group = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
+            ax.set_visible(bool(group))
+            for result in group:
+                found, cell = curve(result["trials"]), result["cell"]
+                looks = {"drawstyle": "steps-post", "markevery": [-1]}
+                plots.line(
+                    ax, cell, found["trials"], found["median"], lw=1.2, alpha=0.45, label=None, marker="", **looks
+                )
+                plots.line(ax, cell, found["trials"], found["best"], lw=2.4, **looks)
+            if group:
+                ax.axhline(without_input(group[0]), ls=":", color="0.5", lw=1, label="input never read")
+                ax.set_title(f"depth {depth}", fontsize="medium")
+            if any((curve(r["trials"])["best"] > 0).any() for r in group):
+                ax.set_yscale("log")
+                plots.plain(ax)
+            ax.set_xlabel("tuner's iterations")
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        first = next(ax for ax in row if ax.get_visible())
+        first.set_title(f"{plots.wrapped(setting)}\n{first.get_title()}", fontsize="medium", loc="left")
+        first.set_title("")
+        first.set(ylabel="loss: best; pale: median")
+        first.tick_params(labelleft=True)
+    plots.legend(figure)
+    return figure
+
+
+def drawn_charts(results):
+    made = []
+    for setting, depth in sorted({(r["setting"], r["depth"]) for r in results}, key=lambda point: point[1]):
+        group = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
+        found = steps(group)
+        if (found["best"] > 0).any():
+            x, best, median = charts.axis("trials", "tuner's iterations"), *map(loss, ("best", "median"))
+            spec = charts.steps(found[found["best"] > 0], x, best, median)
+            known = without_input(group[0])
+            ends = [(end, known) for end in (1, int(found["trials"].max()))]
+            behind = charts.reference(ends, x, best) if math.isfinite(known) else []
+            spec = {**spec, "layer": [*behind, *spec["layer"]]}
+            about = "; gray: who never reads the input" if behind else ""
+            made.append(Chart(f"{setting}, depth {depth}: best loss so far, and pale the median{about}", spec))
+    return made
+
+
+def loss(field):
+    return charts.axis(field, "loss", log=True, nice=False, padding=8)
+
+
+def steps(results):
+    """A row an iteration with its best trial so far; of long searches those at which something is seen to change."""
+    made = []
+    for result in results:
+        found = curve(result["trials"])
+        best = found["best"]
+        leads = best.notna() & (best != best.shift())
+        keep = leads | found["trials"].isin(np.unique(np.geomspace(1, len(found), 150).round()))
+        number = result["trials"]["number"].where(leads.to_numpy()).ffill()
+        known = {"cell": result["cell"], "depth": result["depth"], "source": result["source"], "study": result["study"]}
+        made.append(found.assign(number=number.to_numpy(), **known)[keep])
+    return pd.concat(made) if made else pd.DataFrame(columns=["cell", "depth", "trials", "best", "median"])
+
+
+def found_claims(results):
+    return [
+        easier(results, "best"),
+        easier(results, "median"),
+        only_gated_learn(results),
+        *(easiest(results, depth, cell) for depth, cell in published.EASIEST.items()),
+    ]
+
+
+def fairly(results, column):
+    """Log losses by task and depth, then cell, after as many iterations as all cells there have had."""
+    found = {}
+    for result in results:
+        found.setdefault((result["setting"], result["depth"]), []).append(result)
+    for point, group in found.items():
+        number = min(len(r["trials"]) for r in group)
+        at = {r["cell"]: curve(r["trials"])[column].iloc[number - 1] for r in group}
+        found[point] = {cell: math.log(max(loss, LEAST)) for cell, loss in at.items() if math.isfinite(loss)}
+    return found
+
+
+def easier(results, column):
+    """By the gated cells' mean log loss less the others', and the 95 % interval of its mean over tasks and depths."""
+    text = f"Gated cells are easier to train: their {column} loss is lower than the RNN's and the IRNN's"
+    paper = f"far easier, at up to {published.TUNER_ITERATIONS} iterations"
+    mean_of = lambda at, cells: np.mean([at[cell] for cell in cells if cell in at])
+    found = [
+        float(mean_of(at, published.GATED) - mean_of(at, UNGATED))
+        for at in fairly(results, column).values()
+        if at.keys() & {*published.GATED} and at.keys() & {*UNGATED}
+    ]
+    if not found:
+        return claims.missing(text, paper)
+    mean, interval = claims.mean(found)
+    low, high = map(math.exp, interval)
+    iterations = max(r["num_trials"] for r in results)
+    ours = (
+        f"{math.exp(mean):.2f} times theirs ({claims.shown((low, high))}), {sum(x < 0 for x in found)} of {len(found)} "
+        f"tasks and depths lower, at most {iterations} iterations"
+    )
+    return Claim(text, paper, ours, claims.verdict((low, high), (0.0, 1.0)))
+
+
+def only_gated_learn(results):
+    """Agrees where all gated cells learned and no other did; disagrees where another did.
+
+    What has learned has a best loss below 0.9 of the loss of who never reads the input.
+    """
+    text, paper = "At depth 8 only gated cells learn", f"{', '.join(published.GATED)}"
+    deepest = max((r["depth"] for r in results), default=0)
+    deep = [r for r in results if r["depth"] == (8 if deepest >= 8 else deepest)]
+    gated, others = (sorting(deep, cells) for cells in (published.GATED, UNGATED))
+    if deepest < 2 or not (*gated, *others):
+        return claims.missing(text, paper)
+    told = (
+        f"gated {shares(gated)}, rnn and irnn {shares(others)} learned, by a loss below {LEARNED:g} of input never read"
+    )
+    if deepest < 8:
+        depths = ", ".join(f"{depth}" for depth in sorted({r["depth"] for r in results}))
+        return claims.missing(text, paper)._replace(ours=f"depth 8 was not run, only {depths}; at {deepest}: {told}")
+    if any(others):
+        return Claim(text, paper, told, DISAGREES)
+    return Claim(text, paper, told, AGREES if others and gated and all(gated) else UNDECIDED)
+
+
+def sorting(results, cells):
+    """Whether each network of these cells learned."""
+    of_cells = [r for r in results if r["cell"] in cells and math.isfinite(without_input(r))]
+    return [bool(curve(r["trials"])["best"].iloc[-1] < LEARNED * without_input(r)) for r in of_cells]
+
+
+def shares(learned):
+    return f"{sum(learned)} of {len(learned)}"
+
+
+def easiest(results, depth, cell):
+    text, paper = f"At depth {depth} the {cell.upper()} has the least loss", f"{cell}, on both tasks"
+    theirs = [r for r in results if r["depth"] == depth and r["cell"] in published.INFEASIBLE[depth]]
+    at_depth = {setting: at for (setting, _), at in fairly(theirs, "best").items() if cell in at}
+    rivals = {setting: min((at[c], c) for c in at if c != cell) for setting, at in at_depth.items() if len(at) > 1}
+    if not rivals:
+        return claims.missing(text, paper)
+    mean, interval = claims.mean([at_depth[setting][cell] - rival[0] for setting, rival in rivals.items()])
+    low, high = map(math.exp, interval)
+    said = ", ".join(
+        f"{math.exp(at_depth[setting][cell]):.3g} on {setting} ({name}: {math.exp(rival):.3g})"
+        for setting, (rival, name) in rivals.items()
+    )
+    ours = f"{said}; {math.exp(mean):.2f} times the best other cell's ({claims.shown((low, high))})"
+    return Claim(text, paper, ours, claims.verdict((low, high), (0.0, 1.0)))
+
+
+FIGURE = Figure(
+    name="fig4",
+    title="Figure 4: best and median loss against the tuner's iterations, on parentheses and arithmetic, by depth",
+    finding="Gated cells are far easier to train. At depth 8 only gated cells learn; the GRU is best at depth 1, the "
+    "+RNN at depth 8.",
+    select=select,
+    claims=found_claims,
+    table=table,
+    draw=draw,
+    charts=drawn_charts,
+)

@@ -3,6 +3,126 @@
 python launch/sweep.py --config=experiments/figures/fig5.py[:quick]
 """
 
-from experiments.figures.table1 import get_config
+import pandas as pd
 
-__all__ = ["get_config"]
+from experiments.figures import tableA2
+from experiments.figures.table1 import asked, get_config, percent, select
+from rnn_capacity import published
+from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.report.figure import Chart, Claim, Figure, readable, rows
+from rnn_capacity.trials import box, losses
+
+__all__ = ["FIGURE", "get_config"]
+AXIS = charts.axis("loss", log=True, nice=False, padding=8)
+
+
+def spread(number):
+    """Where in its box a trial's point stands, from -1 to 1, the same every time: golden steps never meet."""
+    return 2 * (number * 0.6180339887 % 1) - 1
+
+
+def points(results):
+    """A row a trial that ended and has a loss."""
+    made = [pd.DataFrame(columns=["setting", "cell", "depth", "loss", "source", "study", "number", "spread"])]
+    for result in results:
+        known = result["trials"]
+        known = known[known["feasible"] & ~known["stopped_early"] & (known["eval_loss"].astype(float) > 0)]
+        about = {name: result[name] for name in ("setting", "cell", "depth", "source", "study")}
+        number = known["number"].astype(int)
+        made.append(
+            pd.DataFrame({"loss": known["eval_loss"].astype(float), "number": number, "spread": spread(number)})
+        )
+        made[-1] = made[-1].assign(**about)
+    return pd.concat([frame for frame in made if len(frame)] or made[:1], ignore_index=True)
+
+
+def table(results):
+    spreads = {r["study"] + r["source"]: box(losses(r["trials"])) for r in results}
+    of = lambda name: lambda r: spreads[r["study"] + r["source"]][name]
+    found = rows(
+        results,
+        setting=lambda r: r["setting"],
+        lower_quartile=of("lower"),
+        median=of("median"),
+        upper_quartile=of("upper"),
+        percent_diverged=percent,
+        paper=lambda r: published.INFEASIBLE.get(r["depth"], {}).get(r["cell"]),
+    ).sort_values(["setting", "depth"], ascending=[False, True], kind="stable")
+    return readable(found).rename(columns={"paper": "the paper's percent"})
+
+
+def draw(results):
+    settings = sorted({r["setting"] for r in results}, reverse=True)
+    depths = sorted({r["depth"] for r in results})
+    figure, axes = plots.panels(max(1, len(settings)), max(1, len(depths)), sharey="row")
+    found = points(results)
+    for setting, row in zip(settings, axes, strict=False):
+        for depth, ax in zip(depths, row, strict=False):
+            group = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
+            ax.set_visible(bool(group))
+            for place, result in enumerate(group):
+                color, marker = plots.STYLES.get(result["cell"], plots.OWN_STYLE)
+                known = found[(found["study"] == result["study"]) & (found["source"] == result["source"])]
+                if len(known):
+                    looks = {"patch_artist": True, "showfliers": False, "medianprops": {"color": "black", "lw": 2}}
+                    (patch,) = ax.boxplot(known["loss"], positions=[place], widths=0.7, **looks)["boxes"]
+                    patch.set(facecolor=color, alpha=0.35)
+                    at = place + 0.25 * known["spread"]
+                    ax.scatter(at, known["loss"], s=6, color=color, marker=marker, alpha=0.7, lw=0, zorder=3)
+                above = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom", "color": "0.35"}
+                ax.text(place, 1.0, f"{percent(result):.0f} %", fontsize="small", **above)
+            names = [result["cell"] for result in group]
+            ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+            ax.set_xlim(-0.6, len(names) - 0.4)
+            if len(found[found["setting"] == setting]):
+                ax.set_yscale("log")
+                plots.plain(ax)
+            ax.set_title(f"depth {depth}", fontsize="medium", pad=16)
+        first = next(ax for ax in row if ax.get_visible())
+        first.set_title(f"{plots.wrapped(setting)}\n{first.get_title()}", fontsize="medium", loc="left", pad=16)
+        first.set_title("", pad=16)
+        first.set_ylabel("loss; above, how many diverged")
+        first.tick_params(labelleft=True)
+    plots.legend(figure)
+    return figure
+
+
+def drawn_charts(results):
+    made = []
+    for (setting, depth), group in points(results).groupby(["setting", "depth"], sort=False):
+        of = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
+        diverged = ", ".join(f"{r['cell']} {percent(r):.0f} %" for r in of)
+        spec = charts.boxes(group.drop(columns="setting"), charts.by_name(), AXIS)
+        made.append(Chart(f"{setting}, depth {depth}: losses of random draws; diverged: {diverged}", spec))
+    return made
+
+
+def found_claims(results):
+    return [lowest(claims.largest(results), depth) for depth in published.WELCH]
+
+
+def lowest(results, depth):
+    """By Welch's t against every other cell, as in Table App.2."""
+    theirs = published.WELCH[depth]
+    cell = next(iter(theirs))[0]
+    text = f"Random hparams: at depth {depth} the {cell.upper()}'s losses are the lowest on average"
+    paper = f"Welch's t {min(theirs.values()):g} to {max(theirs.values()):g} against the others"
+    found = tableA2.compare([r for r in results if r["depth"] == depth])
+    if not len(found):
+        return claims.missing(text, paper)
+    verdict = claims.worst([tableA2.decided(row, -1.0) for _, row in found.iterrows()])
+    told = lambda row: f"{row['against']} {claims.number(row['t'], '.1f')} (p {claims.number(row['p'], '.2g')})"
+    pairs = ", ".join(told(row) for _, row in found.iterrows())
+    return Claim(text, paper, f"t against {pairs}{asked(results)}", verdict)
+
+
+FIGURE = Figure(
+    name="fig5",
+    title="Figure 5: the losses that random hparams give, by cell and depth",
+    finding="Of 1000 random draws a cell, the GRU's losses are the lowest at depth 1 and the +RNN's at depth 8.",
+    select=select,
+    claims=found_claims,
+    table=table,
+    draw=draw,
+    charts=drawn_charts,
+)

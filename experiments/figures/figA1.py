@@ -3,6 +3,116 @@
 python launch/sweep.py --config=experiments/figures/figA1.py[:quick]
 """
 
-from experiments.figures.fig1 import get_config
+import math
 
-__all__ = ["get_config"]
+import numpy as np
+import pandas as pd
+
+from experiments.figures.fig1 import get_config, select
+from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.report.figure import Chart, Claim, Figure, readable, rows
+
+__all__ = ["FIGURE", "get_config"]
+SHOWN, STORED = "b per parameter", "bits stored per parameter"
+COLUMNS = ("cell", "depth", "parameters", SHOWN, STORED, "best", "source", "study", "number")
+SLIGHTLY = 1.25  # our reading of "only slightly larger"
+
+
+def points(results):
+    """A row a trial that was trained to its end and did not diverge."""
+    found = [_trials(result) for result in results if len(result["trials"])]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _trials(result):
+    ended = result["trials"][
+        result["trials"]["feasible"].astype(bool) & ~result["trials"]["stopped_early"].astype(bool)
+    ]
+    own = {"cell": result["cell"], "depth": result["depth"], "parameters": result["num_params"]}
+    own |= {"source": result["source"], "study": result["study"], "number": ended["number"]}
+    own |= {SHOWN: ended["num_mappings"].astype(float) / result["num_params"]}
+    own |= {STORED: ended["bits_per_param"].astype(float), "best": ended["number"] == result["best_number"]}
+    return pd.DataFrame(own, index=ended.index, columns=list(COLUMNS)).dropna(subset=[SHOWN, STORED])
+
+
+def draw(results):
+    """A panel a cell: all on one would hide each other."""
+    found = points(results)
+    names = plots.in_order(found["cell"])
+    columns = min(3, max(1, len(names)))
+    figure, axes = plots.panels(max(1, math.ceil(len(names) / columns)), columns, sharex=True, sharey=True)
+    ends = [min([1.0, *found[STORED]]), max([1.0, *found[SHOWN]])]
+    for ax, cell in zip(axes.flat, names, strict=False):
+        group = found[found["cell"] == cell]
+        color, marker = plots.STYLES.get(cell, plots.OWN_STYLE)
+        ax.plot(ends, ends, color="0.6", lw=1)
+        ax.scatter(group[SHOWN], group[STORED], s=18, color=color, marker=marker, alpha=0.5, lw=0)
+        best = group[group["best"].astype(bool)]
+        ax.scatter(best[SHOWN], best[STORED], s=70, color=color, marker=marker, edgecolor="black", lw=1, zorder=3)
+        ax.set_title(cell)
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    figure.supxlabel(f"{SHOWN} (the line: all of it stored)")
+    figure.supylabel(STORED)
+    for ax in figure.axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def drawn_charts(results):
+    found = points(results)
+    if found.empty:
+        return []
+    x, y = charts.axis(SHOWN), charts.axis(STORED)
+    line = charts.reference([(value, value) for value in (found[STORED].min(), found[SHOWN].max())], x, y)
+    spec = charts.scatter(found, x, y, behind=line)
+    spec["layer"].append(charts.best(x, y))
+    return [Chart("A point a trial; the line: all of b stored; ringed: the best trial of each study", spec)]
+
+
+def table(results):
+    found = rows(
+        results,
+        b_per_parameter=shown,
+        bits_per_parameter=lambda r: r["bits_per_param"],
+        b_over_bits=ratio,
+        accuracy=lambda r: r["accuracy"],
+    )
+    return readable(found).assign(paper="only slightly above 1")
+
+
+def shown(result):
+    return result["num_mappings"] / result["num_params"] if result["num_mappings"] else math.nan
+
+
+def ratio(result):
+    """NaN where nothing was stored."""
+    return shown(result) / result["bits_per_param"] if result["bits_per_param"] > 0 else math.nan
+
+
+def found_claims(results):
+    known = claims.of_its_cells(results)
+    text = "The best b is only slightly larger than the bits stored"
+    paper = f"only slightly larger; our reading: at most {SLIGHTLY:g} times"
+    ratios = [value for value in map(ratio, known) if np.isfinite(value)]
+    if not ratios:
+        return [claims.missing(text, paper)]
+    mean, interval = claims.mean(ratios)
+    ranges = [bound for r in known for bound in claims.searched(r, "mappings_per_param") if np.isfinite(bound)]
+    studies = claims.counted(len(ratios), "studies", "study")
+    ours = f"{mean:.3f} times ({claims.shown(interval, '.3f')}), the best of {studies}"
+    ours += f"; b was searched within {min(ranges):g} to {max(ranges):g} per parameter" if ranges else ""
+    return [Claim(text, paper, ours, claims.verdict(interval, (-math.inf, SLIGHTLY)))]
+
+
+FIGURE = Figure(
+    name="figA1",
+    title="Figure App.1: the best b against the bits stored",
+    finding="The number of mappings b that is best was always only slightly larger than the bits stored: the best "
+    "networks make nearly no errors.",
+    select=select,
+    claims=found_claims,
+    table=table,
+    draw=draw,
+    charts=drawn_charts,
+)

@@ -21,11 +21,13 @@ class Cell(NamedTuple):
     tuned and never literal.
     """
 
-    name: str
-    init: Callable[[Array, int, int, Hparams], Params]  # (key, num_inputs, num_units, hparams) -> params
-    initial_carry: Callable[[Params], Carry]  # (params) -> carry: the learned initial state
+    name: str  #: in tables, studies and plots
+    init: Callable[
+        [Array, int, int, Hparams], Params
+    ]  #: (key, num_inputs, num_units, hparams) -> params, a tree of arrays
+    initial_carry: Callable[[Params], Carry]  #: (params) -> carry, a tree of arrays: the learned initial state
+    #: (params, carry, x, nonlinearity) -> (carry, y): a step in time, x (num_inputs,), y (num_units,)
     apply: Callable[[Params, Carry, Array, Nonlinearity], tuple[Carry, Array]]
-    # (params, carry, x (num_inputs,), nonlinearity) -> (carry, y (num_units,))
 
 
 def sigmoid(z: Array) -> Array:

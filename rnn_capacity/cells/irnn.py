@@ -1,6 +1,8 @@
 """The IRNN (Le, Jaitly, Hinton 2015), as in Collins et al. 2017: an RNN of ReLUs that starts as the identity.
 
-h' = s(W_h h + W_x x + b),   W_h = I and b = 0 at the start, s = ReLU
+    h' = s(W_h h + W_x x + b)                  s = ReLU, always
+
+W_h (h, h) = I and b (h,) = 0 at the start; W_x (h, i) is drawn.
 """
 
 import jax.numpy as jnp

@@ -1,6 +1,8 @@
 """The vanilla RNN (Elman 1990), as in Collins et al. 2017, section 2.
 
-h' = s(W_h h + W_x x + b)
+    h' = s(W_h h + W_x x + b)
+
+W_h (h, h), W_x (h, i), b (h,); s is tanh or ReLU, as the search has it.
 """
 
 import jax

@@ -2,13 +2,16 @@
 
 from rnn_capacity.measure.again import train_again
 from rnn_capacity.measure.capacity import CapacityResult, measure_capacity
+from rnn_capacity.measure.comparison import Comparison, compare
 from rnn_capacity.measure.recall import RecallResult, measure_recall
 from rnn_capacity.measure.trainability import TrainabilityResult, measure_trainability
 
 __all__ = [
     "CapacityResult",
+    "Comparison",
     "RecallResult",
     "TrainabilityResult",
+    "compare",
     "measure_capacity",
     "measure_recall",
     "measure_trainability",

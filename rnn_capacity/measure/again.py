@@ -26,6 +26,9 @@ def train_again(
     On the kind of device that it was trained on, with the same packages, both are the same but for `seconds`.
 
     Args:
+        storage: a folder with a study.db, or a database URL.
+        study_name: a study of it.
+        number: the trial's, in `result.trials`.
         cell, task: where they are a user's own.
 
     Raises:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import jax
 import optuna
-
 from optuna.trial import FrozenTrial
 
 from rnn_capacity import sharding, store
@@ -20,7 +19,7 @@ from rnn_capacity.plan import plan_capacity
 from rnn_capacity.progress import Reporter
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class CapacityResult(Result):
     """How many bits a cell stores of what it was shown.
 
@@ -30,26 +29,20 @@ class CapacityResult(Result):
 
     measure: ClassVar[str] = "capacity"
 
-    bits: float
-    bits_per_param: float
+    bits: float  #: mutual information between labels and answers, over all mappings
+    bits_per_param: float  #: over everything that is trained
     chance_bits_per_param: float
-    accuracy: float
-    num_mappings: int
+    accuracy: float  #: the fraction of labels right
+    num_mappings: int  #: b, labels shown to the best trial
 
     @property
     def mean_bits_per_param(self) -> float:
-        """Of the repeats."""
+        """The mean of the repeats; NaN without any."""
         return self.mean
 
     @property
-    def title(self) -> str:
-        return f"{self.cell}, depth {self.depth}: {self.bits_per_param:.2f} bits per parameter"
-
-    def plot(self, ax=None):
-        """Bits against mappings, a point a trial; returns the matplotlib Axes."""
-        from rnn_capacity.report import plots
-
-        return plots.trials(self, ax)
+    def answer(self) -> str:
+        return f"{self.bits_per_param:.2f} bits per parameter"
 
 
 def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> dict[str, Any]:
@@ -96,6 +89,7 @@ def measure_capacity(
     Args:
         cell: a name of CELLS, or a Cell of your own.
         num_params: the budget; the network is the largest that does not exceed it, readout and initial carry included.
+        depth: layers.
         unroll: T, the steps after which the label is read.
         num_inputs: n_in, bits of an input; by default 20, or more where ten mappings a parameter ask for it.
         train_steps: gradient steps a trial.
@@ -112,6 +106,7 @@ def measure_capacity(
         checkpoints: a folder, where a batch in training is kept twice a minute and on SIGTERM, so that a stopped
             measurement goes on in the middle of it; by default beside the study, where that is a file.
         precision: of matrix products: "highest" is full float32.
+        progress: whether to show how far it is, or a `Reporter` that is told.
 
     Raises:
         ValueError: bad input, by name, before anything is compiled.

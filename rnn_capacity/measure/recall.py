@@ -17,6 +17,7 @@ from rnn_capacity import sharding, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.search import outcome_of, save, search, summary
+from rnn_capacity.measure.shown import Shown
 from rnn_capacity.plan import plan_recall
 from rnn_capacity.progress import Reporter
 from rnn_capacity.tasks.recall import line
@@ -25,7 +26,7 @@ from rnn_capacity.trials import finite
 UNITS = (16, 32, 48, 64, 80)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class RecallPoint(Result):
     """How much of its input a cell of so many units gives back; `repeats` and `interval` are squared errors.
 
@@ -34,20 +35,34 @@ class RecallPoint(Result):
 
     measure: ClassVar[str] = "recall"
 
-    error: float
-    line: float  # 1 - num_units / num_inputs, or 0: what the paper found
-    chance_error: float  # the least of the same networks untrained
+    error: float  #: NaN where every trial diverged
+    line: float  #: 1 - num_units / num_inputs, or 0: what the paper found
+    chance_error: float  #: the least of the same networks untrained
+
+    @property
+    def subject(self) -> str:
+        return f"{super().subject}, {self.num_units} units"
+
+    @property
+    def answer(self) -> str:
+        return f"squared error {self.error:.3f}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class RecallResult(Shown):
+    """Squared error against units, beside the paper's line: a point a number of units."""
+
+    points: tuple[RecallPoint, ...]  #: in the order of the units given
+
+    @property
+    def parts(self) -> tuple[RecallPoint, ...]:
+        return self.points
 
     @property
     def title(self) -> str:
-        return f"{self.cell}, depth {self.depth}, {self.num_units} units: squared error {self.error:.3f}"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RecallResult:
-    """Squared error against units, beside the paper's line: a point a number of units."""
-
-    points: tuple[RecallPoint, ...]
+        above = finite([point.error - point.line for point in self.points])
+        answer = f"squared error at most {max(above):.3f} above the line" if above else "every trial diverged"
+        return f"{self.points[0].cell}, depth {self.points[0].depth}: {answer}"
 
     @property
     def num_units(self) -> tuple[int, ...]:
@@ -66,24 +81,9 @@ class RecallResult:
         """Every trial of every number of units."""
         return pd.concat([p.trials.assign(num_units=p.num_units) for p in self.points], ignore_index=True)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows of a table that it is, a point each."""
-        return [point.to_dict() for point in self.points]
-
     def to_dict(self) -> dict[str, Any]:
         """Everything but the trials, as plain JSON types."""
         return {"points": self.rows()}
-
-    def plot(self, ax=None):
-        """Error against units, beside the line; returns the matplotlib Axes."""
-        from rnn_capacity.report import plots
-
-        return plots.recall(self.rows(), ax)
-
-    def _repr_html_(self) -> str:
-        from rnn_capacity.report import tables
-
-        return tables.frame(self.rows()).to_html(index=False)
 
 
 def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> dict[str, Any]:
@@ -127,8 +127,10 @@ def measure_recall(
         cell: a name of CELLS, or a Cell of your own.
         num_units: n_h of each layer, one or several.
         num_inputs: n_in, numbers of the vector.
+        depth: layers.
         unroll: T, the steps after which it is read.
         num_trials: of the search, for each number of units.
+        num_repeats: how often the best of each is trained again.
         train_steps: gradient steps a trial.
         batch_size: vectors a step; by default 64.
         space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.

@@ -23,7 +23,7 @@ from rnn_capacity.tasks import Task
 from rnn_capacity.trials import box, curve, finite, losses, welch
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class TrainabilityResult(Result):
     """What training on a task gave, over all trials; losses are the task's own, on the evaluation split.
 
@@ -32,15 +32,15 @@ class TrainabilityResult(Result):
 
     measure: ClassVar[str] = "trainability"
 
-    task: str
+    task: str  #: its name
     task_fields: Mapping[str, Any]
     sampler: str
-    loss: float
-    score: float  # of what `score_name` says
-    score_name: str
-    chance: float  # the same of the untrained networks, their mean
-    median_loss: float  # of the trials that did not diverge
-    box: Mapping[str, float]  # of these: the quartiles, and the last losses within 1.5 times their distance
+    loss: float  #: in the task's own unit, which its class says
+    score: float  #: of what `score_name` says
+    score_name: str  #: the task's `measure`
+    chance: float  #: the same of the untrained networks, their mean
+    median_loss: float  #: of the trials that did not diverge
+    box: Mapping[str, float]  #: of these: the quartiles, and the last losses within 1.5 times their distance
 
     @property
     def percent_infeasible(self) -> float:
@@ -48,10 +48,12 @@ class TrainabilityResult(Result):
         return 100 * self.num_infeasible / self.num_trials
 
     @property
-    def title(self) -> str:
-        return (
-            f"{self.cell}, depth {self.depth}, on {self.task}: loss {self.loss:.4g}, {self.score_name} {self.score:.3g}"
-        )
+    def subject(self) -> str:
+        return f"{super().subject}, on {self.task}"
+
+    @property
+    def answer(self) -> str:
+        return f"loss {self.loss:.4g}, {self.score_name} {self.score:.3g}"
 
     @property
     def curve(self) -> pd.DataFrame:
@@ -68,12 +70,6 @@ class TrainabilityResult(Result):
     def to_dict(self) -> dict[str, Any]:
         more = {"percent_infeasible": self.percent_infeasible}
         return super().to_dict() | {"task_fields": dict(self.task_fields), "box": dict(self.box)} | more
-
-    def plot(self, ax=None):
-        """Best and median loss so far, against the tuner's iterations; returns the matplotlib Axes."""
-        from rnn_capacity.report import plots
-
-        return plots.trainability([self.to_dict() | {"trials": self.trials}], ax)
 
 
 def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None, name: str) -> dict[str, Any]:
@@ -125,7 +121,10 @@ def measure_trainability(
         task: a name of TASKS but memorization, "text8:synthetic", or a Task of your own.
         task_fields: fields of the task, {"num_types": 2}; what there is, the task's class says.
         num_params: the budget; the network is the largest that does not exceed it.
+        depth: layers.
         unroll: T; by default the task's own.
+        num_trials: of the search.
+        num_repeats: how often the best is trained again.
         train_steps: gradient steps a trial.
         batch_size: examples a step; by default the task's own.
         space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from rnn_capacity.report.plots import LINES, STYLES
+from rnn_capacity.report.plots import LINES, STYLES, in_order
 
 SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
-OWN_STYLE = ("#808080", "stroke")  # of a cell that is not the paper's; seen on white and on black
+OWN_STYLE = ("#808080", "triangle-right")  # of a cell that is not the paper's; seen on white and on black
 DASHES = {"-": [1, 0], "--": [6, 3], "-.": [6, 2, 1, 2], ":": [1, 3]}
 REFERENCE = {"color": "#808080", "opacity": 0.6}  # what is not measured: the paper's, the line, chance
 
@@ -83,7 +83,11 @@ def band(low: float, high: float, label: str) -> list[Spec]:
     name = {"y": {"field": "high", "type": "quantitative"}, "text": {"field": "label"}, "x": {"value": 4}}
     return [
         {"data": data, "mark": {"type": "rect"} | REFERENCE | {"opacity": 0.15}, "encoding": across},
-        {"data": data, "mark": {"type": "text", "align": "left", "dy": 8} | REFERENCE, "encoding": name},
+        {
+            "data": data,
+            "mark": {"type": "text", "align": "left", "dy": 8} | REFERENCE | {"opacity": 1},
+            "encoding": name,
+        },
     ]
 
 
@@ -108,10 +112,10 @@ def _plain(value: Any) -> Any:
 
 def _by_cell(rows: pd.DataFrame) -> Spec:
     """A colour and a shape a cell, so that colour is never all that tells them apart."""
-    known = set(rows["cell"])
-    names = [*(cell for cell in STYLES if cell in known), *sorted(known - STYLES.keys())]
+    names = in_order(rows["cell"])
     styles = [(STYLES[n][0], SHAPES[STYLES[n][1]]) if n in STYLES else OWN_STYLE for n in names]
-    look = lambda values: {"field": "cell", "type": "nominal", "scale": {"domain": names, "range": values}}
+    known = {"field": "cell", "type": "nominal", "legend": {"symbolOpacity": 1}}  # whatever the layers' opacity
+    look = lambda values: known | {"scale": {"domain": names, "range": values}}
     color, shape = (look([style[part] for style in styles]) | {"title": None} for part in (0, 1))
     return {"color": color, "shape": shape}
 
@@ -121,8 +125,106 @@ def _by_depth(rows: pd.DataFrame) -> Spec:
     if len(depths) < 2:
         return {}
     scale = {"domain": depths, "range": [DASHES[LINES.get(depth, "-")] for depth in depths]}
-    return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale}}
+    legend = {"symbolType": "stroke", "encoding": {"symbols": {"stroke": {"value": "#808080"}}}}
+    return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale, "legend": legend}}
 
 
 def _color(looks: Spec) -> Spec:
     return {"color": looks["color"]}
+
+
+def best(x: Spec, y: Spec) -> Spec:
+    """A layer of rings around the points of which the row says that they are the best."""
+    ring = {"type": "point", "filled": False, "size": 170, "strokeWidth": 2, "color": "#808080", "tooltip": None}
+    only = [{"filter": "datum.best"}]
+    return {"transform": only, "mark": ring, "encoding": {"x": x, "y": y, "shape": {"value": "circle"}}}
+
+
+def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> Spec:
+    """A table as a map of two colours, from the least shade below 0 to the greatest above it, with its text.
+
+    Args:
+        row, column: columns of names, which keep their order.
+        shade: of numbers; one that is none has no colour.
+        label: of text.
+    """
+    most = max([1e-9, *(abs(value) for value in rows[shade] if math.isfinite(value))])
+    place = lambda name, **more: {"field": name, "type": "nominal", "sort": None, **more}
+    cells = {"x": place(column, axis={"orient": "top", "labelAngle": 0}), "y": place(row)}
+    scale = {"scheme": "blueorange", "domain": [-most, most]}
+    color = {"field": shade, "type": "quantitative", "scale": scale, "legend": None}
+    # Dark on the pale middle of the colours, pale on their dark ends, and seen on any page where there is none.
+    tests = {f"!isValid(datum['{shade}'])": "#808080", f"abs(datum['{shade}']) > {0.7 * most:.4g}": "white"}
+    ink = {"condition": [{"test": test, "value": ink} for test, ink in tests.items()], "value": "black"}
+    layers = [
+        {"mark": {"type": "rect", "tooltip": {"content": "data"}}, "encoding": cells | {"color": color}},
+        {
+            "mark": {"type": "text", "tooltip": {"content": "data"}},
+            "encoding": cells | {"text": {"field": label}, "color": ink},
+        },
+    ]
+    return {"height": {"step": 36}, "data": {"values": records(rows)}, "layer": layers}
+
+
+def pairs(
+    rows: pd.DataFrame,
+    x: Spec,
+    y: str,
+    kind: str,
+    kinds: tuple[str, str],
+    *,
+    interval: tuple[str, str],
+    behind: Sequence[Spec] = (),
+) -> Spec:
+    """Two points a line of text, one of each kind, joined: what a change does to each of several things.
+
+    Args:
+        y: the column of the text.
+        kind: the column that says which of the two a row is.
+        interval: the columns of an interval at each point, drawn as a bar.
+        behind: layers of their own data, below.
+    """
+    place = {"field": y, "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 300}}
+    at = {"x": x, "y": place}
+    color = {"color": _by_cell(rows)["color"] | {"legend": None}}  # the text names the cell
+    gray = {"encoding": {"symbols": {"fill": {"value": "#808080"}}}}  # of no cell
+    shape = {"field": kind, "type": "nominal", "title": None, "legend": gray}
+    shape["scale"] = {"domain": kinds, "range": ["square", "circle"]}
+    bars = at | {"x": x | {"field": interval[0]}, "x2": {"field": interval[1]}} | color
+    mark = {"type": "point", "filled": True, "size": 110, "opacity": 1, "tooltip": {"content": "data"}}
+    layers = [
+        *behind,
+        {"mark": {"type": "line"} | REFERENCE, "encoding": at | {"detail": {"field": y}}},
+        {"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": bars},
+        {"mark": mark, "encoding": at | color | {"shape": shape}},
+    ]
+    return {"height": {"step": 36}, "data": {"values": records(rows)}, "layer": layers}
+
+
+def across(x: Spec, value: float) -> list[Spec]:
+    """A dashed line over the whole height, such as the paper's."""
+    mark = {"type": "rule", "strokeDash": [6, 3], "strokeWidth": 2} | REFERENCE
+    return [{"data": {"values": [{x["field"]: value}]}, "mark": mark, "encoding": {"x": x}}]
+
+
+def ticks(rows: pd.DataFrame, x: Spec, y: Spec, **mark: Any) -> Spec:
+    """A layer of its own data: a dash at each row, such as the paper's value beside ours."""
+    mark = {"type": "tick", "orient": "horizontal", "thickness": 3, "size": 26, "tooltip": {"content": "data"}} | mark
+    return {"data": {"values": records(rows)}, "mark": REFERENCE | mark, "encoding": {"x": x, "y": y}}
+
+
+def intervals(rows: pd.DataFrame, x: Spec, y: Spec, ends: tuple[str, str], *, behind: Sequence[Spec] = ()) -> Spec:
+    """A point a cell, with its interval as a bar.
+
+    Args:
+        ends: the columns of the interval.
+    """
+    looks = _by_cell(rows)
+    bars = {"x": x, "y": y | {"field": ends[0]}, "y2": {"field": ends[1]}} | _color(looks)
+    rule = {"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": bars}
+    return {"data": {"values": records(rows)}, "layer": [*behind, rule, points(x, y, looks)]}
+
+
+def by_name(field: str = "cell") -> Spec:
+    """An axis of names, in the order of the rows."""
+    return {"field": field, "type": "nominal", "title": None, "sort": None, "axis": {"labelAngle": 0}}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from rnn_capacity import published
 from rnn_capacity.information import confidence_interval
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Claim
+from rnn_capacity.tasks import TASKS
 
 
 def verdict(interval: tuple[float, float], allowed: tuple[float, float]) -> str:
@@ -83,3 +88,100 @@ def ranked(
 def held_to_relu(result: Mapping[str, Any]) -> bool:
     """Whether a cell that has the choice was given ReLU alone."""
     return result["cell"] != "irnn" and result["space"].get("nonlinearity") == "relu"
+
+
+def log(value: float) -> float:
+    """The logarithm of what is above 0; NaN of the rest, which `paired` leaves out."""
+    return math.log(value) if value > 0 else math.nan
+
+
+def geometric(logs: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """The geometric mean of ratios with its 95 % interval, from their logarithms."""
+    average, (low, high) = mean(logs)
+    return math.exp(average), (math.exp(low), math.exp(high))
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """The difference of two means, a's less b's, with Welch's 95 % interval: NaN for fewer than two of either."""
+    from scipy import stats
+
+    difference = (sum(a) / len(a) if a else math.nan) - (sum(b) / len(b) if b else math.nan)
+    if min(len(a), len(b)) < 2:
+        return difference, (math.nan, math.nan)
+    shares = [float(np.var(sample, ddof=1)) / len(sample) for sample in (a, b)]
+    if not sum(shares):
+        return difference, (difference, difference)
+    freedom = sum(shares) ** 2 / sum(s**2 / (len(sample) - 1) for s, sample in zip(shares, (a, b), strict=True))
+    half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(sum(shares))
+    return difference, (difference - half, difference + half)
+
+
+def searched(result: Mapping[str, Any], name: str) -> tuple[float, float]:
+    """The range that a numeric hparam was searched in; NaN where it is not known."""
+    known = result["space"].get(name)
+    if isinstance(known, Mapping):
+        return float(known["low"]), float(known["high"])
+    return (float(known),) * 2 if isinstance(known, int | float) else (math.nan, math.nan)
+
+
+def measured(results: Sequence[Mapping[str, Any]], measure: str) -> list[Mapping[str, Any]]:
+    """Those of a measure that have trials, and of which all is known that places a point on an axis."""
+    places = ["depth", "unroll", "num_params", "num_units", "num_inputs", *["max_params"] * (measure == "capacity")]
+    known = [r for r in results if r["measure"] == measure and r["num_trials"]]
+    return [r for r in known if all(r[name] is not None for name in places)]
+
+
+def counted(count: int, what: str, one: str | None = None) -> str:
+    """How many of something, as it is read."""
+    return f"{count} {(one or what.removesuffix('s')) if count == 1 else what}"
+
+
+def of_its_cells(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of the paper's cells: what a user's own cell does neither agrees with the paper nor disagrees."""
+    return [r for r in results if r["cell"] in published.CAPACITY_ORDER]
+
+
+def proportion(count: int, number: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share, `count` of `number` (Clopper and Pearson 1934)."""
+    from scipy import stats
+
+    if not number:
+        return (math.nan, math.nan)
+    found = stats.binomtest(count, number).proportion_ci(0.95, method="exact")
+    return (float(found.low), float(found.high))
+
+
+def setting(result: Mapping[str, Any], sized: bool = True) -> str:
+    """What a cell was asked, but for its depth: the task, where it is not the paper's, T, and the budget if sized."""
+    kind = TASKS.get(str(result["task"]).split(":")[0])
+    usual = {field.name: field.default for field in dataclasses.fields(kind)} if kind else {}
+    usual |= {name: result["task_fields"].get(name) for name in ("unroll", "text", "data_dir")}  # told already
+    unusual = {name: value for name, value in result["task_fields"].items() if usual.get(name, ...) != value}
+    fields = [f"{name.replace('_', ' ')} {value}" for name, value in unusual.items() if name != "num_held_out"]
+    size = [f"{result['max_params']:,} parameters"] if sized and result["max_params"] else []
+    return ", ".join([str(result["task"]), *fields, f"T = {result['unroll']}", *size])
+
+
+def trained(results: Sequence[Mapping[str, Any]], *tasks: str, sized: bool = True) -> list[dict[str, Any]]:
+    """Of the results those on these tasks, each with its `setting`."""
+    of_tasks = [r for r in results if r["measure"] == "trainability" and str(r["task"]).split(":")[0] in tasks]
+    known = [r for r in of_tasks if r["num_trials"] and None not in (r["depth"], r["unroll"], r["num_params"])]
+    return [{**r, "setting": setting(r, sized)} for r in known]
+
+
+def largest(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of one setting, the nearest to the paper's: the longest T, then the most parameters."""
+    size = lambda r: (r["unroll"], r["max_params"] or 0, r["setting"])
+    most = max(map(size, results), default=None)
+    return [r for r in results if size(r) == most]
+
+
+def in_order(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """By cell, as the paper's legends have them; a user's own come last."""
+    cells = list(published.CAPACITY)
+    return sorted(results, key=lambda r: cells.index(r["cell"]) if r["cell"] in cells else len(cells))
+
+
+def number(value: float, spec: str) -> str:
+    """A number as it is read; a dash where there is none."""
+    return "-" if math.isnan(value) else f"{value:{spec}}"

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from rnn_capacity import published
 from rnn_capacity.report import tables
-from rnn_capacity.trials import curve, losses
-
-if TYPE_CHECKING:
-    from rnn_capacity.measure import CapacityResult
+from rnn_capacity.trials import curve, finite, losses
 
 # Okabe and Ito's palette, and a marker each, so that colour is never all that tells cells apart.
 STYLES = {
@@ -28,7 +29,11 @@ STYLES = {
     "lstm": ("#CC79A7", "v"),
     "+rnn": ("#56B4E9", "P"),
 }
-OWN_STYLE = ("#000000", "*")
+# Of cells of one's own, in turn; like the others they stand out from a white page and from a black one.
+OWN_STYLES = (("#8C6BB1", "X"), ("#A6761D", "*"), ("#E7298A", "p"), ("#7F7F7F", "h"))
+OWN_STYLE = OWN_STYLES[0]
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
+INK = "#7c7c7c"  # of a plot without a background: read on white and on black
 LINES = {1: "-", 2: "--", 4: "-.", 8: ":"}  # by depth
 
 
@@ -71,27 +76,27 @@ def capacity(results: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def trials(result: CapacityResult, ax: Axes | None = None) -> Axes:
+def trials(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
     """Bits stored against bits shown, a point a trial: the best lie just under the line (the paper's Figure App.1)."""
-    if ax is None:
-        from matplotlib import pyplot
-
-        ax = pyplot.subplots(figsize=(5, 4), layout="constrained")[1]
-    color, marker = STYLES.get(result.cell, OWN_STYLE)
-    feasible = result.trials[result.trials["feasible"]]
-    shown = feasible["num_mappings"] / result.num_params
-    if len(feasible):
-        ax.plot([0, shown.max()], [0, shown.max()], color="0.6", linewidth=1)
-    ax.scatter(shown, feasible["bits_per_param"].astype(float), color=color, marker=marker, alpha=0.7)
-    ax.scatter(result.num_mappings / result.num_params, result.bits_per_param, color=color, marker=marker, s=120)
+    ax, most = _axes(ax), 0.0
+    groups = _grouped(results, "cell", "depth", "unroll", "num_params")
+    styles = _styles([key for key, _ in groups])
+    for key, group in groups:
+        (cell, depth, unroll, size), (color, marker) = key, styles[key]
+        label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), f"{size} parameters", f"T = {unroll}"])
+        for result in group:
+            found = result["trials"][result["trials"]["feasible"]]
+            shown, stored = found["num_mappings"] / size, found["bits_per_param"].astype(float)
+            most = max(most, shown.max()) if len(found) else most
+            ax.scatter(shown, stored, color=color, marker=marker, s=45, alpha=0.6, linewidth=0, label=label)
+            best = (result["num_mappings"] / size, result["bits_per_param"])
+            ax.scatter(*best, color=color, marker=marker, s=140, linewidth=0)
+            label = None
+    ax.plot([0, most], [0, most], color="0.6", linewidth=1, label="all of it stored", zorder=0)
     ax.set_xlabel("mappings shown, per parameter")
     ax.set_ylabel("bits stored, per parameter")
-    title = (
-        f"{result.cell}, depth {result.depth}, {result.num_params} parameters: {result.bits_per_param:.2f} bits each"
-    )
-    ax.set_title(title, fontsize="medium", loc="left")
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    ax.set_title("A point a trial; large: the best", fontsize="medium", loc="left")
+    return _finished(ax, diverged=not most)
 
 
 def recall(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
@@ -99,9 +104,10 @@ def recall(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes
     ax = _axes(ax)
     most = max([2.0, *(r["num_units"] / r["num_inputs"] for r in results)])
     ax.plot([0, 1, most], [1, 0, 0], color="0.6", linewidth=1, label="1 - units / inputs")
+    styles = _styles([(r["cell"],) for r in results])
     for (cell, depth, unroll), group in _grouped(results, "cell", "depth", "unroll"):
         group = sorted(group, key=lambda r: r["num_units"] / r["num_inputs"])
-        color, marker = STYLES.get(cell, OWN_STYLE)
+        color, marker = styles[cell,]
         shares = [r["num_units"] / r["num_inputs"] for r in group]
         label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), f"T = {unroll}"])
         ax.plot(shares, [r["error"] for r in group], LINES.get(depth, "-"), color=color, marker=marker, label=label)
@@ -109,27 +115,37 @@ def recall(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes
     ax.set_xlabel("units per number of the input")
     ax.set_ylabel("squared error")
     ax.set_title("Best of the trials", fontsize="medium", loc="left")
-    return _finished(ax)
+    return _finished(ax, diverged=not finite([r["error"] for r in results]))
 
 
 def trainability(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
     """Best (thick) and median loss so far against the tuner's iterations, a colour a cell (the paper's Figure 4)."""
     ax = _axes(ax)
+    styles = _styles([(r["cell"],) for r in results])
     for (cell, depth, size, unroll), group in _grouped(results, "cell", "depth", "num_params", "unroll"):
-        color, _ = STYLES.get(cell, OWN_STYLE)
+        color, _ = styles[cell,]
         label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), f"{size} parameters", f"T = {unroll}"])
         for result in group:
             found = curve(result["trials"])
-            ax.step(found["trials"], found["best"], LINES.get(depth, "-"), where="post", color=color, label=label)
-            ax.step(found["trials"], found["median"], LINES.get(depth, "-"), where="post", color=color, alpha=0.4, lw=1)
+            dot = "o" if found["best"].count() == 1 else None  # of one point a line shows nothing
+            drawn = {"where": "post", "color": color, "marker": dot}
+            ax.step(found["trials"], found["best"], LINES.get(depth, "-"), label=label, **drawn)
+            ax.step(found["trials"], found["median"], LINES.get(depth, "-"), alpha=0.4, lw=1, **drawn)
             label = None
     if any((r["trials"]["eval_loss"].astype(float) > 0).any() for r in results):
         ax.set_yscale("log")
+        low, high = ax.get_ylim()
+        ax.yaxis.set_major_formatter(PLAIN)
+        ax.yaxis.set_minor_formatter(PLAIN if high < 10 * low else NullFormatter())
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("trials")
     ax.set_ylabel("loss")
     titles = {r["task"] for r in results}
     ax.set_title(f"{', '.join(sorted(titles))}: best so far, and pale the median", fontsize="medium", loc="left")
-    return _finished(ax)
+    return _finished(ax, diverged=bool(results) and not any(r["trials"]["feasible"].any() for r in results))
+
+
+OF_MEASURE = {"capacity": trials, "recall": recall, "trainability": trainability}  # what a result is drawn as
 
 
 def boxes(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
@@ -190,17 +206,39 @@ def _drawn(draw: Callable, results: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+def _styles(keys: Iterable[tuple]) -> dict[tuple, tuple[str, str]]:
+    """A colour and a marker for each key, which begins with a cell: the cell's own, once, and others in turn."""
+    keys, styles = dict.fromkeys(keys), {}
+    free = [style for cell, style in STYLES.items() if cell not in {key[0] for key in keys}]
+    others = itertools.cycle([*OWN_STYLES, *free])
+    for key in keys:
+        known = STYLES.get(key[0])
+        styles[key] = next(others) if known is None or known in styles.values() else known
+    return styles
+
+
 def _axes(ax: Axes | None) -> Axes:
+    """The axes given, or new ones for a notebook, without a background: its page may be light or dark."""
     if ax is not None:
         return ax
     from matplotlib import pyplot
 
-    return pyplot.subplots(figsize=(7, 4.5), layout="constrained")[1]
+    ax = pyplot.subplots(figsize=(7, 4), layout="constrained")[1]
+    for background in (ax, ax.figure):
+        background.set_facecolor("none")
+    for text in ax.findobj(Text):
+        text.set_color(INK)
+    ax.tick_params(which="both", colors=INK)
+    ax.spines[:].set_color(INK)
+    return ax
 
 
-def _finished(ax: Axes) -> Axes:
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+def _finished(ax: Axes, diverged: bool = False) -> Axes:
+    ink = ax.xaxis.label.get_color()
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), labelcolor=ink)
     ax.spines[["top", "right"]].set_visible(False)
+    if diverged:
+        ax.text(0.5, 0.5, "every trial diverged", transform=ax.transAxes, ha="center", va="center", color=ink)
     return ax
 
 
@@ -221,3 +259,32 @@ def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> li
             paths.append(pathlib.Path(folder) / f"{name}.{kind}")
             figure.savefig(paths[-1], dpi=150)
     return paths
+
+
+def in_order(cells: Iterable[str]) -> list[str]:
+    """Names of cells, each once: the paper's as it has them, then a user's own."""
+    known = set(cells)
+    return [*(cell for cell in STYLES if cell in known), *sorted(known - STYLES.keys())]
+
+
+def plain(ax: Axes) -> None:
+    """Log axes told in plain numbers, at 1, 2 and 5 of each power of ten; only at the powers where these are many."""
+    for axis, ends in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        if axis.get_scale() != "log" or min(ends) <= 0:
+            continue
+        decades = math.log10(max(ends) / min(ends))
+        subs = (1, 2, 5) if 0.8 < decades < 3 else (1,) if decades >= 3 else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _short(value: float) -> str:
+    """2000 is 2k."""
+    size, unit = next((size, unit) for size, unit in ((1e6, "M"), (1e3, "k"), (0, "")) if value >= size)
+    return f"{value / (size or 1):.3g}{unit}"
+
+
+def wrapped(text: str, width: int = 34) -> str:
+    """A title in as many lines as a panel's width asks for."""
+    return textwrap.fill(text, width)

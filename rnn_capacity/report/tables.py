@@ -108,6 +108,34 @@ def frame(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([cells(r) for r in results], columns=list(columns))
 
 
+def said(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The table without the columns that say nothing of any."""
+    table = frame(results)
+    return table.loc[:, (table != "-").any()]
+
+
+def columns(results: Sequence[Mapping[str, Any]]) -> str:
+    """The table on its side, a column a result, for a narrow terminal."""
+    return said(results).T.to_string(header=False, line_width=100)
+
+
+def html(results: Sequence[Mapping[str, Any]]) -> str:
+    """The table for a notebook, how to read it, and the best hparams of each. The page gives fonts and colours."""
+    best = pd.DataFrame({place: r["best_hparams"] for place, r in enumerate(results)}).map(_short, na_action="ignore")
+    best.columns = [r["cell"] for r in results]
+    hparams = best.to_html(border=0, na_rep="-") if len(best) else "<p>none: every trial diverged</p>"
+    scrolled = '<div style="overflow-x: auto; white-space: nowrap">'
+    return (
+        f"{scrolled}{said(results).to_html(index=False, border=0)}</div>"
+        f"<p><small>{CAPTIONS[measure_of(results[0])]}</small></p>"
+        f"<details><summary>best hparams</summary>{scrolled}{hparams}</div></details>"
+    )
+
+
+def _short(value: float | str) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 WIDTHS = {
     "task": 16,
     "cell": 5,

@@ -53,14 +53,15 @@ class _Model(NamedTuple):
 
 
 class GPBanditSampler(optuna.samplers.BaseSampler):
-    """Proposes where a Gaussian process expects the most improvement on the best."""
+    """Proposes where a Gaussian process expects the most improvement on the best.
+
+    Args:
+        space: what is tuned; fixed dimensions are left alone.
+        seed: of the proposals; the same seed and history give the same.
+        num_startup: trials that must have ended before the first fit; until then proposals are quasi-random.
+    """
 
     def __init__(self, space: Space, seed: int = 0, *, num_startup: int = NUM_STARTUP):
-        """
-        Args:
-            space: what is tuned; fixed dimensions are left alone.
-            num_startup: trials that must have ended before the first fit; until then proposals are quasi-random.
-        """
         self._seed, self._num_startup = seed, num_startup
         self._encoding = Encoding(space)
         self._distributions = distributions(space)

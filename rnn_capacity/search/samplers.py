@@ -18,10 +18,14 @@ from rnn_capacity.search.space import complete, distributions, from_unit
 
 
 class PointSampler(optuna.samplers.BaseSampler):
-    """An Optuna sampler of a fixed sequence of points in the unit cube, mapped to a Space."""
+    """An Optuna sampler of a fixed sequence of points in the unit cube, mapped to a Space.
+
+    Args:
+        space: what is tuned; fixed dimensions are left alone.
+        point: (trial number, dimensions) -> coordinates (dimensions,) in [0, 1).
+    """
 
     def __init__(self, space: Space, point: Callable[[int, int], np.ndarray]):
-        """point: (trial number, dimensions) -> coordinates in [0, 1)."""
         self._space = space
         self._point = point
 
@@ -38,12 +42,12 @@ class PointSampler(optuna.samplers.BaseSampler):
 
 
 def random_sampler(space: Space, seed: int) -> PointSampler:
-    """Independent uniform draws."""
+    """Independent uniform draws, the paper's baseline (Collins et al. 2017, Table 1)."""
     return PointSampler(space, lambda number, size: np.random.default_rng((seed, number)).random(size))
 
 
 def quasi_random_sampler(space: Space, seed: int) -> PointSampler:
-    """A scrambled Sobol sequence (Owen 1998)."""
+    """A scrambled Sobol sequence (Owen 1998), which leaves no part of a space empty for long."""
 
     def point(number, size):
         sequence = qmc.Sobol(size, rng=np.random.default_rng(seed))

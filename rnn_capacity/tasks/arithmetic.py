@@ -40,9 +40,6 @@ class Arithmetic(DrawnTask):
     Open in the paper: how the 36 steps are divided, and whether the loss of an answer is the sum or the mean over its
     characters (here the mean, nats a character).
 
-    Attributes:
-        max_number: the largest size of a number, at most MAX_NUMBER.
-
     Raises:
         ValueError: a field out of its range, by name; or an unroll in which the longest problem, the most compute steps
             and the answer have no room.
@@ -54,8 +51,8 @@ class Arithmetic(DrawnTask):
     num_inputs: ClassVar[int] = len(SYMBOLS)
     num_outputs: ClassVar[int] = len(ANSWER_SYMBOLS)
 
-    unroll: int = 36
-    max_number: int = 10**7
+    unroll: int = 36  #: T, of the problem, the compute steps and the answer
+    max_number: int = 10**7  #: the largest size of a number, below 5 x 10^8
 
     def __post_init__(self):
         super().__post_init__()

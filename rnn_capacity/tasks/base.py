@@ -21,17 +21,19 @@ SPLITS = ("train", "valid", "eval")  # the tuner sees the second; the third is w
 class Batch(NamedTuple):
     """Examples, on the last axis of every array."""
 
-    x_tib: Array  # inputs of the first step or steps; where they are one-hot, of a small integer type
-    targets: Any
-    weights_b: Array  # of each example in the mean loss; 0 for padding, which comes last
+    x_tib: (
+        Array  #: inputs (T or fewer, num_inputs, b) of the first steps; where they are one-hot, of a small integer type
+    )
+    targets: Any  #: what `loss` and `score` judge by: a tree of arrays [..., b]
+    weights_b: Array  #: (b,), of each example in the mean loss; 0 for padding, which comes last
 
 
 class Source(NamedTuple):
     """What a draw depends on, beside its key."""
 
-    split: Array  # which of SPLITS, as an index
-    shared: Any  # what `Task.shared` gave, on the device
-    hparams: Hparams
+    split: Array  #: which of SPLITS, as an index
+    shared: Any  #: what `Task.shared` gave, on the device
+    hparams: Hparams  #: those that the task reads
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,14 +43,14 @@ class Task:
     It says `num_inputs` and `num_outputs` as fields or properties. Most draw their examples afresh: see `DrawnTask`.
     """
 
-    name: ClassVar[str]
-    measure: ClassVar[str]  # the entry of `score` that people look at
-    hparam_names: ClassVar[tuple[str, ...]] = ()  # those that the task itself reads
-    batch_size: ClassVar[int | None] = None  # examples a step, unless the user says otherwise; None: all there are
-    read_steps: ClassVar[int] = 1  # the last steps, whose outputs are judged
-    one_set: ClassVar[bool] = False  # training, validation and evaluation are the same examples
+    name: ClassVar[str]  #: in tables and studies
+    measure: ClassVar[str]  #: the entry of `score` that people look at
+    hparam_names: ClassVar[tuple[str, ...]] = ()  #: those that the task itself reads
+    batch_size: ClassVar[int | None] = None  #: examples a step, unless the user says otherwise; None: all there are
+    read_steps: ClassVar[int] = 1  #: the last steps, whose outputs are judged
+    one_set: ClassVar[bool] = False  #: training, validation and evaluation are the same examples
 
-    unroll: int  # T, steps in time
+    unroll: int  #: T, steps in time
 
     @property
     def label(self) -> str:
@@ -89,11 +91,11 @@ class Task:
         raise NotImplementedError
 
     def loss(self, outputs_tob: Array, batch: Batch) -> Array:
-        """loss_b, of each example, from the outputs of the last `read_steps` steps."""
+        """loss_b (b,), of each example, from the outputs of the last steps, (read_steps, num_outputs, b)."""
         raise NotImplementedError
 
     def score(self, outputs_tob: Array, batch: Batch) -> Mapping[str, Array]:
-        """Named measures over all examples of a batch."""
+        """Named measures, each a scalar over all examples of a batch, from the outputs as `loss` has them."""
         raise NotImplementedError
 
 
@@ -106,7 +108,7 @@ class DrawnTask(Task):
 
     batch_size: ClassVar[int | None] = 64
 
-    num_held_out: int = 1024  # examples that validation and evaluation are each taken on
+    num_held_out: int = 1024  #: examples that validation and evaluation are each taken on
 
     def __post_init__(self):
         super().__post_init__()
@@ -128,7 +130,7 @@ class DrawnTask(Task):
         return self.draw(jax.random.fold_in(key_held_out, source.split), self.num_held_out, source)
 
     def draw(self, key: Array, num_examples: int, source: Source) -> Batch:
-        """Independent examples."""
+        """So many independent examples, from one key."""
         raise NotImplementedError
 
 

@@ -64,7 +64,11 @@ def distinct_bits(key: Array, num_vectors: int, num_bits: int) -> Array:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Memorization(Task):
-    """b mappings to be stored; b is the hparam `num_mappings`, so one program serves every b."""
+    """b mappings to be stored; b is the hparam `num_mappings`, so one program serves every b.
+
+    Raises:
+        ValueError: a field that is no whole number of at least 1, by name.
+    """
 
     name: ClassVar[str] = "memorization"
     measure: ClassVar[str] = "accuracy"
@@ -72,9 +76,9 @@ class Memorization(Task):
     num_outputs: ClassVar[int] = 1
     one_set: ClassVar[bool] = True
 
-    unroll: int = 5
-    num_inputs: int = 20  # n_in, bits of a vector
-    max_mappings: int  # data sets are padded to so many, the mask of the first b says which are real
+    unroll: int = 5  #: T, the steps after which the label is read
+    num_inputs: int = 20  #: n_in, bits of a vector
+    max_mappings: int  #: data sets are padded to so many, the mask of the first b says which are real
 
     def __post_init__(self):
         super().__post_init__()

@@ -35,12 +35,6 @@ class Parentheses(DrawnTask):
     characters share `noise_fraction` evenly, all the brackets the rest. It also leaves open what a closing bracket does
     where nothing is open: here the count stays at 0.
 
-    Attributes:
-        num_types: types of bracket, and streams.
-        num_noise: noise characters.
-        noise_fraction: the chance that a character is noise, at least 0 and below 1.
-        max_count: where a count would exceed it, it stays.
-
     Raises:
         ValueError: a field out of its range, by name.
     """
@@ -48,11 +42,11 @@ class Parentheses(DrawnTask):
     name: ClassVar[str] = "parentheses"
     measure: ClassVar[str] = "accuracy"
 
-    unroll: int = 175
-    num_types: int = 10
-    num_noise: int = 10
-    noise_fraction: float = 0.5
-    max_count: int = 9
+    unroll: int = 175  #: T, characters of each stream
+    num_types: int = 10  #: types of bracket, and streams
+    num_noise: int = 10  #: noise characters
+    noise_fraction: float = 0.5  #: the chance that a character is noise, at least 0 and below 1
+    max_count: int = 9  #: where a count would exceed it, it stays
 
     def __post_init__(self):
         super().__post_init__()

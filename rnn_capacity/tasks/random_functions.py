@@ -83,7 +83,7 @@ class RandomFunctions(DrawnTask):
     """A random function of `num_points` points in `num_inputs` dimensions, read after `unroll` steps.
 
     The points are fixed during a trial and never stored: point i is made from the trial's key and i whenever it is
-    drawn, so a trial takes no memory for them. `tau` is how many of the first points have about the same weight.
+    drawn, so a trial takes no memory for them.
 
     `draw_by` says how batches are drawn, which the paper leaves open. By "weight" point i is drawn with probability
     beta_i and counted once: the mean is an unbiased estimate of the weighted loss. "uniform" draws each point alike
@@ -98,11 +98,11 @@ class RandomFunctions(DrawnTask):
     measure = "squared_error"
     batch_size = 256
 
-    num_points: int = 10**6
-    num_inputs: int = 50
-    tau: float = 5000
-    unroll: int = 50
-    draw_by: str = "weight"
+    num_points: int = 10**6  #: N
+    num_inputs: int = 50  #: d, dimensions
+    tau: float = 5000  #: how many of the first points have about the same weight
+    unroll: int = 50  #: T; the point is shown at the first step, or at every one
+    draw_by: str = "weight"  #: or "uniform"
 
     def __post_init__(self):
         super().__post_init__()

@@ -41,8 +41,8 @@ class Recall(DrawnTask):
     name = "recall"
     measure = "squared_error"
 
-    num_inputs: int = 64
-    unroll: int = 12
+    num_inputs: int = 64  #: n_in, numbers of a vector
+    unroll: int = 12  #: T
 
     def __post_init__(self):
         super().__post_init__()

@@ -36,10 +36,10 @@ class Text8(DrawnTask):
     num_inputs: ClassVar[int] = len(corpus.SYMBOLS)
     num_outputs: ClassVar[int] = len(corpus.SYMBOLS)
 
-    unroll: int = 50
-    warm_up: int = 13  # the first steps, which carry no loss
-    text: str = "text8"  # where the characters come from, one of corpus.TEXTS
-    data_dir: str | None = None  # a folder with the user's file text8 or text8.zip; None: text8 is downloaded
+    unroll: int = 50  #: T, characters read
+    warm_up: int = 13  #: the first steps, which carry no loss
+    text: str = "text8"  #: where the characters come from, one of corpus.TEXTS
+    data_dir: str | None = None  #: a folder with the user's file text8 or text8.zip; None: text8 is downloaded
 
     def __post_init__(self):
         super().__post_init__()

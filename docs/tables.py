@@ -1,0 +1,140 @@
+"""The tables of the reference, made from the data that they are about: Markdown by name."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rnn_capacity import CELLS, TASKS, network, sweep
+from rnn_capacity.search import ranges
+
+ROOT = pathlib.Path(__file__).parents[1]
+MEASURED_ON = {"capacity": "memorization", "recall": "recall", "trainability": "parentheses"}
+
+
+def all_tables() -> dict[str, str]:
+    return {
+        "cells": cells(),
+        "tasks": tasks(),
+        "spaces": spaces(),
+        "quick_by_cell": differences(ranges.QUICK_CELLS),
+        "quick_by_task": differences({"any other drawn task": ranges.DRAWN, **ranges.QUICK_TASKS}),
+        "fields": fields(),
+        "experiments": experiments(),
+    }
+
+
+def cells() -> str:
+    """What each cell has to tune of its own, and its units for 1000 parameters with 20 inputs and one output."""
+    return table(
+        ("cell", "units for 1000 parameters", "hparams that it reads"),
+        (
+            (
+                code(name),
+                network.units_for_budget(1000, cell, num_inputs=20),
+                ", ".join(
+                    code(name)
+                    for family in ranges.INIT_FAMILIES
+                    for name in network.hparam_names(cell)
+                    if name == family or name.startswith(f"{family}_")
+                ),
+            )
+            for name, cell in CELLS.items()
+        ),
+    )
+
+
+def tasks() -> str:
+    return table(
+        ("task", "class", "T", "measure", "examples a step"),
+        (
+            (code(name), f"{{py:class}}`~rnn_capacity.tasks.{task.__name__}`", task.unroll, code(task.measure), size)
+            for name, task in TASKS.items()
+            for size in [task.batch_size or "all"]
+        ),
+    )
+
+
+def spaces() -> str:
+    return table(
+        ("hparam", *map(code, ranges.SPACES), "tuned only"),
+        (
+            (code(name), *(dimension(space.get(name, "")) for space in ranges.SPACES.values()), when(name))
+            for name in ranges.PAPER
+        ),
+    )
+
+
+def when(name: str) -> str:
+    """Where a dimension is tuned at all; nothing where that is everywhere."""
+    parent, options = ranges.CONDITIONS.get(name, ("", ()))
+    conditions = [f"where `{parent}` is {' or '.join(options)}"] if parent else []
+    conditions += [f"on {' and '.join(ranges.TASK_DIMENSIONS[name])}"] if name in ranges.TASK_DIMENSIONS else []
+    return ", ".join(conditions)
+
+
+def differences(spaces: dict[str, ranges.Space]) -> str:
+    names = dict.fromkeys(itertools.chain.from_iterable(spaces.values()))
+    return table(
+        ("hparam", *spaces),
+        ((code(name), *(dimension(space.get(name, "")) for space in spaces.values())) for name in names),
+    )
+
+
+def dimension(value: ranges.Dimension) -> str:
+    if isinstance(value, ranges.Choice):
+        return ", ".join(value.options)
+    if isinstance(value, ranges.Range):
+        kind = ", log" * value.log + ", whole" * value.whole
+        return f"{value.low:g} to {value.high:g}{kind}"
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def fields() -> str:
+    """Every field of a config, with its default where it is a field at all."""
+    defaults = [sweep.defaults(task) for task in MEASURED_ON.values()]
+    return table(
+        ("field", "", *MEASURED_ON),
+        (
+            (code(field), text, *(default(values[field]) if field in values else "" for values in defaults))
+            for field, text in sweep.FIELDS.items()
+        ),
+    )
+
+
+def default(value: Any) -> str:
+    """As it is typed; one of a grid alone."""
+    if isinstance(value, tuple):
+        return ", ".join(map(default, value))
+    return code(value) if value != {} else "none"
+
+
+def experiments() -> str:
+    """What the docstring of each config says first."""
+    paths = sorted((ROOT / "experiments").rglob("*.py"))
+    said = {path: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for path in paths}
+    return table(
+        ("config", ""),
+        (
+            (code(path.relative_to(ROOT).as_posix()), summary(text))
+            for path, text in said.items()
+            if text is not None and path.stem != "common"
+        ),
+    )
+
+
+def summary(docstring: str) -> str:
+    """Its first paragraph, without the command that some have behind a colon."""
+    return " ".join(docstring.split("\n\n")[0].split()).split(": `python")[0].rstrip(".")
+
+
+def code(value: Any) -> str:
+    return f"`{value}`"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

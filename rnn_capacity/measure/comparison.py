@@ -1,0 +1,54 @@
+"""Results beside each other: one table, one plot."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from rnn_capacity.measure.result import Result
+from rnn_capacity.measure.shown import Shown
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Comparison(Shown):
+    """Results that answer one question, in the order given."""
+
+    results: tuple[Shown, ...]
+
+    @property
+    def parts(self) -> tuple[Result, ...]:
+        return tuple(part for result in self.results for part in result.parts)
+
+    @property
+    def title(self) -> str:
+        cells = dict.fromkeys(part.cell for part in self.parts)
+        return f"{self.parts[0].measure}: {', '.join(cells)}"
+
+
+def compare(results: Sequence[Shown]) -> Comparison:
+    """Puts results beside each other, which show as one table and one plot.
+
+    Args:
+        results: of `measure_capacity`, of `measure_recall`, or of `measure_trainability` on one task.
+
+    Raises:
+        ValueError: there are none, or they answer different questions.
+    """
+    if not isinstance(results, Sequence) or not all(isinstance(result, Shown) for result in results):
+        raise ValueError(f"results: {type(results).__name__} given; it must be a list of results")
+    if not results:
+        raise ValueError("results: none given; it must be a list of results")
+    found = Comparison(tuple(results))
+    _check_alike("results", [part.measure for part in found.parts])
+    rows = found.rows()
+    if "task" in rows[0]:
+        _check_alike("task", [row["task"] for row in rows])
+        for name in rows[0]["task_fields"].keys() - {"unroll"}:  # the table has a column for it
+            _check_alike(name, [row["task_fields"][name] for row in rows])
+    return found
+
+
+def _check_alike(name: str, values: Sequence) -> None:
+    different = [value for place, value in enumerate(values) if value not in values[:place]]
+    if len(different) > 1:
+        raise ValueError(f"{name}: {' and '.join(map(str, different))} given; it must be the same in all results")

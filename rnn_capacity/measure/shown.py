@@ -1,0 +1,45 @@
+"""What a terminal and a notebook show of results: a title, a table, a plot."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnn_capacity.measure.result import Result
+
+
+class Shown:
+    """Shows its `parts`, results that answer one question, each alike: as text, as HTML, as a plot."""
+
+    @property
+    def title(self) -> str:
+        """The answer in a line."""
+        raise NotImplementedError
+
+    @property
+    def parts(self) -> Sequence[Result]:
+        """The results that are shown, a row of the table each."""
+        raise NotImplementedError
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of a table that it is."""
+        return [part.to_dict() for part in self.parts]
+
+    def plot(self, ax=None):
+        """Draws it; returns the matplotlib Axes, new ones unless some are given."""
+        from rnn_capacity.report import plots
+
+        drawn = [part.to_dict() | {"trials": part.trials} for part in self.parts]
+        return plots.OF_MEASURE[self.parts[0].measure](drawn, ax)
+
+    def __repr__(self) -> str:
+        from rnn_capacity.report import tables
+
+        return f"{self.title}\n\n{tables.columns(self.rows())}"
+
+    def _repr_html_(self) -> str:
+        from rnn_capacity.report import tables
+
+        return f"<p><b>{html.escape(self.title)}</b></p>{tables.html(self.rows())}"
