@@ -527,6 +527,7 @@ def test_a_users_own_cell_changes_no_verdict(name):
     own = [
         searched("ones_own", depth, [0.01] * 50, sampler=sampler) for depth in (1, 4, 8) for sampler in ("gp", "random")
     ]
+    own += [{**result, "unroll": 500, "study": "of a longer T"} for result in own]
     own += [searched("ones_own", losses=[0.5], repeats=[9.0, 9.1], num_infeasible_repeats=9)]
     verdicts = [made.verdict for made in figure.claims(figure.select(found))]
     assert [made.verdict for made in figure.claims(figure.select(found + own))] == verdicts
