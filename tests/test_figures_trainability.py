@@ -180,6 +180,13 @@ def test_losses_in_nats_are_drawn_in_bits():
     assert (row["loss"], row["low"], row["high"]) == pytest.approx(np.array([1.5, 1.4, 1.6]) / math.log(2))
 
 
+def test_an_interval_below_0_is_cut_where_the_axis_is_logarithmic():
+    found = fig3.select([searched(task="random_functions", losses=[0.5], interval=[-1.0, 2.0], repeats=[0.1, 0.9])])
+    assert fig3.points(found)["low"].tolist() == [-1.0]
+    (row,) = fig3.FIGURE.charts(found)[0].spec["data"]["values"]
+    assert (row["low"], row["high"]) == (0.25, 2.0)
+
+
 def test_the_panels_of_figure_3():
     found = sized(lambda size, *_: 1 / size) + sized(lambda size, *_: 2 + 1 / size, "text8", score_name="bits_per_char")
     axes = fig3.FIGURE.draw(fig3.select(found)).axes
@@ -527,6 +534,7 @@ def test_a_users_own_cell_changes_no_verdict(name):
     own = [
         searched("ones_own", depth, [0.01] * 50, sampler=sampler) for depth in (1, 4, 8) for sampler in ("gp", "random")
     ]
+    own += [{**result, "unroll": 500, "study": "of a longer T"} for result in own]
     own += [searched("ones_own", losses=[0.5], repeats=[9.0, 9.1], num_infeasible_repeats=9)]
     verdicts = [made.verdict for made in figure.claims(figure.select(found))]
     assert [made.verdict for made in figure.claims(figure.select(found + own))] == verdicts

@@ -44,7 +44,8 @@ PER_NAT = {"bits_per_char": BITS}  # losses are in nats; what people look at is 
 def select(results):
     """A result a text or set of functions, cell, depth and size."""
     known = claims.trained(results, *TASKS, sized=False)
-    return claims.in_order(once(known, "setting", "cell", "depth", "num_params"))
+    known = once(known, "setting", "cell", "depth", "num_params")
+    return claims.in_order(sorted(known, key=lambda r: r["num_params"]))
 
 
 def points(results):
@@ -58,7 +59,7 @@ def points(results):
         low=lambda r: r["interval"][0] * unit(r),
         high=lambda r: r["interval"][1] * unit(r),
         untrained=lambda r: r["chance"],
-    ).sort_values(["setting", "depth", "parameters"], ascending=[False, True, True], kind="stable")
+    ).sort_values(["setting", "depth"], ascending=[False, True], kind="stable")
 
 
 def draw(results):
@@ -97,6 +98,7 @@ def drawn_charts(results):
     found = found[found["loss"] > 0]
     drawn = []
     for setting, group in found.groupby("setting", sort=False):
+        group = group.assign(low=group["low"].clip(lower=group["loss"].min() / 2))  # no log of what is below 0
         loss = charts.axis("loss", next(iter(group["of"])), log=True, nice=False, padding=8)
         for size in ("parameters", "units"):
             x = charts.axis(size, log=True, nice=False, padding=8)

@@ -91,9 +91,8 @@ def drawn_charts(results):
 
 
 def found_claims(results):
-    results = claims.largest([r for r in results if r["depth"] == DEPTH])
-    of_paper = [r for r in results if r["cell"] in published.AGAIN]
-    return [claim(of_paper) for claim in (often, hardly_ever, optimistic, as_in_the_paper)]
+    results = claims.largest([r for r in results if r["depth"] == DEPTH and r["cell"] in published.AGAIN])
+    return [claim(results) for claim in (often, hardly_ever, optimistic, as_in_the_paper)]
 
 
 def again(results):

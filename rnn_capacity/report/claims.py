@@ -170,10 +170,11 @@ def trained(results: Sequence[Mapping[str, Any]], *tasks: str, sized: bool = Tru
 
 
 def largest(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those of one setting, the nearest to the paper's: the longest T, then the most parameters."""
+    """Of the paper's cells those of one setting, the nearest to the paper's: the longest T, then most parameters."""
+    known = [r for r in results if r["cell"] in published.CAPACITY]
     size = lambda r: (r["unroll"], r["max_params"] or 0, r["setting"])
-    most = max(map(size, results), default=None)
-    return [r for r in results if size(r) == most]
+    most = max(map(size, known), default=None)
+    return [r for r in known if size(r) == most]
 
 
 def in_order(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

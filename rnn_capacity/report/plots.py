@@ -268,12 +268,12 @@ def in_order(cells: Iterable[str]) -> list[str]:
 
 
 def plain(ax: Axes) -> None:
-    """Log axes told in plain numbers, at 1, 2 and 5 of each power of ten; only at the powers where these are many."""
+    """Log axes told in plain numbers, at 1, 2 and 5 of each power of ten; at fewer of many, at more of a part of one."""
     for axis, ends in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
         if axis.get_scale() != "log" or min(ends) <= 0:
             continue
         decades = math.log10(max(ends) / min(ends))
-        subs = (1, 2, 5) if 0.8 < decades < 3 else (1,) if decades >= 3 else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+        subs = (1,) if decades >= 3 else (1, 2, 5) if decades > 0.4 else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
         axis.set_major_locator(LogLocator(subs=subs))
         axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
         axis.set_minor_formatter(NullFormatter())
