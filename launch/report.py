@@ -4,9 +4,10 @@ Into DIR, or --out=DIR: report.html, which needs no network to be read, and figu
 """
 
 import pathlib
+import shlex
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +21,7 @@ from rnn_capacity.report.collection import collect
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "what is drawn: every study.db in this folder and below it")
 _STORAGE = flags.DEFINE_multi_string("storage", [], "and the studies of a database, by its URL; may be given again")
-_OUT = flags.DEFINE_string("out", None, "a folder that is there, for what is written; by default the workdir")
+_OUT = flags.DEFINE_string("out", None, "the folder for what is written; by default the workdir")
 
 
 def main(argv):
@@ -28,6 +29,7 @@ def main(argv):
         sys.exit(f"error: unknown arguments: {' '.join(argv[1:])}")
     if _WORKDIR.value is None:
         sys.exit("error: --workdir must be given")
+    logging.set_verbosity(logging.WARNING)
     console = Console()
     say = lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False)
     try:
@@ -43,8 +45,9 @@ def main(argv):
 
 
 def _shown(name, module):
-    command = f"python launch/sweep.py --config=experiments/figures/{name}.py:quick"
-    return page.Shown(module.FIGURE, command, sweep.study_names(module.get_config("quick")))
+    config = f"experiments/figures/{name}.py:quick"
+    command = f"python launch/sweep.py --config={config} --workdir={shlex.quote(_WORKDIR.value)}"
+    return page.Shown(module.FIGURE, command, sweep.study_names(module.get_config("quick").to_dict()))
 
 
 def _summary(collection, shown):

@@ -78,7 +78,7 @@ def write(
     folder = pathlib.Path(folder)
     sections, drawn = [], []
     try:
-        (folder / FIGURES).mkdir(exist_ok=True)
+        (folder / FIGURES).mkdir(parents=True, exist_ok=True)
         for entry in shown:
             progress(f"drawing {entry.figure.title}")
             sections.append(_section(entry, collection, folder))
@@ -176,7 +176,7 @@ def _section(shown: Shown, collection: Collection, folder: pathlib.Path) -> dict
         "table": _table(figure.table(results)) if results else None,
         "paths": _draw(figure, results, folder) if results and figure.draw else [],
         "wanted": shown.wanted,
-        "missing": _missing(shown.wanted, collection.results),
+        "missing": _missing(shown.wanted, results),
         "measured": _measured(results),
     }
 
@@ -195,12 +195,15 @@ def _draw(figure: Figure, results: Sequence[Mapping[str, Any]], folder: pathlib.
 
 
 def _missing(wanted: Sequence[str], results: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """The wanted studies that are not there or not finished, and how far they are."""
-    states = {}
-    for result in results:
-        if result["finished"] or states.get(result["study"]) is None:
-            states[result["study"]] = "" if result["finished"] else _progress(result)
-    return [(name, states.get(name, "no trial yet")) for name in wanted if states.get(name) != ""]
+    """The wanted studies that are not there or not finished, and how far they are.
+
+    Two searches of one name may be wanted, as of the same cell with tanh and with ReLU; each must be there.
+    """
+    states: dict[str, list[str]] = {}
+    for result in sorted(results, key=lambda r: not r["finished"]):
+        states.setdefault(result["study"], []).append("" if result["finished"] else _progress(result))
+    found = [(name, states[name].pop(0) if states.get(name) else "no trial yet") for name in wanted]
+    return [(name, state) for name, state in found if state]
 
 
 def _progress(result: Mapping[str, Any]) -> str:
