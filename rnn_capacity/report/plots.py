@@ -226,7 +226,7 @@ def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> li
 
 
 def plain(ax: Axes) -> None:
-    """Log axes told in plain numbers, at 1, 2 and 5 of each power of ten; at fewer of many, at more of a part of one."""
+    """Log axes told in plain numbers, at 1, 2 and 5 of each power of ten, fewer of many powers, more of one."""
     for axis, ends in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
         if axis.get_scale() != "log" or min(ends) <= 0:
             continue
