@@ -268,7 +268,7 @@ def in_order(cells: Iterable[str]) -> list[str]:
 
 
 def plain(ax: Axes) -> None:
-    """Log axes told in plain numbers, at 1, 2 and 5 of each power of ten; at fewer of many, at more of a part of one."""
+    """Log axes told in plain numbers, at 1, 2 and 5 of each power of ten, fewer of many powers, more of one."""
     for axis, ends in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
         if axis.get_scale() != "log" or min(ends) <= 0:
             continue
