@@ -256,7 +256,7 @@ def test_nothing_measured_is_a_page_of_commands(tmp_path):
 
 def test_a_study_without_a_trial_is_told(tmp_path):
     begun = result(num_trials=0, wanted_trials=24, finished=False, bits_per_param=math.nan, interval=[math.nan] * 2)
-    text = written(tmp_path, collection(begun), [shown(measure="recall", wanted=[begun["study"]])])
+    text = written(tmp_path, collection(begun), [shown(wanted=[begun["study"]])])
     assert f"<li>{begun['study']}: 0 of 24 trials</li>" in text
     assert "nan" not in re.search(r'<section id="studies">.*?</section>', text, re.DOTALL)[0]
     assert embedded(text)["studies"][0]["trials"] == {}
@@ -367,8 +367,13 @@ def test_ten_thousand_trials_are_a_page_below_5_mb_within_a_minute(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
-    with pytest.raises(ValueError, match=r"out: .*gone' given; it must be a folder that can be written"):
-        page.write(collection(), [], tmp_path / "gone")
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"out: .*report' given; it must be a folder that can be written"):
+        page.write(collection(), [], tmp_path / "file" / "report")
+
+
+def test_a_folder_that_is_not_there_is_made(tmp_path):
+    assert page.write(collection(), [], tmp_path / "new" / "report")[0].is_file()
 
 
 def test_what_takes_long_is_told(tmp_path):
@@ -411,10 +416,17 @@ def wait(browser, condition, seconds=60):
         time.sleep(0.05)
 
 
+def at_rest(browser):
+    """Waits until the page does not scroll any more, which hides what is told of a point."""
+    before = None
+    while before != (before := browser.execute_script("return scrollY")):
+        time.sleep(0.2)
+
+
 def hover(browser, script):
     """Moves the pointer to where a script says, in pixels of the window."""
     x, y = browser.execute_script(script)
-    time.sleep(0.2)  # a scroll is told a frame later
+    at_rest(browser)
     for step in (3, 0):
         event = {"type": "mouseMoved", "x": x + step, "y": y, "button": "none"}
         browser.execute_cdp_cmd("Input.dispatchMouseEvent", event)
@@ -507,6 +519,8 @@ def test_points_are_told_by_the_keyboard_too(browser, report):
 
     opened(browser, report)
     chart = browser.find_element("css selector", "#fig1 .chart")
+    chart.send_keys(Keys.SHIFT)  # scrolls to it
+    at_rest(browser)
     chart.send_keys(Keys.ARROW_RIGHT)
     first = browser.execute_script(TIP)
     chart.send_keys(Keys.ARROW_RIGHT)
@@ -545,11 +559,11 @@ def test_a_line_tells_its_trial_and_fewer_can_be_kept(browser, report):
     browser.execute_script(slider)
     wait(browser, f"{lines} === 1")
     assert "the best 1 of 24" in browser.execute_script("return document.getElementById('kept').textContent")
-    # The first point of the only line: the best trial, at the right end of its score's axis.
+    # Near the upper end of the only line, that of the best trial; it may be longer than the window.
     hover(
         browser,
         """const line = document.querySelector("#parallel .mark-line path"), at = line.getPointAtLength(40);
-        line.scrollIntoView({block: "center", behavior: "instant"});
+        line.scrollIntoView({block: "start", behavior: "instant"});
         const place = at.matrixTransform(line.getScreenCTM());
         return [place.x, place.y]""",
     )

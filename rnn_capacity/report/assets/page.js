@@ -295,7 +295,7 @@ function parallel({ axes, lines }, narrow) {
       ? axis.options.map((label) => ({ axis: axis.name, at: placed(axis, label), label, side: "center" }))
       : [{ axis: axis.name, at: 0, label: show(axis.low), side: "left" },
          { axis: axis.name, at: 1, label: show(axis.high), side: "right" }]);
-  const y = { field: "axis", type: "ordinal", sort: names, title: null, scale: { domain: names, padding: 0.5 },
+  const y = { field: "axis", type: "ordinal", sort: names, title: null, scale: { type: "point", domain: names, padding: 0.5 },
     axis: { domain: false, ticks: false, labelFontSize: 12, labelLimit: 170, labelPadding: 10, labelOpacity: 1 } };
   const x = { field: "at", type: "quantitative", axis: null, scale: { domain: [0, 1], nice: false, zero: false } };
   const line = { x, y, order: { field: "place" }, detail: { field: "number" } };
