@@ -5,7 +5,6 @@ import functools
 import json
 import os
 import pathlib
-import random
 import shutil
 import sqlite3
 import subprocess
@@ -19,12 +18,9 @@ import pandas as pd
 import postgres
 import pytest
 import sqlalchemy
-from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
-from optuna.storages._rdb import models
-from tiny import FRAGILE, TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer
+from tiny import FRAGILE, TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer, add_studies
 
 from rnn_capacity import archive, measure_capacity, measure_recall, measure_trainability, store
-from rnn_capacity.plan import plan_recall
 from rnn_capacity.report.collection import collect
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -430,27 +426,7 @@ def test_a_postgresql_database_is_read_and_gets_no_tables(tmp_path, trainer):
 
 
 def test_ten_thousand_trials_are_read_in_a_few_seconds(tmp_path):
-    storage = store.open_storage(tmp_path)
-    plans = [
-        plan_recall(
-            "rnn",
-            num_units=units,
-            num_inputs=8,
-            depth=1,
-            unroll=3,
-            train_steps=10,
-            batch_size=None,
-            space="paper",
-            hparams=None,
-            sampler="random",
-            halving=None,
-            seed=0,
-            precision="highest",
-        )
-        for units in range(1, 6)
-    ]
-    for plan in plans:
-        add_trials(storage, store.open_study(storage, plan.name, plan.describe(), None, plan.direction), 2000)
+    add_studies(tmp_path, num_studies=5, num_trials=2000)
     begun = time.monotonic()
     found = collect(tmp_path)
     seconds = time.monotonic() - begun
@@ -461,28 +437,6 @@ def test_ten_thousand_trials_are_read_in_a_few_seconds(tmp_path):
         assert result["error"] == trials["eval_loss"][trials["valid_loss"].astype(float).idxmin()]
         assert set(trials["choice 2"]) == {"a", "b"}
     assert seconds < 25
-
-
-def add_trials(storage, study, num_trials):
-    """Made-up trials of 20 hparams, by the tables: a trial at a time takes Optuna minutes."""
-    rng = random.Random(study.study_name)
-    texts = {f"number {i}": distribution_to_json(FloatDistribution(0.0, 1.0)) for i in range(17)}
-    texts |= {f"choice {i}": distribution_to_json(CategoricalDistribution(("a", "b"))) for i in range(3)}
-    rows = {model: [] for model in ("Trial", "TrialUserAttribute", "TrialParam", "TrialValue")}
-    for number in range(num_trials):
-        key = {"trial_id": 10**4 * study._study_id + number}
-        losses = {name: rng.random() for name in ("train_loss", "valid_loss", "eval_loss", "untrained_squared_error")}
-        outcome = {"feasible": True, **losses, "seconds": 1.0, "steps": 10, "stopped_early": False}
-        rows["Trial"].append(key | {"number": number, "study_id": study._study_id, "state": "COMPLETE"})
-        rows["TrialUserAttribute"].append(key | {"key": store.OUTCOME, "value_json": json.dumps(outcome)})
-        rows["TrialValue"].append(key | {"objective": 0, "value": losses["valid_loss"], "value_type": "FINITE"})
-        rows["TrialParam"] += [
-            key | {"param_name": name, "param_value": float(rng.randrange(2)), "distribution_json": text}
-            for name, text in texts.items()
-        ]
-    with storage.engine.begin() as connection:
-        for model, values in rows.items():
-            connection.execute(sqlalchemy.insert(getattr(models, f"{model}Model").__table__), values)
 
 
 def test_no_device_is_touched(tmp_path, trainer):

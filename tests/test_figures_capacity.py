@@ -184,7 +184,7 @@ def test_a_point_of_a_chart_names_its_trial(name):
         rows = chart.spec["data"]["values"]
         assert rows
         assert all({"source", "study", "number"} <= row.keys() for row in rows)
-        assert {row["number"] for row in rows if row.get("best", True)} == {2}
+        assert {row["number"] for row in rows if row.get("_best", True)} == {2}
 
 
 def test_the_wider_of_two_searches_of_one_budget_is_taken_for_figure_1():
@@ -272,7 +272,7 @@ def test_a_point_is_a_trial_that_ended_and_did_not_diverge():
     result = make_capacity(bits=4.0, b=5.0)
     result["trials"].loc[0, "stopped_early"] = True
     found = figA1.points([result, make_capacity("gru", bits=2.0, b=3.0)])
-    assert found[["cell", figA1.SHOWN, figA1.STORED, "best"]].to_numpy().tolist() == [
+    assert found[["cell", figA1.SHOWN, figA1.STORED, "_best"]].to_numpy().tolist() == [
         ["rnn", 5.0, 4.0, True],
         ["gru", 6.0, 1.0, False],
         ["gru", 3.0, 2.0, True],

@@ -390,7 +390,7 @@ def test_figure_5_has_a_point_a_trial_and_the_percent_above():
     found = fig5.select([searched("gru", losses=[None, 1.0, 2.0, 4.0], sampler="random")])
     points = fig5.points(found)
     assert points[["number", "loss"]].values.tolist() == [[1, 1.0], [2, 2.0], [3, 4.0]]
-    assert points["spread"].between(-1, 1).all()
+    assert points["_spread"].between(-1, 1).all()
     (ax,) = fig5.FIGURE.draw(found).axes
     assert [text.get_text() for text in ax.texts] == ["25 %"]
     assert len(ax.collections[0].get_offsets()) == 3

@@ -1,11 +1,16 @@
 """What the tests of studies, measures and sweeps share: a measurement of moments, and a trainer that takes none."""
 
 import json
+import random
 
 import jax
 import numpy as np
+import sqlalchemy
+from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
+from optuna.storages._rdb import models
 
-from rnn_capacity import Cell, train
+from rnn_capacity import Cell, store, train
+from rnn_capacity.plan import plan_recall
 from rnn_capacity.tasks import SPLITS
 from rnn_capacity.types import Outcome
 
@@ -109,3 +114,36 @@ def without_seconds(frame):
 def numbers(result):
     """All of a result but its times, to the last bit."""
     return json.dumps([row | {"seconds": 0} for row in result.rows()]), without_seconds(result.trials).to_csv()
+
+
+def add_studies(folder, num_studies, num_trials):
+    """Studies of recall at the paper's size with made-up trials of 20 hparams and more, of which nothing was asked."""
+    storage = store.open_storage(folder)
+    fixed = {"depth": 1, "train_steps": 10, "batch_size": None, "space": "paper", "hparams": None, "sampler": "random"}
+    fixed |= {"halving": None, "seed": 0, "precision": "highest", "num_inputs": 64, "unroll": 12}
+    for units in range(1, num_studies + 1):
+        plan = plan_recall("rnn", num_units=units, **fixed)
+        study = store.open_study(storage, plan.name, plan.describe(), None, plan.direction)
+        _add_trials(storage, study, num_trials)
+
+
+def _add_trials(storage, study, num_trials):
+    """By the tables: a trial at a time takes Optuna minutes."""
+    rng = random.Random(study.study_name)
+    texts = {f"number {i}": distribution_to_json(FloatDistribution(0.0, 1.0)) for i in range(17)}
+    texts |= {f"choice {i}": distribution_to_json(CategoricalDistribution(("a", "b"))) for i in range(3)}
+    rows = {model: [] for model in ("Trial", "TrialUserAttribute", "TrialParam", "TrialValue")}
+    for number in range(num_trials):
+        key = {"trial_id": 10**4 * study._study_id + number}
+        losses = {name: rng.random() for name in ("train_loss", "valid_loss", "eval_loss", "untrained_squared_error")}
+        outcome = {"feasible": True, **losses, "seconds": 1.0, "steps": 10, "stopped_early": False}
+        rows["Trial"].append(key | {"number": number, "study_id": study._study_id, "state": "COMPLETE"})
+        rows["TrialUserAttribute"].append(key | {"key": store.OUTCOME, "value_json": json.dumps(outcome)})
+        rows["TrialValue"].append(key | {"objective": 0, "value": losses["valid_loss"], "value_type": "FINITE"})
+        rows["TrialParam"] += [
+            key | {"param_name": name, "param_value": float(rng.randrange(2)), "distribution_json": text}
+            for name, text in texts.items()
+        ]
+    with storage.engine.begin() as connection:
+        for model, values in rows.items():
+            connection.execute(sqlalchemy.insert(getattr(models, f"{model}Model").__table__), values)

@@ -64,18 +64,18 @@ def points(results):
         f"{cell}, {'' if depth == 1 else f'depth {depth}, '}{size:,} parameters"
         for cell, depth, size in zip(found["cell"], found["depth"], found["parameters"], strict=True)
     ]
-    return found.assign(what=what).sort_values(["cell", "depth", "parameters"], kind="stable")
+    return found.assign(_what=what).sort_values(["cell", "depth", "parameters"], kind="stable")
 
 
 def draw(results):
     found = points(results)
-    names = list(dict.fromkeys(found["what"]))
+    names = list(dict.fromkeys(found["_what"]))
     figure = Drawing(figsize=(8, 1.3 + 0.5 * max(1, len(names))), layout="constrained")
     ax = figure.subplots()
     for value in set(published.RELU_CAPACITY.values()):
         ax.axvline(value, color="0.6", lw=1, ls="--", label=f"the paper, {RELU}: about {value:g}")
     for height, name in enumerate(names):
-        group = found[found["what"] == name]
+        group = found[found["_what"] == name]
         color, _ = plots.STYLES.get(group["cell"].iloc[0], plots.OWN_STYLE)
         ax.plot(group["bits per parameter"], [height] * len(group), color="0.7", lw=1, zorder=1)
         for is_relu, marker, label in ((True, "s", RELU), (False, "o", f"{OTHER}, or either")):
@@ -96,7 +96,7 @@ def drawn_charts(results):
         return []
     x = charts.axis("bits per parameter")
     paper = [layer for value in set(published.RELU_CAPACITY.values()) for layer in charts.across(x, value)]
-    spec = charts.pairs(found, x, "what", "kind", KINDS, interval=("low", "high"), behind=paper)
+    spec = charts.pairs(found, x, "_what", "kind", KINDS, interval=("low", "high"), behind=paper)
     caption = "The best of the trials; bars: its hparams again, 95 % of the mean; dashed: the paper's with ReLU alone"
     return [Chart(f"{caption}{unlike(found)}", spec)]
 
@@ -114,7 +114,7 @@ def table(results):
         f"about {published.RELU_CAPACITY[cell]:g}" if kind == RELU and cell in published.RELU_CAPACITY else "-"
         for cell, kind in zip(found["cell"], found["kind"], strict=True)
     ]
-    return readable(found).drop(columns=["kind", "what"]).assign(paper=paper)
+    return readable(found).drop(columns=["kind", "_what"]).assign(paper=paper)
 
 
 def found_claims(results):

@@ -177,8 +177,8 @@ def steps(results):
         keep = leads | found["trials"].isin(np.unique(np.geomspace(1, len(found), 150).round()))
         number = result["trials"]["number"].where(leads.to_numpy()).ffill()
         known = {"cell": result["cell"], "depth": result["depth"], "source": result["source"], "study": result["study"]}
-        made.append(found.assign(number=number.to_numpy(), **known)[keep])
-    return pd.concat(made) if made else pd.DataFrame(columns=["cell", "depth", "trials", "best", "median"])
+        made.append(found.assign(number=number.to_numpy(), _leads=leads, **known)[keep])
+    return pd.concat(made) if made else pd.DataFrame(columns=["cell", "depth", "trials", "best", "median", "_leads"])
 
 
 def found_claims(results):

@@ -23,14 +23,14 @@ def spread(number):
 
 def points(results):
     """A row a trial that ended and has a loss."""
-    made = [pd.DataFrame(columns=["setting", "cell", "depth", "loss", "source", "study", "number", "spread"])]
+    made = [pd.DataFrame(columns=["setting", "cell", "depth", "loss", "source", "study", "number", "_spread"])]
     for result in results:
         known = result["trials"]
         known = known[known["feasible"] & ~known["stopped_early"] & (known["eval_loss"].astype(float) > 0)]
         about = {name: result[name] for name in ("setting", "cell", "depth", "source", "study")}
         number = known["number"].astype(int)
         made.append(
-            pd.DataFrame({"loss": known["eval_loss"].astype(float), "number": number, "spread": spread(number)})
+            pd.DataFrame({"loss": known["eval_loss"].astype(float), "number": number, "_spread": spread(number)})
         )
         made[-1] = made[-1].assign(**about)
     return pd.concat([frame for frame in made if len(frame)] or made[:1], ignore_index=True)
@@ -67,7 +67,7 @@ def draw(results):
                     looks = {"patch_artist": True, "showfliers": False, "medianprops": {"color": "black", "lw": 2}}
                     (patch,) = ax.boxplot(known["loss"], positions=[place], widths=0.7, **looks)["boxes"]
                     patch.set(facecolor=color, alpha=0.35)
-                    at = place + 0.25 * known["spread"]
+                    at = place + 0.25 * known["_spread"]
                     ax.scatter(at, known["loss"], s=6, color=color, marker=marker, alpha=0.7, lw=0, zorder=3)
                 above = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom", "color": "0.35"}
                 ax.text(place, 1.0, f"{percent(result):.0f} %", fontsize="small", **above)

@@ -14,7 +14,7 @@ from rnn_capacity.report.figure import Chart, Claim, Figure, readable, rows
 
 __all__ = ["FIGURE", "get_config"]
 SHOWN, STORED = "b per parameter", "bits stored per parameter"
-COLUMNS = ("cell", "depth", "parameters", SHOWN, STORED, "best", "source", "study", "number")
+COLUMNS = ("cell", "depth", "parameters", SHOWN, STORED, "_best", "source", "study", "number")
 SLIGHTLY = 1.25  # our reading of "only slightly larger"
 
 
@@ -31,7 +31,7 @@ def _trials(result):
     own = {"cell": result["cell"], "depth": result["depth"], "parameters": result["num_params"]}
     own |= {"source": result["source"], "study": result["study"], "number": ended["number"]}
     own |= {SHOWN: ended["num_mappings"].astype(float) / result["num_params"]}
-    own |= {STORED: ended["bits_per_param"].astype(float), "best": ended["number"] == result["best_number"]}
+    own |= {STORED: ended["bits_per_param"].astype(float), "_best": ended["number"] == result["best_number"]}
     return pd.DataFrame(own, index=ended.index, columns=list(COLUMNS)).dropna(subset=[SHOWN, STORED])
 
 
@@ -47,7 +47,7 @@ def draw(results):
         color, marker = plots.STYLES.get(cell, plots.OWN_STYLE)
         ax.plot(ends, ends, color="0.6", lw=1)
         ax.scatter(group[SHOWN], group[STORED], s=18, color=color, marker=marker, alpha=0.5, lw=0)
-        best = group[group["best"].astype(bool)]
+        best = group[group["_best"].astype(bool)]
         ax.scatter(best[SHOWN], best[STORED], s=70, color=color, marker=marker, edgecolor="black", lw=1, zorder=3)
         ax.set_title(cell)
     for ax in axes.flat[len(names) :]:

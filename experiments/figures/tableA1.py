@@ -75,7 +75,7 @@ def drawn_charts(results):
         group = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
         again = pd.DataFrame(
             [
-                {"cell": r["cell"], "depth": depth, "loss": loss, "time again": i + 1, "spread": spread(i)}
+                {"cell": r["cell"], "depth": depth, "loss": loss, "time again": i + 1, "_spread": spread(i)}
                 for r in group
                 for i, loss in enumerate(r["repeats"])
                 if loss > 0

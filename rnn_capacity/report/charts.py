@@ -13,6 +13,7 @@ from rnn_capacity.report.plots import LINES, STYLES, in_order
 SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
 OWN_STYLE = ("#808080", "triangle-right")  # of a cell that is not the paper's; seen on white and on black
 DASHES = {"-": [1, 0], "--": [6, 3], "-.": [6, 2, 1, 2], ":": [1, 3]}
+ROW = 36  # pixels of a line of text
 REFERENCE = {"color": "#808080", "opacity": 0.6}  # what is not measured: the paper's, the line, chance
 
 Spec = dict[str, Any]
@@ -35,11 +36,11 @@ def lines(
         behind: layers of their own data, below.
     """
     looks = _by_cell(rows) | _by_depth(rows)
-    bars = {"x": x, "y": y | {"field": interval[0]}, "y2": {"field": interval[1]}} if interval else None
     layers = [*behind]
-    if bars is not None:
-        layers.append({"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": bars | _color(looks)})
-    layers.append({"mark": {"type": "line"}, "encoding": {"x": x, "y": y} | looks | {"shape": {"value": "circle"}}})
+    if interval is not None:
+        bars = {"x": x, "y": y | {"field": interval[0]}, "y2": {"field": interval[1]}}
+        layers += _bars(rows, interval, bars | _color(looks))
+    layers.append({"mark": {"type": "line"}, "encoding": {"x": x, "y": y} | _without(looks, "shape")})
     layers.append(points(x, y, looks))
     return {"data": {"values": records(rows)}, "layer": layers}
 
@@ -50,13 +51,17 @@ def scatter(rows: pd.DataFrame, x: Spec, y: Spec, *, behind: Sequence[Spec] = ()
 
 
 def steps(rows: pd.DataFrame, x: Spec, best: Spec, median: Spec) -> Spec:
-    """A staircase a cell, and a pale one of the median (dashed by depth, where there are several)."""
-    looks = {name: look for name, look in (_by_cell(rows) | _by_depth(rows)).items() if name != "shape"}
+    """A staircase a cell, and a pale one of the median (dashed by depth, where there are several).
+
+    Where a row `_leads`, its trial bettered those before: a point on the stair tells of it.
+    """
+    looks = _by_cell(rows) | _by_depth(rows)
     stairs = lambda y, **mark: {
-        "mark": {"type": "line", "interpolate": "step-after", "tooltip": {"content": "data"}, **mark},
-        "encoding": {"x": x, "y": y} | looks,
+        "mark": {"type": "line", "interpolate": "step-after", **mark},
+        "encoding": {"x": x, "y": y} | _without(looks, "shape"),
     }
-    layers = [stairs(median, opacity=0.4, strokeWidth=1), stairs(best, strokeWidth=2)]
+    leaders = {"transform": [{"filter": "datum._leads"}], **points(x, best, looks, size=40)}
+    layers = [stairs(median, opacity=0.4, strokeWidth=1), stairs(best, strokeWidth=2), leaders]
     return {"data": {"values": records(rows)}, "layer": layers}
 
 
@@ -66,14 +71,14 @@ def boxes(rows: pd.DataFrame, x: Spec, y: Spec) -> Spec:
     box = {"mark": {"type": "boxplot", "opacity": 0.5, "outliers": False, "size": 18}}
     box["encoding"] = {"x": x, "y": y} | _color(looks)
     # A trial's place within its box says nothing: it keeps points apart.
-    spread = looks | {"xOffset": {"field": "spread", "type": "quantitative", "scale": {"domain": [-2, 2]}}}
+    spread = looks | {"xOffset": {"field": "_spread", "type": "quantitative", "scale": {"domain": [-2, 2]}}}
     return {"data": {"values": records(rows)}, "layer": [box, points(x, y, spread, opacity=0.5, size=14)]}
 
 
 def points(x: Spec, y: Spec, looks: Spec, **mark: Any) -> Spec:
     """The layer of points; whoever hovers over one is told all of its row."""
     mark = {"type": "point", "filled": True, "size": 70, "opacity": 1, "tooltip": {"content": "data"}} | mark
-    return {"mark": mark, "encoding": {"x": x, "y": y} | {n: v for n, v in looks.items() if n != "strokeDash"}}
+    return {"mark": mark, "encoding": {"x": x, "y": y} | _without(looks, "strokeDash")}
 
 
 def band(low: float, high: float, label: str) -> list[Spec]:
@@ -129,14 +134,25 @@ def _by_depth(rows: pd.DataFrame) -> Spec:
     return {"strokeDash": {"field": "depth", "type": "nominal", "scale": scale, "legend": legend}}
 
 
+def _bars(rows: pd.DataFrame, ends: tuple[str, str], encoding: Spec) -> list[Spec]:
+    """The layer of intervals; none where no row has one, which Vega would warn of."""
+    if rows[list(ends)].isna().any(axis=1).all():
+        return []
+    return [{"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": encoding}]
+
+
+def _without(looks: Spec, channel: str) -> Spec:
+    return {name: look for name, look in looks.items() if name != channel}
+
+
 def _color(looks: Spec) -> Spec:
     return {"color": looks["color"]}
 
 
 def best(x: Spec, y: Spec) -> Spec:
-    """A layer of rings around the points of which the row says that they are the best."""
+    """A layer of rings around the points of which the row says that they are the `_best`."""
     ring = {"type": "point", "filled": False, "size": 170, "strokeWidth": 2, "color": "#808080", "tooltip": None}
-    only = [{"filter": "datum.best"}]
+    only = [{"filter": "datum._best"}]
     return {"transform": only, "mark": ring, "encoding": {"x": x, "y": y, "shape": {"value": "circle"}}}
 
 
@@ -163,7 +179,7 @@ def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> S
             "encoding": cells | {"text": {"field": label}, "color": ink},
         },
     ]
-    return {"height": {"step": 36}, "data": {"values": records(rows)}, "layer": layers}
+    return {"height": ROW * rows[row].nunique(), "data": {"values": records(rows)}, "layer": layers}
 
 
 def pairs(
@@ -195,10 +211,10 @@ def pairs(
     layers = [
         *behind,
         {"mark": {"type": "line"} | REFERENCE, "encoding": at | {"detail": {"field": y}}},
-        {"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": bars},
+        *_bars(rows, interval, bars),
         {"mark": mark, "encoding": at | color | {"shape": shape}},
     ]
-    return {"height": {"step": 36}, "data": {"values": records(rows)}, "layer": layers}
+    return {"height": ROW * rows[y].nunique(), "data": {"values": records(rows)}, "layer": layers}
 
 
 def across(x: Spec, value: float) -> list[Spec]:
@@ -221,8 +237,8 @@ def intervals(rows: pd.DataFrame, x: Spec, y: Spec, ends: tuple[str, str], *, be
     """
     looks = _by_cell(rows)
     bars = {"x": x, "y": y | {"field": ends[0]}, "y2": {"field": ends[1]}} | _color(looks)
-    rule = {"mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35}, "encoding": bars}
-    return {"data": {"values": records(rows)}, "layer": [*behind, rule, points(x, y, looks)]}
+    layers = [*behind, *_bars(rows, ends, bars), points(x, y, looks)]
+    return {"data": {"values": records(rows)}, "layer": layers}
 
 
 def by_name(field: str = "cell") -> Spec:

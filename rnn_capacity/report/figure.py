@@ -26,7 +26,7 @@ class Chart(NamedTuple):
     """An interactive drawing in Vega-Lite.
 
     The page sets width, background, fonts and dark mode. A datum that is a trial has the fields `source`,
-    `study` and `number`; the page then shows its hparams to whoever hovers over it.
+    `study` and `number`; the page then shows its hparams to whoever hovers over it. What begins with _ is not told.
     """
 
     caption: str  #: what is seen

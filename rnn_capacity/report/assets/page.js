@@ -140,12 +140,13 @@ function definitions(entries) {
 }
 
 const REFERENCE = ["source", "study", "number"]; // by which a datum of any chart is a trial
+const forDrawing = (name) => name.startsWith("_") || name.startsWith("xOffset"); // the latter by Vega-Lite's own hand
 
 /** What a chart tells of a datum; of a trial also its score and hparams. */
 function describe(datum, told) {
   const study = datum && studies.get(key(datum.source, datum.study));
   const i = study?.place.get(datum.number);
-  const fields = Object.entries(typeof told === "object" ? told : { "": told });
+  const fields = Object.entries(typeof told === "object" ? told : { "": told }).filter(([name]) => !forDrawing(name));
   if (i === undefined) return fields.length ? [definitions(fields)] : [];
   const note = study.columns.note[i];
   const best = datum.number === study.best ? "best" : "";
