@@ -15,19 +15,19 @@ from rnn_capacity.report import charts, claims, plots
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 
 QUICK = {"num_trials": 8, "num_repeats": 4}
-PARAMETERS = charts.axis("parameters", log=True)
+PARAMETERS = charts.axis("parameters", log=True, nice=False, padding=8)
 
 
 def get_config(arg: str = ""):
     shallow = common.get_config(
         arg,
-        quick=QUICK | {"num_params": (125, 250, 500, 1000)},
+        quick=QUICK | {"num_params": (250, 500, 1000)},
         full=common.FULL | {"depths": (1,)},
         cell=common.SIX_CELLS[:-1],
     )
     deep = common.get_config(
         arg,
-        quick=QUICK | {"num_params": (125, 250, 500), "depths": (2,)},
+        quick=QUICK | {"num_params": (250, 500), "depths": (2,)},
         full=common.FULL | {"depths": (2, 4)},
         cell=common.SIX_CELLS,
     )
@@ -83,7 +83,8 @@ def draw(results):
 def drawn_charts(results):
     found = points(results)
     band = charts.band(*published.CAPACITY_RANGE, "the paper: 3 to 6")
-    per_param, bits = charts.axis("bits per parameter", domainMin=0), charts.axis("bits", log=True)
+    per_param = charts.axis("bits per parameter", domainMin=0)
+    bits = charts.axis("bits", log=True, nice=False, padding=8)
     return [
         chart
         for depth, group in found.groupby("depth")

@@ -21,7 +21,7 @@ LINE = "1 - units / inputs"
 
 
 def get_config(arg: str = ""):
-    fields = recall.QUICK if arg == "quick" else recall.FULL
+    fields = recall.QUICK | {"num_repeats": 3} if arg == "quick" else recall.FULL
     fields = fields | {"per_cell": common.deeper((*fields.get("depths", (1,)), 2))}
     config = common.get_config(arg, quick=fields, full=fields, task="recall", cell=common.SIX_CELLS)
     return common.several("results/figures", recall=config)
@@ -89,10 +89,9 @@ def drawn_charts(results):
     departure["title"] = "squared error above the line"
     behind = charts.reference(corners(found), units, error)
     within = charts.band(-NEAR, NEAR, f"within {NEAR:g}")
+    of_error = charts.lines(found, units, error, interval=("low", "high"), behind=behind)
     return [
-        Chart(
-            f"The best of the trials; gray: the paper's line, {LINE}", charts.lines(found, units, error, behind=behind)
-        ),
+        Chart(f"The best of the trials; bars: its hparams again, 95 % of the mean; gray: the paper's {LINE}", of_error),
         Chart("How far it is above the line, or below it", charts.lines(found, units, departure, behind=within)),
     ]
 
