@@ -55,8 +55,9 @@ def six_cells(arg: str, **fields) -> ConfigDict:
     return get_config(arg or "quick", cell=SIX_CELLS, per_cell=deeper((1, 2)), **fields)
 
 
-def several(workdir: str, **sweeps: ConfigDict) -> ConfigDict:
-    """A config of several sweeps, each kept in the folder of its name in the workdir."""
+def several(arg: str, **sweeps: ConfigDict) -> ConfigDict:
+    """A config of several sweeps, each kept in the folder of its name in the workdir, which is another at each scale."""
+    workdir = "results/figures" if arg == "quick" else "results/paper"
     for config in sweeps.values():
         with config.unlocked():
             config.workdir = None

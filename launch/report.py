@@ -3,8 +3,8 @@
 Into DIR, or --out=DIR: report.html, which needs no network to be read, and figures/ with a PNG and an SVG of each.
 """
 
+import json
 import pathlib
-import shlex
 import sys
 
 from absl import app, flags, logging
@@ -34,26 +34,37 @@ def main(argv):
     say = lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False)
     try:
         collection = collect(_WORKDIR.value, _STORAGE.value)
-        shown = [_shown(name, module) for name, module in FIGURES.items()]
-        paths = page.write(collection, shown, _OUT.value or _WORKDIR.value, progress=say)
-        console.print(_summary(collection, shown))
+        shown = [_shown(name, module, collection) for name, module in FIGURES.items()]
+        written = page.write(collection, shown, _OUT.value or _WORKDIR.value, progress=say)
+        console.print(_summary(written.claims))
     except (ValueError, ImportError) as error:  # bad input is told in a line
         sys.exit(f"error: {error}")
     for note in collection.notes:
         say(f"note: {note}")
-    say(f"Written: {', '.join(map(str, paths))}")
+    say(f"Written: {', '.join(map(str, written.paths))}")
 
 
-def _shown(name, module):
-    config = f"experiments/figures/{name}.py:quick"
-    command = f"python launch/sweep.py --config={config} --workdir={shlex.quote(_WORKDIR.value)}"
-    return page.Shown(module.FIGURE, command, sweep.study_names(module.get_config("quick").to_dict()))
+def _shown(name, module, collection):
+    """At the scale that was begun; at the quick one where none was, or both."""
+    quick, full = (module.get_config(scale).to_dict() for scale in ("quick", ""))
+    begun = {(r["plan"].get("task"), r["plan"].get("train_steps")) for r in collection.results}
+    of = lambda config: {(one["task"].partition(":")[0], one["train_steps"]) for one in config["sweeps"].values()}
+    at_full = bool(begun & of(full)) and not begun & of(quick)
+    command = f"python launch/sweep.py --config=experiments/figures/{name}.py"
+    wanted = [page.Wanted(plan.name, _as_kept(plan.settings())) for plan in sweep.plans(full if at_full else quick)]
+    if at_full:
+        return page.Shown(module.FIGURE, command, wanted)
+    return page.Shown(module.FIGURE, f"{command}:quick", wanted, beyond=command)
 
 
-def _summary(collection, shown):
+def _as_kept(settings):
+    return json.loads(json.dumps(settings))
+
+
+def _summary(claims):
     """The paper's findings beside ours; what a study is named is text, whatever is in it."""
     table = Table("verdict", "what the paper found", "paper", "ours", "see", show_edge=False, pad_edge=False)
-    for figure, claim in page.claims(collection, shown):
+    for figure, claim in claims:
         table.add_row(*map(Text, (claim.verdict, claim.text, claim.paper, claim.ours, figure.name)))
     return table
 

@@ -277,16 +277,21 @@ class Plan:
 
     def describe(self) -> dict[str, Any]:
         """Everything that a trial's outcome depends on, for the store; plain JSON."""
-        known = {"task": self.task.name, "cell": self.cell.name} | {name: getattr(self, name) for name in SIZES}
+        known = {}
         if CELLS.get(self.cell.name) is not self.cell:  # a user's cell may be edited between two runs
             known["cell's program"] = network.fingerprint(self.cell)
         if TASKS.get(self.task.name) is not type(self.task):
             known["task's program"] = tasks.fingerprint(self.task)
         if (digest := self.task.digest()) is not None:
             known["task's data"] = digest
-        search = {name: getattr(self, name) for name in SEARCH}
+        return self.settings() | known
+
+    def settings(self) -> dict[str, Any]:
+        """Of what `describe` says all that was chosen: without what is read off programs and files of data."""
+        names = {"task": self.task.name, "cell": self.cell.name}
+        sizes, search = ({name: getattr(self, name) for name in group} for group in (SIZES, SEARCH))
         space = {f"{HPARAM}{name}": spaces.to_json(dimension) for name, dimension in self.space.items()}
-        return dict(self.static) | dataclasses.asdict(self.task) | known | search | space
+        return dict(self.static) | dataclasses.asdict(self.task) | names | sizes | search | space
 
     @staticmethod
     def of(name: str, described: Mapping[str, Any], cell: Cell | None = None, task: Task | None = None) -> Plan:

@@ -175,14 +175,14 @@ def sweeps_of(config: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[d
     return found
 
 
-def study_names(config: Mapping[str, Any]) -> list[str]:
-    """What the studies are called that a config measures.
+def plans(config: Mapping[str, Any]) -> list[Plan]:
+    """Of the studies that a config measures.
 
     Raises:
         ValueError: as of `sweeps_of`.
     """
     return [
-        _call(measurement(one.get("task", "memorization")).plan, point).name
+        _call(measurement(one.get("task", "memorization")).plan, point)
         for one, grid in sweeps_of(config)
         for point in grid
     ]

@@ -107,7 +107,7 @@ def result(cell="gru", num_params=500, num_trials=24, wanted_trials=None, measur
 
 
 def collection(*results, notes=(), sources=("fig1",)):
-    return SimpleNamespace(results=list(results), notes=list(notes), sources=list(sources))
+    return SimpleNamespace(results=list(results), notes=list(notes), sources=list(sources), workdir="results")
 
 
 def _claims(results):
@@ -164,14 +164,14 @@ def figure(name="fig1", measure="capacity"):
 
 
 def shown(name="fig1", wanted=(), **more):
-    return page.Shown(figure(name, **more), COMMAND.replace("fig1", name), list(wanted))
+    return page.Shown(figure(name, **more), COMMAND.replace("fig1", name), [page.Wanted(one, {}) for one in wanted])
 
 
 # --- The file ---------------------------------------------------------------------------------------------------------
 
 
 def written(folder, collected, figures):
-    paths = page.write(collected, figures, folder)
+    paths = page.write(collected, figures, folder).paths
     assert paths[0] == folder / "report.html"
     return paths[0].read_text(encoding="utf-8")
 
@@ -200,7 +200,7 @@ def test_claims_are_said_with_both_numbers_and_counted_by_verdict(tmp_path):
 
 def test_figures_lie_beside_the_page_and_the_same_results_give_the_same_files(tmp_path):
     results = collection(result("gru"), result("rnn"))
-    paths = page.write(results, [shown(), shown("fig2", measure="recall")], tmp_path)
+    paths = page.write(results, [shown(), shown("fig2", measure="recall")], tmp_path).paths
     assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
         "report.html",
         "figures/fig1.png",
@@ -212,7 +212,7 @@ def test_figures_lie_beside_the_page_and_the_same_results_give_the_same_files(tm
     assert 'href="figures/fig1.png"' in text
     assert 'href="figures/fig1.svg"' in text
     assert "figures/fig2" not in text
-    assert page.write(results, [shown()], tmp_path) == paths
+    assert page.write(results, [shown()], tmp_path).paths == paths
     assert [path.read_bytes() for path in paths[1:]] == before
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
         "fig1.png",
@@ -229,11 +229,11 @@ def test_what_is_missing_is_said_with_the_command_that_measures_it(tmp_path):
     text = written(tmp_path, collection(half, again, whole), [shown(wanted=[*names, "capacity gone"])])
     missing = re.search(r'<div class="missing">.*?</div>', text, re.DOTALL)[0]
     assert "3 of its 4 studies are not measured to the end" in missing
-    assert f"<code>{COMMAND}</code>" in missing
+    assert f"<code>{COMMAND} --workdir=results</code>" in missing
     assert f"<li>{names[0]}: 12 of 24 trials</li>" in missing
     assert f"<li>{names[1]}: 24 of 24 trials; the best not yet trained again</li>" in missing
     assert names[2] not in missing
-    assert "<li>capacity gone: no trial yet</li>" in missing
+    assert "<li>capacity gone: not begun</li>" in missing
     assert re.search(r'<td class="num">12 of 24</td>', text)
 
 
@@ -243,13 +243,63 @@ def test_a_study_that_is_whole_in_one_place_is_not_missing(tmp_path):
         assert '<div class="missing">' not in written(tmp_path, collection(*results), [shown(wanted=[whole["study"]])])
 
 
+def test_a_study_is_known_by_its_plan(tmp_path):
+    """The same cell with tanh and with ReLU, or at the quick scale and at the paper's, has studies of one name."""
+    there = result(finished=False, num_trials=12, wanted_trials=24)
+    other = page.Wanted(there["study"], {"train_steps": 50_000})
+    same = page.Wanted(there["study"], {"train_steps": there["plan"]["train_steps"]})
+    text = written(tmp_path, collection(there), [page.Shown(figure(), COMMAND, [same, other])])
+    missing = re.findall(r"<li>([^<]*)</li>", re.search(r'<div class="missing">.*?</div>', text, re.DOTALL)[0])
+    assert missing == [f"{there['study']}: 12 of 24 trials", f"{there['study']}: not begun"]
+
+
+@pytest.mark.parametrize(
+    ("source", "home"),
+    [("capacity", "results"), ("figures/capacity", "results/figures"), (".", "."), ("postgresql://host/db", "results")],
+)
+def test_the_command_goes_on_where_the_studies_are(tmp_path, source, home):
+    half = result(finished=False, source=source)
+    text = written(tmp_path, collection(half), [shown(wanted=[half["study"]])])
+    assert f"<code>{COMMAND} --workdir={home}</code>" in text
+
+
+def test_half_a_study_is_drawn_and_decides_nothing(tmp_path):
+    text = written(tmp_path, collection(result(finished=False)), [shown()])
+    assert re.findall(r"<li class=\"v-[a-z-]+(?: zero)?\"><b>(\d)</b>", text) == ["0", "0", "0", "1"]
+    assert 'data-chart="0"' in text
+
+
+def test_the_papers_own_scale_is_offered_beside_what_is_measured(tmp_path):
+    offered = "At the paper’s own scale"
+    beyond = shown()._replace(beyond="python launch/sweep.py --config=fig1.py")
+    assert f"{offered}, for a cluster: <code>{beyond.beyond}</code>" in written(tmp_path, collection(result()), [beyond])
+    assert offered not in written(tmp_path, collection(result()), [shown()])
+
+
+def test_a_range_that_another_version_kept_otherwise_is_shown_as_it_was_drawn(tmp_path):
+    odd = result()
+    odd["plan"] |= {"hparams.learning_rate": {"from": 1, "to": 2}, "hparams.l2": {"low": 1e-8, "high": 1e-3}}
+    shown_ = {h["name"]: h for h in embedded(written(tmp_path, collection(odd), [shown()]))["studies"][0]["hparams"]}
+    drawn = odd["trials"]["learning_rate"]
+    assert shown_["learning_rate"]["low"] == pytest.approx(drawn.min(), rel=1e-3)
+    assert (shown_["l2"]["low"], shown_["l2"]["log"]) == (1e-8, False)
+
+
+def test_a_figure_that_cannot_be_drawn_is_told_and_the_others_are(tmp_path):
+    broken = shown("fig2")._replace(figure=figure("fig2")._replace(claims=lambda results: results[0]["novel"]))
+    text = written(tmp_path, collection(result()), [broken, shown("fig1")])
+    assert text.count("It cannot be drawn from what is here") == 1
+    assert "KeyError: &#39;novel&#39;" in text
+    assert [path.name for path in sorted((tmp_path / "figures").iterdir())] == ["fig1.png", "fig1.svg"]
+
+
 def test_nothing_measured_is_a_page_of_commands(tmp_path):
     text = written(tmp_path, collection(sources=()), [shown("fig1", ["a", "b"]), shown("fig2", ["c"])])
     assert "Nothing is measured here yet" in text
     assert "This measures it, in 2 studies:" in text
     assert "This measures it, in 1 study:" in text
     for name in ("fig1", "fig2"):
-        assert f"--config=experiments/figures/{name}.py:quick</code>" in text
+        assert f"--config=experiments/figures/{name}.py:quick --workdir=results</code>" in text
     assert 'id="explore"' not in text
     assert not list((tmp_path / "figures").iterdir())
 
@@ -335,7 +385,7 @@ def evil():
 def evil_page(folder):
     made = evil()
     wrong = figure()._replace(title=EVIL, finding=EVIL, claims=lambda results: [Claim(EVIL, EVIL, EVIL, AGREES)])
-    figures = [page.Shown(wrong, EVIL, [EVIL, EVIL + "!"]), shown()]
+    figures = [page.Shown(wrong, EVIL, [page.Wanted(EVIL, {}), page.Wanted(EVIL + "!", {})], EVIL), shown()]
     return written(folder, collection(made, notes=[EVIL], sources=[EVIL]), figures)
 
 
@@ -373,7 +423,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_made(tmp_path):
-    assert page.write(collection(), [], tmp_path / "new" / "report")[0].is_file()
+    assert page.write(collection(), [], tmp_path / "new" / "report").paths[0].is_file()
 
 
 def test_what_takes_long_is_told(tmp_path):

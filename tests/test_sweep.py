@@ -487,8 +487,9 @@ def test_a_config_of_several_sweeps_runs_each_in_a_folder_of_its_own(tmp_path, t
 def test_what_the_studies_of_a_config_are_called_is_what_they_are_kept_as(tmp_path, trainer):
     several = {"workdir": str(tmp_path), "sweeps": {"a": config(depths=(1, 2)), "b": config(cell="rnn")}}
     results = sweep.run(several, Console(file=io.StringIO()))
-    assert sweep.study_names(several) == [r["study"] for r in results]
-    assert len(set(sweep.study_names(several))) == 3
+    names = [plan.name for plan in sweep.plans(several)]
+    assert names == [r["study"] for r in results]
+    assert len(set(names)) == 3
 
 
 @pytest.mark.usefixtures("no_training")

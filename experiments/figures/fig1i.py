@@ -82,7 +82,8 @@ def found_claims(results):
             verdicts.append(claims.verdict(interval, (1.0, math.inf)))
     if not said:
         return [claims.missing(text, f"{paper}; no numbers known")]
-    return [Claim(text, f"{paper}; no numbers known", "; ".join(said), claims.worst(verdicts))]
+    claim = Claim(text, f"{paper}; no numbers known", "; ".join(said), claims.worst(verdicts))
+    return [claims.of_all(claim, order, {r["cell"] for r in results})]
 
 
 FIGURE = Figure(

@@ -28,7 +28,7 @@ POINT = ("cell", "depth", "num_params")
 def get_config(arg: str = ""):
     relu = {"nonlinearity": "relu"} | (SLOWER if arg == "quick" else {})
     of = lambda hparams: common.get_config(arg, quick=QUICK, full=FULL, cell=("rnn", "ugrnn"), hparams=hparams)
-    return common.several("results/figures", tanh=of({"nonlinearity": "tanh"}), relu=of(relu))
+    return common.several(arg, tanh=of({"nonlinearity": "tanh"}), relu=of(relu))
 
 
 def select(results):
@@ -119,7 +119,8 @@ def table(results):
 
 def found_claims(results):
     known = claims.of_its_cells(results)
-    return [below(known), about(known)]
+    relu = {r["cell"] for r in known if claims.held_to_relu(r)}
+    return [claims.of_all(claim(known), published.RELU_CAPACITY, relu) for claim in (below, about)]
 
 
 def both(results):
@@ -160,7 +161,7 @@ def about(results):
     text = "With ReLU alone they store about as much as the IRNN"
     paper = f"{', '.join(f'{cell} about {bits:g}' for cell, bits in published.RELU_CAPACITY.items())}; "
     paper += f"our reading: within {ABOUT:g}"
-    said, verdicts, trials = [], [], []
+    said, verdicts, trained = [], [], []
     for cell, bits in published.RELU_CAPACITY.items():
         found = [r for r in results if r["cell"] == cell and claims.held_to_relu(r)]
         found = [r for r in found if np.isfinite(r["bits_per_param"])]
@@ -171,10 +172,10 @@ def about(results):
         interval = tuple(found[0]["interval"]) if again else interval
         said.append(f"{cell} {mean:.2f} ({again}{claims.shown(interval)})")
         verdicts.append(claims.verdict(interval, (bits - ABOUT, bits + ABOUT)))
-        trials += [r["num_trials"] for r in found]
+        trained += found
     if not said:
         return claims.missing(text, paper)
-    return Claim(text, paper, f"{'; '.join(said)}; at most {max(trials)} trials each", claims.worst(verdicts))
+    return Claim(text, paper, f"{'; '.join(said)}; {claims.trials_each(trained)}", claims.worst(verdicts))
 
 
 FIGURE = Figure(

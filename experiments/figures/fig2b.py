@@ -22,7 +22,7 @@ FLAT = (0.9, 1.1)  # our reading of "saturates": what the last T has of what T =
 
 def get_config(arg: str = ""):
     unroll = common.get_config(arg, quick=QUICK, full=FULL, cell=common.SIX_CELLS[:-1])
-    return common.several("results/figures", unroll=unroll)
+    return common.several(arg, unroll=unroll)
 
 
 def select(results):

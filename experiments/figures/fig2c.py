@@ -24,7 +24,7 @@ def get_config(arg: str = ""):
     fields = recall.QUICK | {"num_repeats": 3} if arg == "quick" else recall.FULL
     fields = fields | {"per_cell": common.deeper((*fields.get("depths", (1,)), 2))}
     config = common.get_config(arg, quick=fields, full=fields, task="recall", cell=common.SIX_CELLS)
-    return common.several("results/figures", recall=config)
+    return common.several(arg, recall=config)
 
 
 def select(results):
@@ -103,7 +103,9 @@ def table(results):
 
 def found_claims(results):
     known = [r for r in claims.of_its_cells(results) if np.isfinite(r["error"])]
-    return [on_the_line(known), only_with_enough_units(known)]
+    measured = {r["cell"] for r in known}
+    made = (on_the_line(known), only_with_enough_units(known))
+    return [claims.of_all(claim, published.CAPACITY_ORDER, measured) for claim in made]
 
 
 def on_the_line(known):
@@ -117,8 +119,7 @@ def on_the_line(known):
         farthest = max(own, key=lambda r: abs(off(r)))
         said.append(f"{cell} {off(farthest):+.3f} at {farthest['num_units']}")
         verdicts.append(claims.verdict((off(farthest),) * 2, (-NEAR, NEAR)))
-    trials = max(r["num_trials"] for r in known)
-    ours = f"farthest off it, at so many units: {'; '.join(said)}; at most {trials} trials each"
+    ours = f"farthest off it, at so many units: {'; '.join(said)}; {claims.trials_each(known)}"
     return Claim(text, paper, ours, claims.worst(verdicts))
 
 

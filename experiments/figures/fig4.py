@@ -57,7 +57,7 @@ def get_config(arg: str = ""):
         return common.get_config(arg, quick=fields, full=fields, task=task, cell=common.SIX_CELLS)
 
     return common.several(
-        "results/figures",
+        arg,
         parentheses=tuned("parentheses", PARENTHESES if arg == "quick" else parentheses.FULL),
         arithmetic=tuned("arithmetic", ARITHMETIC if arg == "quick" else arithmetic.FULL),
     )
@@ -190,14 +190,25 @@ def found_claims(results):
     ]
 
 
+def complete(results):
+    """By task and depth the results of the paper's cells, where all of them were measured; its +RNN begins at 2."""
+    groups = {}
+    for result in claims.of_its_cells(results):
+        groups.setdefault((result["setting"], result["depth"]), []).append(result)
+    expected = lambda depth: published.INFEASIBLE[1 if depth == 1 else 8].keys()
+    return {point: group for point, group in groups.items() if expected(point[1]) <= {r["cell"] for r in group}}
+
+
+def iterations(group):
+    """As many as all of the group have had: a cell is no better for a longer search."""
+    return min(len(r["trials"]) for r in group)
+
+
 def fairly(results, column):
-    """Log losses by task and depth, then cell, after as many iterations as all cells there have had."""
+    """Log losses by task and depth, then cell, after as many iterations."""
     found = {}
-    for result in results:
-        found.setdefault((result["setting"], result["depth"]), []).append(result)
-    for point, group in found.items():
-        number = min(len(r["trials"]) for r in group)
-        at = {r["cell"]: curve(r["trials"])[column].iloc[number - 1] for r in group}
+    for point, group in complete(results).items():
+        at = {r["cell"]: curve(r["trials"])[column].iloc[iterations(group) - 1] for r in group}
         found[point] = {cell: math.log(max(loss, LEAST)) for cell, loss in at.items() if math.isfinite(loss)}
     return found
 
@@ -216,12 +227,12 @@ def easier(results, column):
         return claims.missing(text, paper)
     mean, interval = claims.mean(found)
     low, high = map(math.exp, interval)
-    iterations = max(r["num_trials"] for r in results)
+    most = max(map(iterations, complete(results).values()))
     ours = (
-        f"{math.exp(mean):.2f} times theirs ({claims.shown((low, high))}), {sum(x < 0 for x in found)} of {len(found)} "
-        f"tasks and depths lower, at most {iterations} iterations"
+        f"{math.exp(mean):.2f} times theirs ({claims.shown((low, high), '.3g')}), {sum(x < 0 for x in found)} of "
+        f"{len(found)} tasks and depths lower, after at most {most} iterations"
     )
-    return Claim(text, paper, ours, claims.verdict((low, high), (0.0, 1.0)))
+    return Claim(text, paper, ours, claims.verdict((low, high), (-math.inf, 1.0)))
 
 
 def only_gated_learn(results):
@@ -243,7 +254,8 @@ def only_gated_learn(results):
         return claims.missing(text, paper)._replace(ours=f"depth 8 was not run, only {depths}; at {deepest}: {told}")
     if any(others):
         return Claim(text, paper, told, DISAGREES)
-    return Claim(text, paper, told, AGREES if others and gated and all(gated) else UNDECIDED)
+    claim = Claim(text, paper, told, AGREES if others and gated and all(gated) else UNDECIDED)
+    return claims.of_all(claim, published.INFEASIBLE[8], {r["cell"] for r in deep})
 
 
 def sorting(results, cells):
@@ -269,8 +281,8 @@ def easiest(results, depth, cell):
         f"{math.exp(at_depth[setting][cell]):.3g} on {setting} ({name}: {math.exp(rival):.3g})"
         for setting, (rival, name) in rivals.items()
     )
-    ours = f"{said}; {math.exp(mean):.2f} times the best other cell's ({claims.shown((low, high))})"
-    return Claim(text, paper, ours, claims.verdict((low, high), (0.0, 1.0)))
+    ours = f"{said}; {math.exp(mean):.2f} times the best other cell's ({claims.shown((low, high), '.3g')})"
+    return Claim(text, paper, ours, claims.verdict((low, high), (-math.inf, 1.0)))
 
 
 FIGURE = Figure(

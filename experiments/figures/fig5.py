@@ -113,7 +113,9 @@ def lowest(results, depth):
     verdict = claims.worst([tableA2.decided(row, -1.0) for _, row in found.iterrows()])
     told = lambda row: f"{row['against']} {claims.number(row['t'], '.1f')} (p {claims.number(row['p'], '.2g')})"
     pairs = ", ".join(told(row) for _, row in found.iterrows())
-    return Claim(text, paper, f"t against {pairs}{asked(results)}", verdict)
+    claim = Claim(text, paper, f"t against {pairs}{asked(results)}", verdict)
+    expected = dict.fromkeys(cell for pair in theirs for cell in pair)
+    return claims.of_all(claim, expected, {r["cell"] for r in results if r["depth"] == depth})
 
 
 FIGURE = Figure(

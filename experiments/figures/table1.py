@@ -24,7 +24,7 @@ def get_config(arg: str = ""):
     fields = fields | {"space": "paper", "sampler": "random", "num_repeats": 0}
     fields |= {"per_cell": common.deeper(fields["depths"])}
     config = common.get_config(arg, quick=fields, full=fields, task="parentheses", cell=common.SIX_CELLS)
-    return common.several("results/figures", random=config)
+    return common.several(arg, random=config)
 
 
 DRAWS = 10_000
@@ -69,7 +69,12 @@ def drawn_charts(results):
 
 def found_claims(results):
     results = claims.largest(results)
-    return [irnn_most(results), in_order(results), fewer_when_deep(results)]
+    depths = by_depth(results)
+    expected = {(cell, depth) for depth in depths for cell in published.INFEASIBLE[1 if depth == 1 else 8]}
+    lacking = expected - {(r["cell"], r["depth"]) for r in results}
+    measured = published.INFEASIBLE[8].keys() - {cell for cell, _ in lacking}
+    made = (irnn_most(results), in_order(results), fewer_when_deep(results))
+    return [claims.of_all(claim, published.INFEASIBLE[8], measured) for claim in made]
 
 
 def possible(result):

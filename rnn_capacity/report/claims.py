@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,15 @@ from rnn_capacity.tasks import TASKS
 
 
 def verdict(interval: tuple[float, float], allowed: tuple[float, float]) -> str:
-    """Ours against the paper's: an interval within what it allows agrees, one outside of it disagrees."""
+    """Ours against the paper's: an interval within what it allows agrees, one outside of it disagrees.
+
+    Where it allows all on one side of a number, the number itself is not allowed: "less" is no tie.
+    """
     (low, high), (least, most) = interval, allowed
     if math.isnan(low) or math.isnan(high):
         return UNDECIDED
-    if least <= low and high <= most:
+    one_sided = math.isinf(least) or math.isinf(most)
+    if least < low and high < most if one_sided else least <= low and high <= most:
         return AGREES
     return DISAGREES if high < least or low > most else UNDECIDED
 
@@ -30,6 +35,15 @@ def worst(verdicts: Sequence[str]) -> str:
     if not verdicts:
         return MISSING
     return next(v for v in (DISAGREES, MISSING, UNDECIDED, AGREES) if v in verdicts)
+
+
+def of_all(claim: Claim, cells: Iterable[str], measured: Iterable[str]) -> Claim:
+    """A claim of several cells, judged by those measured: without the others it agrees with nothing."""
+    lacking = [cell for cell in cells if cell not in {*measured}]
+    if not lacking or claim.verdict == MISSING:
+        return claim
+    ours = f"{claim.ours}; not measured: {', '.join(lacking)}"
+    return claim._replace(ours=ours, verdict=worst([claim.verdict, MISSING]))
 
 
 def missing(text: str, paper: str) -> Claim:
@@ -82,7 +96,10 @@ def ranked(
             average, interval = mean(differences)
             said.append(f"{cell} - {other} {average:{spec}} ({shown(interval, spec)})")
             verdicts.append(verdict(interval, (-math.inf, 0.0)))
-    return Claim(text, paper, "; ".join(said), worst(verdicts)) if said else missing(text, paper)
+    if not said:
+        return missing(text, paper)
+    claim = Claim(text, paper, "; ".join(said), worst(verdicts))
+    return of_all(claim, dict.fromkeys(cell for pair in pairs for cell in pair), {r["cell"] for r in results})
 
 
 def held_to_relu(result: Mapping[str, Any]) -> bool:
@@ -119,7 +136,7 @@ def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, tuple[float, f
 def searched(result: Mapping[str, Any], name: str) -> tuple[float, float]:
     """The range that a numeric hparam was searched in; NaN where it is not known."""
     known = result["space"].get(name)
-    if isinstance(known, Mapping):
+    if isinstance(known, Mapping) and {"low", "high"} <= known.keys():
         return float(known["low"]), float(known["high"])
     return (float(known),) * 2 if isinstance(known, int | float) else (math.nan, math.nan)
 
@@ -129,6 +146,13 @@ def measured(results: Sequence[Mapping[str, Any]], measure: str) -> list[Mapping
     places = ["depth", "unroll", "num_params", "num_units", "num_inputs", *["max_params"] * (measure == "capacity")]
     known = [r for r in results if r["measure"] == measure and r["num_trials"]]
     return [r for r in known if all(r[name] is not None for name in places)]
+
+
+def trials_each(results: Sequence[Mapping[str, Any]]) -> str:
+    """How many trials the searches had, as it is read."""
+    counts = [r["num_trials"] for r in results]
+    least, most = min(counts), max(counts)
+    return f"{most} trials each" if least == most else f"{least} to {most} trials each"
 
 
 def counted(count: int, what: str, one: str | None = None) -> str:
@@ -170,9 +194,10 @@ def trained(results: Sequence[Mapping[str, Any]], *tasks: str, sized: bool = Tru
 
 
 def largest(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Of the paper's cells those of one setting, the nearest to the paper's: the longest T, then most parameters."""
-    known = [r for r in results if r["cell"] in published.CAPACITY]
-    size = lambda r: (r["unroll"], r["max_params"] or 0, r["setting"])
+    """Of the paper's cells those of one setting: of the most cells and depths, then the longest T, most parameters."""
+    known = of_its_cells(results)
+    points = Counter(r["setting"] for r in known)
+    size = lambda r: (points[r["setting"]], r["unroll"], r["max_params"] or 0, r["setting"])
     most = max(map(size, known), default=None)
     return [r for r in known if size(r) == most]
 

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 
 from rnn_capacity import archive, store
 from rnn_capacity.archive import Kept
+from rnn_capacity.cells import CELLS
 from rnn_capacity.database import first_line, hide_password
 from rnn_capacity.measure import capacity, recall, trainability
 from rnn_capacity.measure.search import best_of, of_trials
@@ -40,6 +41,7 @@ class Collection(NamedTuple):
     results: list[dict[str, Any]]  # a search each, as `collect` says
     notes: list[str]  # sentences for people
     sources: list[str]  # the databases that were read
+    workdir: str  # the folder, as it was given
 
 
 def collect(workdir: str | os.PathLike, storages: Iterable[str] = ()) -> Collection:
@@ -84,7 +86,7 @@ def collect(workdir: str | os.PathLike, storages: Iterable[str] = ()) -> Collect
         sources.append(source)
         notes += [f"{source}: the study {name!r} cannot be read ({reason})" for name, reason in failed.items()]
         results += _results(source, found, notes)
-    return Collection(results, notes, sources)
+    return Collection(results, notes, sources, str(workdir))
 
 
 def _folders(folder: pathlib.Path, notes: list[str]) -> list[pathlib.Path]:
@@ -182,6 +184,8 @@ def _of_plan(plan: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]
     task = _task(plan)
     names = ("cell", "depth", *SIZES, "unroll", "train_steps")
     known = {name: plan.get(name) for name in names}
+    if "cell's program" in plan and known["cell"] in CELLS:  # a user's own of the same name is none of the paper's
+        known["cell"] += " (own)"
     known["num_inputs"] = plan.get("num_inputs") if task is None else task.num_inputs
     measure = kept.get("measure") or _measure(plan)
     if measure == "recall":

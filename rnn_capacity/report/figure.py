@@ -62,9 +62,12 @@ def rows(results: Results, **columns: Callable[[Mapping[str, Any]], Any]) -> pd.
 
 
 def once(results: Results, *point: str) -> list[Mapping[str, Any]]:
-    """Of the results that are of one point of a grid the one with the greatest budget: most steps over all trials."""
+    """Of the results that are of one point of a grid the one with the greatest budget: most steps over all trials.
+
+    One that is finished goes before one that is not.
+    """
     best: dict[tuple, Mapping[str, Any]] = {}
-    for result in sorted(results, key=lambda r: r["total_steps"]):
+    for result in sorted(results, key=lambda r: (r["finished"], r["total_steps"])):
         best[tuple(result[field] for field in point)] = result
     return list(best.values())
 

@@ -10,6 +10,8 @@ import math
 import os
 import pathlib
 import re
+import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +19,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from rnn_capacity.database import first_line
 from rnn_capacity.report import tables
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Claim, Figure
 
@@ -34,12 +37,27 @@ NUMBER = re.compile(r"[-+−]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( to .*|\+\d+| of \d+)
 NOTHING = ("", "-", "–", "nan", "None")
 
 
+class Wanted(NamedTuple):
+    """A study that a figure needs: its name, and what must be so of its plan."""
+
+    name: str
+    settings: Mapping[str, Any]
+
+
 class Shown(NamedTuple):
     """A figure of the page, and how to measure what it lacks."""
 
     figure: Figure
-    command: str  # measures what the figure needs
-    wanted: Sequence[str]  # the names of the studies that this command measures
+    command: str  # measures what the figure needs, in the workdir that is appended to it
+    wanted: Sequence[Wanted]  # the studies that this command measures
+    beyond: str | None = None  # the command at the paper's own scale, where that is another
+
+
+class Written(NamedTuple):
+    """What a report came to."""
+
+    paths: list[pathlib.Path]  # the page first
+    claims: list[tuple[Figure, Claim]]  # every finding of the paper beside ours, in the order of the figures
 
 
 class Table(NamedTuple):
@@ -51,24 +69,16 @@ class Table(NamedTuple):
     studies: Sequence[int] = ()
 
 
-def claims(collection: Collection, shown: Iterable[Shown]) -> list[tuple[Figure, Claim]]:
-    """Every finding of the paper beside ours, in the order of the figures."""
-    return [(s.figure, claim) for s in shown for claim in s.figure.claims(s.figure.select(collection.results))]
-
-
 def write(
     collection: Collection,
     shown: Sequence[Shown],
     folder: str | os.PathLike,
     progress: Callable[[str], None] = lambda line: None,
-) -> list[pathlib.Path]:
+) -> Written:
     """Writes report.html, and figures/<name>.png and .svg of what was measured; each is replaced whole.
 
     Args:
         progress: is told what is being drawn.
-
-    Returns:
-        The paths, the page first.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -90,7 +100,7 @@ def write(
         raise ValueError(
             f"out: {str(folder)!r} given; it must be a folder that can be written ({error.strerror})"
         ) from None
-    return [page, *drawn]
+    return Written([page, *drawn], [(section["figure"], claim) for section in sections for claim in section["claims"]])
 
 
 def _packages():
@@ -166,19 +176,34 @@ def _replace(path: pathlib.Path, content: bytes) -> None:
 
 
 def _section(shown: Shown, collection: Collection, folder: pathlib.Path) -> dict[str, Any]:
-    figure, results = shown.figure, shown.figure.select(collection.results)
-    charts = figure.charts(results) if results else []
-    return {
+    figure, there = shown.figure, _found(shown.wanted, collection.results)
+    section = {
         "figure": figure,
-        "command": shown.command,
-        "claims": figure.claims(results),
-        "charts": [{"caption": chart.caption, "spec": _compact(chart.spec)} for chart in charts],
-        "table": _table(figure.table(results)) if results else None,
-        "paths": _draw(figure, results, folder) if results and figure.draw else [],
+        "command": f"{shown.command} --workdir={shlex.quote(_home(there, collection.workdir))}",
+        "beyond": shown.beyond,
         "wanted": shown.wanted,
-        "missing": _missing(shown.wanted, results),
-        "measured": _measured(results),
+        "missing": _missing(there),
+        "failed": None,
+        **dict.fromkeys(("claims", "charts", "paths"), []),
+        **dict.fromkeys(("table", "measured")),
     }
+    try:
+        results = figure.select(collection.results)
+        section["claims"] = _judged(figure, results)
+        if results:
+            charts = [{"caption": chart.caption, "spec": _compact(chart.spec)} for chart in figure.charts(results)]
+            section |= {"charts": charts, "table": _table(figure.table(results)), "measured": _measured(results)}
+            section["paths"] = _draw(figure, results, folder) if figure.draw else []
+    except OSError:
+        raise
+    except Exception as error:  # of what another version measured: the other figures are drawn
+        section["failed"] = f"{type(error).__name__}: {first_line(error)}"
+    return section
+
+
+def _judged(figure: Figure, results: Sequence[Mapping[str, Any]]) -> list[Claim]:
+    """By studies that are finished: half of one is shown, and decides nothing."""
+    return figure.claims([result for result in results if result["finished"]])
 
 
 def _draw(figure: Figure, results: Sequence[Mapping[str, Any]], folder: pathlib.Path) -> list[pathlib.Path]:
@@ -194,20 +219,37 @@ def _draw(figure: Figure, results: Sequence[Mapping[str, Any]], folder: pathlib.
     return paths
 
 
-def _missing(wanted: Sequence[str], results: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """The wanted studies that are not there or not finished, and how far they are.
+def _found(
+    wanted: Sequence[Wanted], results: Iterable[Mapping[str, Any]]
+) -> list[tuple[Wanted, Mapping[str, Any] | None]]:
+    """Each wanted study with its result, a finished one where there are several; None where there is none.
 
-    Two searches of one name may be wanted, as of the same cell with tanh and with ReLU; each must be there.
+    Two searches of one name may be wanted, as of the same cell with tanh and with ReLU; their plans tell them apart.
     """
-    states: dict[str, list[str]] = {}
+    named: dict[str, list[Mapping[str, Any]]] = {}
     for result in sorted(results, key=lambda r: not r["finished"]):
-        states.setdefault(result["study"], []).append("" if result["finished"] else _progress(result))
-    found = [(name, states[name].pop(0) if states.get(name) else "no trial yet") for name in wanted]
-    return [(name, state) for name, state in found if state]
+        named.setdefault(result["study"], []).append(result)
+    is_of = lambda plan, settings: all(name in plan and plan[name] == value for name, value in settings.items())
+    return [(w, next((r for r in named.get(w.name, ()) if is_of(r["plan"], w.settings)), None)) for w in wanted]
+
+
+def _missing(there: Iterable[tuple[Wanted, Mapping[str, Any] | None]]) -> list[tuple[str, str]]:
+    """The wanted studies that are not there or not finished, and how far they are."""
+    states = [(wanted.name, "not begun" if result is None else _progress(result)) for wanted, result in there]
+    return [(name, state) for name, state in states if state]
+
+
+def _home(there: Iterable[tuple[Wanted, Mapping[str, Any] | None]], workdir: str) -> str:
+    """The workdir in which the command goes on: each sweep has a folder of its own in it."""
+    sources = [result["source"] for _, result in there if result is not None and "://" not in result["source"]]
+    homes = Counter(os.path.normpath(os.path.join(workdir, source, os.pardir)) for source in sources)
+    return homes.most_common(1)[0][0] if homes else workdir
 
 
 def _progress(result: Mapping[str, Any]) -> str:
     done, wanted = len(result["trials"]), result["wanted_trials"]
+    if result["finished"]:
+        return ""
     if wanted is None:
         return f"{done} trials so far"
     return f"{done} of {wanted} trials" + ("; the best not yet trained again" if done >= wanted else "")
@@ -334,8 +376,8 @@ def _study(result: Mapping[str, Any]) -> dict[str, Any]:
 def _dimension(name: str, plan: Mapping[str, Any], values: pd.Series) -> dict[str, Any]:
     """How an hparam is drawn: between two numbers, or among names."""
     planned = plan.get(f"hparams.{name}")
-    if isinstance(planned, Mapping):
-        return {"name": name, "low": planned["low"], "high": planned["high"], "log": planned["log"]}
+    if isinstance(planned, Mapping) and {"low", "high"} <= planned.keys():
+        return {"name": name, "low": planned["low"], "high": planned["high"], "log": bool(planned.get("log"))}
     known = values.dropna()
     if isinstance(planned, list | tuple) or any(isinstance(value, str) for value in known):
         return {"name": name, "options": list(planned or dict.fromkeys(known))}
