@@ -56,7 +56,7 @@ def six_cells(arg: str, **fields) -> ConfigDict:
 
 
 def several(arg: str, **sweeps: ConfigDict) -> ConfigDict:
-    """A config of several sweeps, each kept in the folder of its name in the workdir, which is another at each scale."""
+    """A config of several sweeps, each kept in the folder of its name in the workdir: another one at each scale."""
     workdir = "results/figures" if arg == "quick" else "results/paper"
     for config in sweeps.values():
         with config.unlocked():

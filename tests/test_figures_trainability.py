@@ -61,6 +61,7 @@ def searched(cell="gru", depth=1, losses=(2.0, 0.5, None), *, task="parentheses"
         "num_trials": len(losses),
         "num_infeasible": feasible.count(False),
         "num_infeasible_repeats": 0,
+        "finished": True,
         "total_steps": 100 * len(losses),
         "best_number": losses.index(best) if best in losses else None,
         "trials": trials,
@@ -123,8 +124,9 @@ def test_loss_by_parameters_agrees_and_loss_by_units_disagrees():
     noise = {"rnn": 1.0, "ugrnn": 1.02, "gru": 0.99, "lstm": 1.01}
     of_parameters = sized(lambda size, units, cell: noise[cell] * size**-0.5)
     of_units = sized(lambda size, units, cell: noise[cell] / units)
-    assert claim(fig3.FIGURE, of_parameters, 1).verdict == AGREES
-    assert claim(fig3.FIGURE, of_units, 1).verdict == DISAGREES
+    assert fig3.same_by_parameters("functions", fig3.select(of_parameters)).verdict == AGREES
+    assert fig3.same_by_parameters("functions", fig3.select(of_units)).verdict == DISAGREES
+    assert claim(fig3.FIGURE, of_parameters, 1).verdict == MISSING  # without the IRNN
 
 
 def test_how_far_two_cells_are_apart_by_hand():
@@ -225,9 +227,19 @@ def test_one_task_and_depth_decides_nothing():
 
 
 def test_cells_are_compared_after_as_many_iterations():
-    found = [searched("gru", losses=[5.0, 4.0]), searched("rnn", losses=[6.0, 3.0, 1.0])]
+    losses = dict.fromkeys(("irnn", "ugrnn", "lstm"), [9.0, 9.0, 0.1]) | {"gru": [5.0, 4.0], "rnn": [6.0, 3.0, 1.0]}
+    found = [searched(cell, losses=of_cell) for cell, of_cell in losses.items()]
+    found.append(searched("a_cell_of_ones_own", losses=[0.1]))  # of one trial
     (at,) = fig4.fairly(fig4.select(found), "best").values()
-    assert {cell: math.exp(loss) for cell, loss in at.items()} == pytest.approx({"gru": 4.0, "rnn": 3.0})
+    expected = {"irnn": 9.0, "ugrnn": 9.0, "gru": 4.0, "lstm": 9.0, "rnn": 3.0}
+    assert {cell: math.exp(loss) for cell, loss in at.items()} == pytest.approx(expected)
+    assert fig4.fairly(fig4.select(found[:2]), "best") == {}
+
+
+def test_one_larger_search_of_one_cell_does_not_stand_for_all():
+    whole = [searched(cell, unroll=175) for cell in published.INFEASIBLE[1]]
+    known = claims.trained([*whole, searched("gru", unroll=200)], "parentheses")
+    assert {r["unroll"] for r in claims.largest(known)} == {175}
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,9 @@ def test_half_a_study_is_drawn_and_decides_nothing(tmp_path):
 def test_the_papers_own_scale_is_offered_beside_what_is_measured(tmp_path):
     offered = "At the paper’s own scale"
     beyond = shown()._replace(beyond="python launch/sweep.py --config=fig1.py")
-    assert f"{offered}, for a cluster: <code>{beyond.beyond}</code>" in written(tmp_path, collection(result()), [beyond])
+    assert f"{offered}, for a cluster: <code>{beyond.beyond}</code>" in written(
+        tmp_path, collection(result()), [beyond]
+    )
     assert offered not in written(tmp_path, collection(result()), [shown()])
 
 

@@ -136,7 +136,9 @@ def on_average(results):
         return claims.missing(text, paper)
     mean, interval = claims.mean([per_param(r) for r in known])
     sizes = [r["num_params"] for r in known]
-    ours = f"{mean:.2f} ({claims.shown(interval)}), {min(sizes)} to {max(sizes)} parameters, {claims.trials_each(known)}"
+    ours = (
+        f"{mean:.2f} ({claims.shown(interval)}), {min(sizes)} to {max(sizes)} parameters, {claims.trials_each(known)}"
+    )
     allowed = (published.CAPACITY_MEAN - ABOUT, published.CAPACITY_MEAN + ABOUT)
     return Claim(text, paper, ours, claims.verdict(interval, allowed))
 

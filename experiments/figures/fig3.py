@@ -144,7 +144,9 @@ def found_claims(results):
     for task, name in zip(TASKS, ("text8", "Random functions"), strict=True):
         of_task = [r for r in results if r["task"].split(":")[0] == task]
         settings = dict.fromkeys(r["setting"] for r in of_task) or [name]
-        made += [same_by_parameters(s, [r for r in of_task if r["setting"] == s]) for s in settings]
+        for setting in settings:
+            alike = [r for r in of_task if r["setting"] == setting]
+            made.append(claims.of_all(same_by_parameters(setting, alike), CELLS, {r["cell"] for r in alike}))
     return [*made, best_text(results)]
 
 
@@ -168,8 +170,7 @@ def same_by_parameters(name, results):
     )
     if results[0]["task"] == SYNTHETIC:
         ours += f"; nothing is below this text's entropy, {corpus.entropy_rate():.2f} bits"
-    claim = Claim(text, paper, ours, claims.verdict(interval, (-math.inf, 1.0)))
-    return claims.of_all(claim, CELLS, {r["cell"] for r in results})
+    return Claim(text, paper, ours, claims.verdict(interval, (-math.inf, 1.0)))
 
 
 def distances(results):
