@@ -165,7 +165,8 @@ def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> S
         label: of text.
     """
     most = max([1e-9, *(abs(value) for value in rows[shade] if math.isfinite(value))])
-    place = lambda name, **more: {"field": name, "type": "nominal", "sort": None, **more}
+    # Told in full: Vega-Lite would put names without any colour last.
+    place = lambda name, **more: {"field": name, "type": "nominal", "sort": [*dict.fromkeys(rows[name])], **more}
     cells = {"x": place(column, axis={"orient": "top", "labelAngle": 0}), "y": place(row)}
     scale = {"scheme": "blueorange", "domain": [-most, most]}
     color = {"field": shade, "type": "quantitative", "scale": scale, "legend": None}
