@@ -542,6 +542,25 @@ def test_cells_come_in_one_order_everywhere():
     assert plots.in_order(["mine", "gru", "another", "rnn", "gru"]) == ["rnn", "gru", "another", "mine"]
 
 
+def test_cells_of_ones_own_are_told_apart_on_the_page_as_in_print():
+    own = [f"mine {letter}" for letter in "abcdefghijklmnop"]
+    rows = pd.DataFrame({"cell": [*own, *plots.STYLES], "depth": 1, "x": 1.0, "y": 2.0})
+    spec = charts.lines(rows, charts.axis("x"), charts.axis("y"))
+    looks = spec["layer"][-1]["encoding"]
+    scales = [looks[channel]["scale"] for channel in ("color", "shape")]
+    assert [scale["domain"] for scale in scales] == [[*plots.STYLES, *own]] * 2
+    found = list(zip(*(scale["range"] for scale in scales), strict=True))
+    theirs, mine = found[: len(plots.STYLES)], found[len(plots.STYLES) :]
+    assert len(set(mine)) == len(own)
+    for part in (0, 1):
+        assert not {look[part] for look in mine} & {look[part] for look in theirs}
+        assert len({look[part] for look in mine[:4]}) == 4  # by colour alone, and by shape alone
+    assert [color for color, _ in mine[:4]] == [color for color, _ in plots.OWN_STYLES]
+    drawn = re.findall(r'aria-roledescription="point" [^>]*? d="([^"]*)"', vl_convert.vegalite_to_svg(spec))
+    assert len(drawn) == len(rows)
+    assert len(set(drawn)) == len(plots.STYLES) + len(plots.OWN_STYLES)
+
+
 def test_the_paper_has_a_place_for_every_cell():
     assert sorted(published.CAPACITY_ORDER) == sorted(plots.STYLES)
 
