@@ -4,6 +4,7 @@ import pathlib
 
 from setuptools import find_packages, setup
 
+LIVE = ["optuna-dashboard>=0.19"]
 REPORT = ["jinja2>=3.1", "vl-convert-python>=1.7"]
 TEXT8 = ["array_record>=0.5", "importlib_resources>=6.0", "tensorflow-datasets>=4.9.7"]
 
@@ -34,13 +35,14 @@ setup(
     ],
     extras_require={
         "docs": ["furo>=2025.12.19", "myst-parser>=5.0", "sphinx>=9.0"],
-        "live": ["optuna-dashboard>=0.19"],
+        "live": LIVE,
         "parquet": ["pyarrow>=18.0"],
         "postgres": ["psycopg[binary]>=3.2"],
         "report": REPORT,
         # importlib_resources and array_record: what tensorflow-datasets reads and writes with, and does not declare.
         "text8": TEXT8,
         "test": [
+            *LIVE,
             *REPORT,
             *TEXT8,
             "flax>=0.12",

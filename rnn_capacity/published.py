@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Again(NamedTuple):
-    """The best hparams of a study trained 100 times: losses, and the percent that diverged."""
+    """The best hparams of a study trained again and again: losses, and the percent that diverged."""
 
     original: float
     infeasible: float
@@ -17,12 +17,14 @@ class Again(NamedTuple):
     sd: float
 
 
-# Figure 1: bits per parameter over all cells, depths 1, 2, 4 and sizes; the best of 1000 and more tuned trials a point.
+# Figure 1: bits per parameter over all cells, depths and sizes; the best of tuned trials a point.
 CAPACITY_RANGE = (3.0, 6.0)
 CAPACITY_MEAN = 5.0  # "about"
 CAPACITY_IRNN = 3.5  # "about"
 CAPACITY_ORDER = ("rnn", "ugrnn", "gru", "lstm", "+rnn", "irnn")  # from the most to the least
 CAPACITY_UNROLL = 5
+CAPACITY_DEPTHS = (1, 2, 4)
+CAPACITY_TRIALS = 1000  # "1000+" a point
 
 # The same by cell, as it is shown beside ours: the IRNN is lowest, the others lie within the band.
 CAPACITY = {
@@ -69,14 +71,15 @@ EASIEST = {1: "gru", 8: "+rnn"}
 GATED = ("ugrnn", "gru", "lstm", "+rnn")  # "far easier to train", and at depth 8 the only ones that learn
 TUNER_ITERATIONS = 2500
 
-# Table 1: percent of 1000 random draws of hparams that diverged, parallel parentheses, 200,000 parameters, by depth.
+# Table 1: percent of random draws of hparams that diverged, parallel parentheses, by depth.
 INFEASIBLE: Mapping[int, Mapping[str, float]] = {
     1: {"gru": 15.5, "irnn": 56.7, "lstm": 12.0, "rnn": 21.5, "ugrnn": 20.2},
     8: {"gru": 3.2, "irnn": 44.6, "lstm": 4.0, "rnn": 18.7, "ugrnn": 11.5, "+rnn": 8.8},
 }
-RANDOM_DRAWS = 1000
+RANDOM_DRAWS = 1000  # a cell and depth
+RANDOM_PARAMS = 200_000
 
-# Table App.1: the best hparams run again 100 times, parallel parentheses, 100,000 parameters, depth 1.
+# Table App.1: the best hparams run again, parallel parentheses.
 AGAIN = {
     "rnn": Again(1.16e-2, 0, 1.41e-2, 8.21e-2, 0.294, 5.22e-2),
     "irnn": Again(4.20e-4, 48, 2.24e-4, 5.02e-4, 8.69e-4, 1.35e-4),
@@ -84,9 +87,12 @@ AGAIN = {
     "gru": Again(2.80e-4, 1, 7.66e-5, 1.89e-4, 5.48e-4, 9.08e-5),
     "lstm": Again(7.96e-4, 0, 8.10e-4, 2.02e-3, 1.45e-2, 2.31e-3),
 }
+AGAIN_REPEATS = 100
+AGAIN_PARAMS = 100_000
+AGAIN_DEPTH = 1
 
-# Table App.2: Welch's t between the losses of random draws, parallel parentheses, by depth: (a cell, against another),
-# negative where the first one's are lower.
+# Table App.2: Welch's t between the losses of Table 1's random draws, by depth: (a cell, against another), negative
+# where the first one's are lower.
 WELCH: Mapping[int, Mapping[tuple[str, str], float]] = {
     1: {("gru", "irnn"): -7.74, ("gru", "lstm"): -6.65, ("gru", "rnn"): -26.5, ("gru", "ugrnn"): -4.11},
     8: {
@@ -98,6 +104,26 @@ WELCH: Mapping[int, Mapping[tuple[str, str], float]] = {
     },
 }
 
+# The sizes of the tasks, by the names that our tasks have for them; a test holds the defaults
+# of ours to them.
+TASK_SIZES: Mapping[str, Mapping[str, float]] = {
+    "memorization": {"unroll": CAPACITY_UNROLL},
+    "recall": {"num_inputs": RECALL_INPUTS, "unroll": RECALL_UNROLL},
+    "random_functions": {"num_points": 10**6, "num_inputs": 50, "tau": 5000, "unroll": 50},
+    "text8": {"num_inputs": 27, "unroll": 50, "warm_up": 13},
+    "parentheses": {
+        "num_types": 10,
+        "num_noise": 10,
+        "noise_fraction": 0.5,
+        "max_count": 9,
+        "num_inputs": 300,
+        "unroll": 175,
+    },
+    "arithmetic": {"max_number": 10**7, "unroll": 36},
+}
+TEXT8_CHARACTERS = 100_000_000  # "100 M"
+
+DEPTHS = (1, 2, 4, 8)  # of all figures
 TRIALS = 630_880  # in the authors' table, all figures together
 
 # For scale, bits: not the paper's, each with its source.

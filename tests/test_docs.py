@@ -1,6 +1,7 @@
 """The reference has everything that is public, what it takes from the README is there, and its example runs."""
 
 import importlib
+import inspect
 import pathlib
 import re
 import runpy
@@ -63,6 +64,31 @@ def test_what_is_taken_from_the_readme_is_there():
     for marks in includes:
         start, end = (readme.find(mark.replace("\\n", "\n")) for mark in marks)
         assert -1 < start < end, marks
+
+
+def test_figures_of_the_readme_are_found_from_the_pages_that_take_them():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    taken = re.findall(r"```{include} \.\./README\.md\n(.*?)```", EVERYTHING, re.DOTALL)
+    with_figure = 0
+    for options in taken:
+        start, end = (readme.find(mark.replace("\\n", "\n")) for mark in re.findall(r': "(.*)"\n', options))
+        if "](docs/" in readme[start:end]:
+            with_figure += 1
+            assert ":relative-images:" in options
+    assert with_figure
+
+
+FUNCTIONS = [name for name in rnn_capacity.__all__ if inspect.isfunction(getattr(rnn_capacity, name))]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_classes_that_a_signature_names_are_documented(name):
+    """Else the reference refers to what it does not have, and is not built."""
+    function = getattr(rnn_capacity, name)
+    said = " ".join(map(str, function.__annotations__.values()))
+    named = [function.__globals__.get(word) for word in re.findall(r"\w+", said)]
+    ours = {found for found in named if isinstance(found, type) and found.__module__.startswith("rnn_capacity")}
+    assert ours <= {found for found in map(look_up, DOCUMENTED) if isinstance(found, type)}
 
 
 def test_tables_are_shown_and_hold_all_of_their_data(tables):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import matplotlib as mpl
 import numpy as np
@@ -283,6 +284,38 @@ def test_the_map_of_multipliers_has_a_cell_for_each_pair_dark_where_far_from_1()
     assert rows["lstm", "rnn"]["shade"] is None
 
 
+def test_the_map_of_multipliers_in_print_has_the_colours_and_the_order_of_the_pages():
+    results = [make_capacity("rnn", 4.0), make_capacity("gru", 2.0), make_capacity("+rnn", 3.0)]
+    results = fig1i.select([*results, diverged(make_capacity("lstm"))])
+    (ax,) = fig1i.FIGURE.draw(results).axes
+    names = ["rnn", "gru", "lstm", "+rnn"]
+    assert [[label.get_text() for label in axis.get_ticklabels()] for axis in (ax.xaxis, ax.yaxis)] == [names, names]
+    fills = {(names[round(p.get_y() + 0.5)], names[round(p.get_x() + 0.5)]): p.get_facecolor() for p in ax.patches}
+    texts = {(names[y], names[x]): text for text in ax.texts for x, y in [text.get_position()]}
+    assert len(fills) == len(texts) == 16
+    assert [texts[pair].get_text() for pair in (("gru", "rnn"), ("rnn", "gru"), ("lstm", "gru"))] == [
+        "2.00",
+        "0.50",
+        "-",
+    ]
+    assert to_hex(fills["lstm", "gru"]) == "#ffffff"
+    blue, orange = (fills[pair][:3] for pair in (("rnn", "gru"), ("gru", "rnn")))
+    assert blue[2] > blue[0]
+    assert orange[0] > orange[2]
+    for pair, text in texts.items():  # WCAG's contrast of text
+        light, dark = sorted(map(plots.luminance, (fills[pair], text.get_color())), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) > 4.5
+
+    (chart,) = fig1i.FIGURE.charts(results)
+    svg = vl_convert.vegalite_to_svg(chart.spec)
+    filled = rf'{fig1i.OTHER}: (.+?); cell: (.+?); shade[^>]* d="M(\d+),(\d+)[^>]* fill="rgb\((\d+), (\d+), (\d+)\)"'
+    on_page = re.findall(filled, svg)
+    assert len(on_page) == 9  # those without a number have no colour
+    for other, cell, x, y, *rgb in on_page:
+        assert (int(x) // 20, int(y) // charts.ROW) == (names.index(other), names.index(cell))
+        assert fills[cell, other][:3] == pytest.approx([int(part) / 255 for part in rgb], abs=0.02)
+
+
 # --- Figure App.1 -----------------------------------------------------------------------------------------------------
 
 
@@ -525,6 +558,25 @@ def test_counts_are_told_in_words():
 
 def test_cells_come_in_one_order_everywhere():
     assert plots.in_order(["mine", "gru", "another", "rnn", "gru"]) == ["rnn", "gru", "another", "mine"]
+
+
+def test_cells_of_ones_own_are_told_apart_on_the_page_as_in_print():
+    own = [f"mine {letter}" for letter in "abcdefghijklmnop"]
+    rows = pd.DataFrame({"cell": [*own, *plots.STYLES], "depth": 1, "x": 1.0, "y": 2.0})
+    spec = charts.lines(rows, charts.axis("x"), charts.axis("y"))
+    looks = spec["layer"][-1]["encoding"]
+    scales = [looks[channel]["scale"] for channel in ("color", "shape")]
+    assert [scale["domain"] for scale in scales] == [[*plots.STYLES, *own]] * 2
+    found = list(zip(*(scale["range"] for scale in scales), strict=True))
+    theirs, mine = found[: len(plots.STYLES)], found[len(plots.STYLES) :]
+    assert len(set(mine)) == len(own)
+    for part in (0, 1):
+        assert not {look[part] for look in mine} & {look[part] for look in theirs}
+        assert len({look[part] for look in mine[:4]}) == 4  # by colour alone, and by shape alone
+    assert [color for color, _ in mine[:4]] == [color for color, _ in plots.OWN_STYLES]
+    drawn = re.findall(r'aria-roledescription="point" [^>]*? d="([^"]*)"', vl_convert.vegalite_to_svg(spec))
+    assert len(drawn) == len(rows)
+    assert len(set(drawn)) == len(plots.STYLES) + len(plots.OWN_STYLES)
 
 
 def test_the_paper_has_a_place_for_every_cell():

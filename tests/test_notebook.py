@@ -4,13 +4,18 @@
 """
 
 import base64
+import glob
+import importlib.util
 import pathlib
 import re
+import shutil
 import time
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from ipykernel.kernelspec import write_kernel_spec
+from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
@@ -146,6 +151,44 @@ def test_the_file_is_small_and_says_nothing_of_the_machine_that_ran_it():
     assert found.metadata.language_info == {"name": "python"}
     assert not [o for cell in codes(found) for o in cell.outputs if o.get("name") == "stderr"]
     assert "site-packages" not in NOTEBOOK.read_text()
+
+
+def installs(folder, missing="tinygp", owner="OWNER", program=None):
+    """What pip is asked for where the first cell runs in a folder and a package is missing; None: it is not asked."""
+    asked, find = [], importlib.util.find_spec
+    scope = {"get_ipython": lambda: SimpleNamespace(run_line_magic=lambda name, line: asked.append((name, line)))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find(name))
+        patch.setattr(shutil, "which", lambda name: f"/bin/{name}" if name == program else None)
+        patch.setattr(glob, "glob", lambda pattern: [])
+        patch.chdir(folder)
+        exec(TransformerManager().transform_cell(codes(kept())[0].source.replace("/OWNER/", f"/{owner}/")), scope)
+    assert asked in ([], [("pip", 'install --quiet "{source}"')])
+    return scope["source"] if asked else None
+
+
+@pytest.mark.parametrize("missing", ["rnn_capacity", "tinygp"])
+def test_in_a_clone_the_clone_is_installed(missing):
+    assert installs(ROOT, missing) == "."
+    assert installs(ROOT / "notebooks", missing) == ".."
+    assert installs(ROOT / "notebooks", missing, program="nvidia-smi") == "..[cuda]"
+    assert installs(ROOT / "notebooks", missing=None) is None
+
+
+def test_elsewhere_it_is_installed_from_its_owner_whom_one_must_tell(tmp_path):
+    found = installs(tmp_path, owner="someone", program="nvidia-smi")
+    assert found == "rnn_capacity[cuda] @ git+https://github.com/someone/rnn_capacity"
+    with pytest.raises(ValueError, match=r"^REPOSITORY: OWNER given; put the name of the owner"):
+        installs(tmp_path)
+
+
+def test_whoever_meets_owner_is_told_to_put_a_name():
+    """Nobody knows the address of a copy before it is there."""
+    texts = [(ROOT / "README.md").read_text(encoding="utf-8"), *(cell.source for cell in kept().cells)]
+    with_owner = [text for text in texts if "/OWNER/" in text]
+    assert len(with_owner) == 3  # the README, the badge's cell and the one that installs
+    for text in with_owner:
+        assert re.search(r"owner\s+of\s+your\s+copy", text)
 
 
 def test_colab_opens_this_very_file():

@@ -603,6 +603,42 @@ def test_the_explorer_draws_the_study_that_is_chosen(browser, report):
     assert browser.get_log("browser") == []
 
 
+def without_a_score(num_trials):
+    """A study of which every trial so far diverged."""
+    found = result("lstm", num_trials=num_trials, wanted_trials=24, finished=False)
+    found["trials"] = found["trials"].assign(feasible=False, **dict.fromkeys(("bits_per_param", "bits"), math.nan))
+    nothing = dict.fromkeys(("bits", "bits_per_param", "accuracy"), math.nan) | {"best_number": None}
+    return found | nothing | {"interval": [math.nan] * 2, "repeats": [], "num_infeasible": num_trials}
+
+
+@pytest.mark.parametrize(("num_trials", "said"), [(6, "none of 6 has a score"), (0, "none yet")])
+def test_the_explorer_of_a_study_without_a_score_has_axes_without_its_numbers(browser, tmp_path, num_trials, said):
+    written(tmp_path, collection(without_a_score(num_trials), result("gru")), [shown()])
+    opened(browser, tmp_path / "report.html")
+    told = lambda: browser.execute_script("return document.getElementById('kept').textContent")
+    texts = lambda chart: browser.execute_script(
+        f"return [...document.querySelectorAll('#{chart} text')].map((text) => text.textContent)"
+    )
+    assert told() == said
+    assert browser.execute_script("return document.getElementById('share').disabled")
+    assert browser.get_log("browser") == []
+    of_scores, of_hparams = texts("scores"), texts("parallel")
+    assert not re.search("Infinity|NaN|undefined|null", " ".join([*of_scores, *of_hparams]))
+    if num_trials:
+        assert of_scores == [*map(str, range(6)), "trial"]
+        assert {"bits per parameter", "learning_rate", "1.00e-4", "0.1"} <= set(of_hparams)
+        count = "document.querySelectorAll('#scores .mark-symbol path').length"
+        assert browser.execute_script(f"return {count}") == num_trials  # crosses
+    else:
+        assert (of_scores, of_hparams) == ([], ["bits per parameter"])
+    browser.execute_script(
+        "const list = document.getElementById('study'); list.value = 1; list.dispatchEvent(new Event('change'))"
+    )
+    wait(browser, "document.querySelectorAll('#parallel .mark-line path').length > 10")
+    assert told() == "the best 22 of 24"
+    assert not browser.execute_script("return document.getElementById('share').disabled")
+
+
 def test_a_line_tells_its_trial_and_fewer_can_be_kept(browser, report):
     opened(browser, report)
     lines = "document.querySelectorAll('#parallel .mark-line path').length"

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import importlib
+import importlib.util
 import inspect
 import io
 import json
@@ -22,6 +23,7 @@ from rnn_capacity import (
     measure_capacity,
     measure_recall,
     measure_trainability,
+    progress,
     sweep,
 )
 from rnn_capacity.report import tables
@@ -175,6 +177,17 @@ def test_a_sweep_measures_every_point_and_writes_tables_and_figure(tmp_path, tra
     for result in results:
         assert lines.count(tables.line(result)) == 2  # as soon as it was known, and in the table of all
     assert all(str(tmp_path / name) in shown for name in WRITTEN)
+
+
+@pytest.mark.usefixtures("trainer")
+def test_the_command_of_the_dashboard_is_shown_whole_where_it_is_not_installed(tmp_path, monkeypatch):
+    """Rich would take [live] for markup, and leave it out."""
+    find = importlib.util.find_spec
+    missing = lambda name, *package: None if name == "optuna_dashboard" else find(name, *package)
+    monkeypatch.setattr(progress.importlib.util, "find_spec", missing)
+    _, shown = run(tmp_path)
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    assert shown.splitlines()[1] == f"live: optuna-dashboard {url}  # pip install '.[live]' brings it"
 
 
 def test_the_json_holds_every_number_to_the_last_digit(tmp_path, trainer):

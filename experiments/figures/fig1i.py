@@ -10,11 +10,12 @@ import pandas as pd
 
 from experiments.figures.fig1 import ALIKE, get_config, select
 from rnn_capacity import published
-from rnn_capacity.report import charts, claims
+from rnn_capacity.report import charts, claims, plots
 from rnn_capacity.report.figure import Chart, Claim, Figure
 
 __all__ = ["FIGURE", "get_config"]
 PLACE, OTHER = "its place in the paper", "stores as much as"
+COLUMNS = ("cell", OTHER, "times the parameters", "low", "high", "points")
 
 
 def log_bits(result):
@@ -38,9 +39,8 @@ def pairs(results):
     found = []
     for cell, other in itertools.product(cells(results), repeat=2):
         times, (low, high), points = multiplier(results, cell, other)
-        shown = {"times the parameters": times, "low": low, "high": high, "points": points}
-        found.append({"cell": cell, OTHER: other} | shown)
-    return pd.DataFrame(found)
+        found.append(dict(zip(COLUMNS, (cell, other, times, low, high, points), strict=True)))
+    return pd.DataFrame(found, columns=COLUMNS)
 
 
 def table(results):
@@ -60,14 +60,26 @@ def shown(results, cell, other):
     return f"{times:.2f} ({claims.shown(interval, '.3g')})"
 
 
-def drawn_charts(results):
+CAPTION = "How many times the parameters the cell of the row needs to store as many bits as that of the column"
+
+
+def shaded(results):
+    """The pairs, each with its shade and its text: twice is as orange as half is blue."""
     found = pairs(results)
-    if found.empty:
-        return []
     found["shade"] = [claims.log(times) for times in found["times the parameters"]]
     found["text"] = ["-" if math.isnan(times) else f"{times:.2f}" for times in found["times the parameters"]]
-    caption = "How many times the parameters the cell of the row needs to store as many bits as that of the column"
-    return [Chart(caption, charts.heat(found, "cell", OTHER, "shade", "text"))]
+    return found
+
+
+def draw(results):
+    figure = plots.heat(shaded(results), "cell", OTHER, "shade", "text")
+    figure.suptitle(plots.wrapped(CAPTION, 52), fontsize="medium")
+    return figure
+
+
+def drawn_charts(results):
+    found = shaded(results)
+    return [] if found.empty else [Chart(CAPTION, charts.heat(found, "cell", OTHER, "shade", "text"))]
 
 
 def found_claims(results):
@@ -95,5 +107,6 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=table,
+    draw=draw,
     charts=drawn_charts,
 )

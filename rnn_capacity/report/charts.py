@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.markers import MarkerStyle
 
-from rnn_capacity.report.plots import LINES, STYLES, in_order
+from rnn_capacity.report.plots import LINES, OWN_STYLES, STYLES, in_order
 
 SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
-OWN_STYLE = ("#808080", "triangle-right")  # of a cell that is not the paper's; seen on white and on black
 DASHES = {"-": [1, 0], "--": [6, 3], "-.": [6, 2, 1, 2], ":": [1, 3]}
 ROW = 36  # pixels of a line of text
 REFERENCE = {"color": "#808080", "opacity": 0.6}  # what is not measured: the paper's, the line, chance
 
 Spec = dict[str, Any]
+
+
+def outline(marker: str) -> str:
+    """A marker of print, for which Vega has no name, as an SVG path in the square from -1 to 1."""
+    drawn = MarkerStyle(marker)
+    corners = drawn.get_path().transformed(drawn.get_transform()).to_polygons()[0][:-1]
+    return "M" + "L".join(f"{2 * x:.3f},{-2 * y:.3f}" for x, y in corners) + "Z"
+
+
+def own_styles() -> Iterator[tuple[str, str]]:
+    """Colours and shapes of cells that are not the paper's, in turn; none comes again before all pairs have been."""
+    colors, markers = zip(*OWN_STYLES, strict=True)
+    for turn in itertools.count():
+        yield from ((color, outline(markers[(i + turn) % len(markers)])) for i, color in enumerate(colors))
 
 
 def axis(field: str, title: str | None = None, log: bool = False, **scale: Any) -> Spec:
@@ -118,7 +133,8 @@ def _plain(value: Any) -> Any:
 def _by_cell(rows: pd.DataFrame) -> Spec:
     """A colour and a shape a cell, so that colour is never all that tells them apart."""
     names = in_order(rows["cell"])
-    styles = [(STYLES[n][0], SHAPES[STYLES[n][1]]) if n in STYLES else OWN_STYLE for n in names]
+    own = own_styles()
+    styles = [(STYLES[n][0], SHAPES[STYLES[n][1]]) if n in STYLES else next(own) for n in names]
     known = {"field": "cell", "type": "nominal", "legend": {"symbolOpacity": 1}}  # whatever the layers' opacity
     look = lambda values: known | {"scale": {"domain": names, "range": values}}
     color, shape = (look([style[part] for style in styles]) | {"title": None} for part in (0, 1))
@@ -165,7 +181,8 @@ def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> S
         label: of text.
     """
     most = max([1e-9, *(abs(value) for value in rows[shade] if math.isfinite(value))])
-    place = lambda name, **more: {"field": name, "type": "nominal", "sort": None, **more}
+    # Told in full: Vega-Lite would put names without any colour last.
+    place = lambda name, **more: {"field": name, "type": "nominal", "sort": [*dict.fromkeys(rows[name])], **more}
     cells = {"x": place(column, axis={"orient": "top", "labelAngle": 0}), "y": place(row)}
     scale = {"scheme": "blueorange", "domain": [-most, most]}
     color = {"field": shade, "type": "quantitative", "scale": scale, "legend": None}

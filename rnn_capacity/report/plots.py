@@ -11,8 +11,12 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -35,6 +39,15 @@ OWN_STYLE = OWN_STYLES[0]
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 INK = "#7c7c7c"  # of a plot without a background: read on white and on black
 LINES = {1: "-", 2: "--", 4: "-.", 8: ":"}  # by depth
+# Vega's scheme blueorange, which the page has too: its two ends differ to every eye, its middle is pale.
+BLUE_TO_ORANGE = LinearSegmentedColormap.from_list(
+    "blueorange",
+    [
+        *("#134b85", "#2f78b3", "#5da2cb", "#9dcae1", "#d2e5ef"),
+        "#f2f0eb",
+        *("#fce0ba", "#fbbf74", "#e8932f", "#c5690d", "#994a07"),
+    ],
+)
 
 
 def capacity(results: Sequence[Mapping[str, Any]]) -> Figure:
@@ -180,6 +193,48 @@ def line(ax: Axes, cell: str, x: Sequence[float], y: Sequence[float], depth: int
     """A line in the looks of its cell and depth."""
     color, marker = STYLES.get(cell, OWN_STYLE)
     ax.plot(x, y, **{"color": color, "marker": marker, "linestyle": LINES.get(depth, "-"), "label": cell} | looks)
+
+
+def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> Figure:
+    """A table as a map of two colours, from the least shade below 0 to the greatest above it, with its text.
+
+    Args:
+        row, column: columns of names, which keep their order.
+        shade: of numbers; one that is none has no colour.
+        label: of text.
+    """
+    down, along = list(dict.fromkeys(rows[row])), list(dict.fromkeys(rows[column]))
+    figure = Figure(figsize=(max(4.4, 1.6 + 0.75 * len(along)), 1.4 + 0.5 * len(down)), layout="constrained")
+    ax = figure.subplots()
+    ax.set_xlim(-0.5, max(1, len(along)) - 0.5)
+    ax.set_ylim(max(1, len(down)) - 0.5, -0.5)
+    most = max([1e-9, *(abs(value) for value in rows[shade] if math.isfinite(value))])
+    for name, other, value, text in rows[[row, column, shade, label]].itertuples(index=False):
+        x, y = along.index(other), down.index(name)
+        color = BLUE_TO_ORANGE(0.5 + 0.5 * value / most)[:3] if math.isfinite(value) else (1.0, 1.0, 1.0)
+        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
+        ax.text(x, y, text, ha="center", va="center", color=ink_on(color))
+    crowded = any(len(name) > 7 for name in along)
+    turned = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"} if crowded else {}
+    ax.set_xticks(range(len(along)), along, **turned)
+    ax.set_yticks(range(len(down)), down)
+    ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+    ax.xaxis.set_label_position("top")
+    ax.set_xlabel(column)
+    ax.set_ylabel(row)
+    ax.spines[:].set_visible(False)
+    return figure
+
+
+def luminance(color: Any) -> float:
+    """WCAG's relative luminance, from 0 for black to 1 for white."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def ink_on(color: Any) -> str:
+    """Black or white, whichever of them stands out more."""
+    return "black" if (luminance(color) + 0.05) ** 2 > 0.05 * 1.05 else "white"
 
 
 def legend(figure: Figure) -> None:

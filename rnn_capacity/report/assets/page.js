@@ -276,7 +276,7 @@ function placed(dimension, value) {
 function linesOf(study, count) {
   const order = ranked(study).slice(0, count);
   const values = order.map((i) => study.columns.score[i]);
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [null, null];
   const axes = [{ name: study.score, low, high, log: skewed(low, high) }, ...study.hparams];
   const columns = [study.columns.score, ...study.hparams.map((h) => study.columns[h.name])];
   const lines = order.map((i, rank) => ({
@@ -291,7 +291,7 @@ function parallel({ axes, lines }, narrow) {
   const names = axes.map((axis) => axis.name);
   const rows = lines.toReversed().flatMap(({ number, good, places }) => // the best are drawn last, above the others
     places.map((at, place) => ({ number, good, at, place, axis: names[place] })).filter((row) => row.at !== null));
-  const labels = axes.flatMap((axis) =>
+  const labels = axes.filter((axis) => axis.low !== null).flatMap((axis) => // a score that no trial has is without ends
     axis.options
       ? axis.options.map((label) => ({ axis: axis.name, at: placed(axis, label), label, side: "center" }))
       : [{ axis: axis.name, at: 0, label: show(axis.low), side: "left" },
@@ -328,7 +328,9 @@ function drawExplorer() {
   const study = chosen();
   const most = Math.min(ranked(study).length, MOST_LINES);
   const count = Math.min(linesAt(Number(byId("share").value), most), most);
-  byId("kept").textContent = `the best ${count.toLocaleString("en")} of ${study.numbers.length.toLocaleString("en")}`;
+  const [shown, all] = [count, study.numbers.length].map((number) => number.toLocaleString("en"));
+  byId("kept").textContent = count ? `the best ${shown} of ${all}` : study.numbers.length ? `none of ${all} has a score` : "none yet";
+  byId("share").disabled = count === 0;
   explorer.lines = linesOf(study, count);
   pin(explorer.pinned ?? study.best);
   draw(byId("scores"), scores(study), study.numbers.length);
