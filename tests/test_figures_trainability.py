@@ -227,7 +227,8 @@ def test_one_task_and_depth_decides_nothing():
 
 
 def test_cells_are_compared_after_as_many_iterations():
-    losses = dict.fromkeys(("irnn", "ugrnn", "lstm"), [9.0, 9.0, 0.1]) | {"gru": [5.0, 4.0], "rnn": [6.0, 3.0, 1.0]}
+    losses = {cell: [9.0, 9.0, 0.1] for cell in ("irnn", "ugrnn", "lstm")}
+    losses |= {"gru": [5.0, 4.0], "rnn": [6.0, 3.0, 1.0]}
     found = [searched(cell, losses=of_cell) for cell, of_cell in losses.items()]
     found.append(searched("a_cell_of_ones_own", losses=[0.1]))  # of one trial
     (at,) = fig4.fairly(fig4.select(found), "best").values()

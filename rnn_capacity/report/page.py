@@ -184,8 +184,11 @@ def _section(shown: Shown, collection: Collection, folder: pathlib.Path) -> dict
         "wanted": shown.wanted,
         "missing": _missing(there),
         "failed": None,
-        **dict.fromkeys(("claims", "charts", "paths"), []),
-        **dict.fromkeys(("table", "measured")),
+        "claims": [],
+        "charts": [],
+        "paths": [],
+        "table": None,
+        "measured": None,
     }
     try:
         results = figure.select(collection.results)
