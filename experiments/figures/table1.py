@@ -16,7 +16,7 @@ from rnn_capacity.report import charts, claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 
 # Few steps, but the paper's T: what diverges does so early, and by the products of many steps in time.
-QUICK = trainability.QUICK | {"unroll": (175,), "num_trials": 100, "train_steps": 150}
+QUICK = trainability.QUICK | {"unroll": (175,), "num_trials": 80, "train_steps": 100}
 
 
 def get_config(arg: str = ""):
