@@ -277,6 +277,7 @@ def advance(
     measure = lambda split, params: run_evaluate((shared, np.int32(split)), hparams, data, params)
     _, untrained_score = measure(SPLITS.index("valid"), initial.params)
     state = initial if state is None else state
+    del initial  # or a copy of all states would lie beside the training
     done = int(np.asarray(state.step)[0])
     chunk = FIRST_CHUNK
     while done < until:

@@ -298,6 +298,14 @@ def test_chunks_take_a_second_however_long_a_step_is_and_the_first_is_one_step(m
     assert told[-1] == 120
 
 
+def test_beside_the_chunks_no_copy_of_the_states_stays_in_memory():
+    spec, count = small_spec(num_units=9, optimizer="sgd"), []
+    held = lambda: sum(a.shape == (4, 9, 9) for a in jax.live_arrays())  # one of these to a state
+    train_on(2, spec, *four_trials(), on_chunk=lambda *_: count.append(held()))
+    assert len(count) >= 2
+    assert set(count) == {1}
+
+
 def test_after_each_chunk_the_step_is_told_with_where_the_trials_stand():
     seen = []
     train_on(2, small_spec(), *four_trials(), on_chunk=lambda *told: seen.append(told))
