@@ -60,14 +60,18 @@ def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Devic
     """None: all of this process; a number: the first so many; or the devices themselves.
 
     Raises:
-        ValueError: more devices than there are, or none.
+        ValueError: more devices than there are, or none, or some that are another process's.
     """
     present = jax.local_devices()
     if devices is None:
         return present
     if isinstance(devices, Sequence):
         if not devices or not all(isinstance(device, jax.Device) for device in devices):
-            raise ValueError(f"devices: {devices!r} given; it must be a number, or devices of jax.devices()")
+            raise ValueError(f"devices: {devices!r} given; it must be a number, or devices of jax.local_devices()")
+        if others := [device for device in devices if device.process_index != jax.process_index()]:
+            raise ValueError(
+                f"devices: {others!r} given; these are another process's, it must be devices of jax.local_devices()"
+            )
         return list(devices)
     devices = check_positive_int("devices", devices)
     if devices > len(present):

@@ -231,7 +231,7 @@ def test_processes_that_were_started_with_different_configs_end_with_a_word(envi
 OWN = """
 import sys
 import jax
-from rnn_capacity import hosts, measure_capacity
+from rnn_capacity import hosts, measure_capacity, sharding
 import tiny
 own, address, process = sys.argv[1] == "own", sys.argv[2], int(sys.argv[3])
 if own:
@@ -240,6 +240,12 @@ if own:
     jax.devices()  # all have to ask
 else:
     hosts.start(address, 2, process)
+try:
+    sharding.choose_devices(jax.devices())
+    sys.exit("devices of both processes were taken for this one's")
+except ValueError as error:
+    assert str(error).startswith("devices: [CpuDevice"), error
+assert sharding.choose_devices(jax.local_devices()) == jax.local_devices()
 if process == 0 or not own:
     print(measure_capacity("irnn", devices=1, progress=False, **tiny.TINY).bits)
 if not own and process == 1:

@@ -31,6 +31,16 @@ def test_devices_that_there_are_not_are_refused_by_name(devices):
         sharding.choose_devices(devices)
 
 
+def test_devices_of_another_process_are_refused_by_name(monkeypatch):
+    """A job of two processes is in `test_job.py`."""
+    here, there = jax.devices()[:2]
+    monkeypatch.setattr(jax, "process_index", lambda: here.process_index)
+    assert sharding.choose_devices([here]) == [here]
+    monkeypatch.setattr(jax, "process_index", lambda: there.process_index + 1)
+    with pytest.raises(ValueError, match=r"^devices: \[CpuDevice\(id=1\)\] given; .* of jax.local_devices\(\)"):
+        sharding.choose_devices([there])
+
+
 @pytest.mark.parametrize(("num_trials", "multiple", "padded"), [(3, 2, 4), (4, 2, 4), (1, 4, 4), (5, 4, 8), (3, 1, 3)])
 def test_padding_repeats_the_last_trial_up_to_a_multiple(num_trials, multiple, padded):
     values, keys = sharding.pad_trials((np.arange(num_trials), make_keys(num_trials).task), multiple)
