@@ -130,11 +130,16 @@ def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
     return jax.device_put(tree, NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec()))
 
 
-def padded_count(num_trials: int, devices: Sequence[jax.Device]) -> int:
-    """What K trials are padded to: all devices get as many, and where dummies cost no time the sizes are few."""
+def padded_count(num_trials: int, devices: Sequence[jax.Device], trials_per_device: int | None = None) -> int:
+    """What K trials are padded to: all devices get as many, and where dummies cost no time the sizes are few.
+
+    Args:
+        trials_per_device: the width that dummies must not exceed; None: any.
+    """
     each = -(-num_trials // len(devices))
     if devices[0].platform not in IN_TURN:
-        each = 1 << (each - 1).bit_length()
+        power = 1 << (each - 1).bit_length()
+        each = power if trials_per_device is None else max(each, min(power, trials_per_device))
     return each * len(devices)
 
 

@@ -245,6 +245,7 @@ def advance(
     until: int,
     *,
     devices: Sequence[jax.Device],
+    trials_per_device: int | None = None,
     on_chunk: Callable[[int, TrialState], None] = lambda step, state: None,
 ) -> tuple[Outcome, TrialState]:
     """K trials at once over the devices, in chunks of steps, up to step `until`.
@@ -253,6 +254,7 @@ def advance(
         hparams: each a [K] array.
         keys: each a [K] array of keys.
         state: where the trials stand, [K] each, all at one step of at most `until`; None: before the first.
+        trials_per_device: no device is given more for the sake of padding; None: as padding likes.
         on_chunk: told after every chunk the step that the trials stand at, and where they stand.
 
     Returns:
@@ -268,7 +270,8 @@ def advance(
     if missing := [name for name in needed if name not in hparams]:
         raise ValueError(f"hparams: {', '.join(missing)} not given; training reads {', '.join(needed)}")
     trials = ({name: np.asarray(values, np.float32) for name, values in hparams.items()}, keys, state)
-    hparams, keys, state = sharding.pad_trials(trials, sharding.padded_count(num_trials, devices))
+    padded = sharding.padded_count(num_trials, devices, trials_per_device)
+    hparams, keys, state = sharding.pad_trials(trials, padded)
     programs = _programs(spec, tuple(devices))
     shared = _shared(spec.task, tuple(devices))
     data, initial = programs.begin(0, hparams, keys)

@@ -137,14 +137,14 @@ advance, save = train.advance, trainer.Checkpoints.save
 def slowly(*args, wait, **kwargs):
     time.sleep(4 * wait * hosts.index())
     save(*args, wait=wait, **kwargs)
-def watched(spec, hparams, keys, state, until, *, devices, on_chunk):
+def watched(spec, hparams, keys, state, until, *, on_chunk, **kwargs):
     print("from step", 0 if state is None else state.step[0])
     def hold(step, state):
         on_chunk(step, state)
         while "HOLD" in os.environ:
             time.sleep(0.05)
             on_chunk(step, state)
-    return advance(spec, hparams, keys, state, until, devices=devices, on_chunk=hold)
+    return advance(spec, hparams, keys, state, until, on_chunk=hold, **kwargs)
 train.advance, trainer.Checkpoints.save = watched, slowly
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")

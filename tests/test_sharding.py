@@ -61,6 +61,16 @@ def test_trials_are_padded_to_fill_all_devices_and_where_they_run_side_by_side_t
     assert sharding.padded_count(num_trials, devices) == padded
 
 
+@pytest.mark.parametrize(
+    ("platform", "num_trials", "width", "padded"),
+    [("gpu", 100, 100, 100), ("gpu", 65, 100, 100), ("gpu", 64, 100, 64), ("gpu", 5, 100, 8), ("cpu", 5, 100, 5)],
+)
+@pytest.mark.parametrize("num_devices", [1, 4])
+def test_padding_gives_no_device_more_trials_than_were_asked_for(platform, num_devices, num_trials, width, padded):
+    devices = [types.SimpleNamespace(platform=platform)] * num_devices
+    assert sharding.padded_count(num_trials * num_devices, devices, width) == padded * num_devices
+
+
 @pytest.mark.parametrize("num_devices", [1, 2, 4])
 def test_mapped_trials_share_what_is_shared_and_keep_their_order(num_devices):
     mapped = sharding.map_trials(lambda shared, a, b: {"out": shared * a + b}, jax.devices()[:num_devices])

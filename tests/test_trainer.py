@@ -10,7 +10,7 @@ import pytest
 from test_study import STUDY
 from tiny import FakeTrainer
 
-from rnn_capacity import stop, train, trainer
+from rnn_capacity import sharding, stop, train, trainer
 from rnn_capacity.checkpoint import Checkpoints
 from rnn_capacity.plan import plan_capacity
 from rnn_capacity.search import space as spaces
@@ -162,6 +162,15 @@ def test_a_batch_that_has_ended_is_not_stopped_any_more(monkeypatch):
 def test_nothing_is_kept_where_nobody_says_where(monkeypatch):
     monkeypatch.setattr(Checkpoints, "save", lambda *_, **__: pytest.fail("kept"))
     run(trials(1))
+
+
+def test_where_batches_are_padded_no_device_is_given_more_than_it_may_be(monkeypatch):
+    monkeypatch.setattr(sharding, "IN_TURN", set())  # as on an accelerator: powers of two
+    sizes, compiled = [], train._compile
+    monkeypatch.setattr(train, "_compile", lambda *given: sizes.append(len(given[-1].step)) or compiled(*given))
+    trained = run(trials(12, unroll=2, train_steps=5), 5, by=Trainer(jax.devices()[:1], 5))
+    assert len(trained) == 12
+    assert sizes == [5, 5, 2]
 
 
 def test_it_is_kept_every_so_many_seconds(tmp_path, monkeypatch):
