@@ -11,11 +11,13 @@ import subprocess
 import sys
 import time
 
+import jax
 import optuna
 import pytest
 from test_study import contents
 
 from rnn_capacity import store, train
+from rnn_capacity.search.gp_bandit import FIT
 
 ROOT = pathlib.Path(__file__).parents[1]
 SWEEP = [sys.executable, str(ROOT / "launch" / "sweep.py"), f"--config={ROOT / 'experiments' / 'irnn.py'}:quick"]
@@ -124,6 +126,23 @@ def test_trials_are_raced_over_two_processes_as_in_one(environment, tmp_path):
     assert all_trials(folders[1]) == all_trials(folders[0])
     ((trials),) = all_trials(folders[0]).values()
     assert {state.name for _, state, *_ in trials} >= {"COMPLETE", "PRUNED"}
+
+
+def test_the_bandit_finds_on_two_devices_in_each_of_two_processes_what_it_finds_on_one(environment, tmp_path):
+    """It proposes by what was told: what other devices and other processes trained must be told before it is asked."""
+    environment = environment | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for n, folder in enumerate(folders, 1):
+        fields = {"sampler": "gp", "num_trials": 35, "num_repeats": 0, "train_steps": 20, "devices": n}
+        with Job(folder, environment, n, **fields) as job:
+            assert job.wait() == [0] * n, job.said(0)
+    assert f"2 x cpu (cpu), JAX {jax.__version__} in each of 2 processes" in job.said(0)
+    assert all_trials(folders[1]) == all_trials(folders[0])
+    assert results(folders[1]) == results(folders[0])
+    storage = store.open_storage(folders[1])
+    (study,) = storage.get_all_studies()
+    fitted = [t.number for t in storage.get_all_trials(study._study_id) if FIT in t.system_attrs]
+    assert fitted == [32]  # what comes before is quasi-random
 
 
 # A process that is not heard of is dead after half a minute, here sooner; every chunk of steps is kept, and it is told
