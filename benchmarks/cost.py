@@ -1,13 +1,15 @@
 """What a config would take: python benchmarks/cost.py --config=experiments/gru.py [--config.field=value ...].
 
 Counts the operations of all training steps of a sweep, about 6 for each parameter, step in time and example, b in the
-middle of its range, and divides by what a machine does. This machine's own rate is measured (its float32 matrix
-product). Of the others nothing was measured: what the maker says of float32 products, which on a TPU are six passes in
-bfloat16, and of it the share that `--share` names. Asking, storing and compiling are left out (`overhead.py`).
+middle of its range, and divides by what a machine does. This machine's own rate is measured (its matrix product in
+full float32). Of the others nothing was measured: what the maker says of float32 products, which on a TPU are six
+passes in bfloat16, and of it the share that `--share` names. Asking, storing and compiling are left out
+(`overhead.py`), and that steps of a trial, rounds of a study and points of a grid follow one another.
 """
 
 import inspect
 
+import jax
 from absl import app, flags
 from contest import sgemm_rate
 from machine import machine, table
@@ -41,13 +43,17 @@ def lasting(seconds):
 
 
 def main(_):
+    jax.config.update("jax_default_matmul_precision", "highest")  # else a Hopper's product is one of TF32
     sharding.use_all_cores()
     found = operations(_CONFIG.value.to_dict())
     found["all"] = sum(found.values())
     rates = {"this machine": sgemm_rate(), **PEAKS}
-    print(f"{machine()}\n{_SHARE.value:.0%} of the rate of a large matrix product, operations a second:")
-    print(", ".join(f"{name} {rate:.2g}" for name, rate in rates.items()), "\n")
-    times = lambda count: {name: lasting(count / (rate * _SHARE.value)) for name, rate in rates.items()}
+    used = {name: rate * _SHARE.value for name, rate in rates.items()}
+    print(
+        f"{machine()}\nOperations a second, {_SHARE.value:.0%} of the rate of a large matrix product in full float32:"
+    )
+    print(", ".join(f"{name} {used[name]:.3g} of {rate:.3g}" for name, rate in rates.items()), "\n")
+    times = lambda count: {name: lasting(count / rate) for name, rate in used.items()}
     print(table([{"params": size, "operations": f"{n:.2g}", **times(n)} for size, n in found.items()]))
 
 

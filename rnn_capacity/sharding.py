@@ -60,14 +60,18 @@ def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Devic
     """None: all of this process; a number: the first so many; or the devices themselves.
 
     Raises:
-        ValueError: more devices than there are, or none.
+        ValueError: more devices than there are, or none, or some that are another process's.
     """
     present = jax.local_devices()
     if devices is None:
         return present
     if isinstance(devices, Sequence):
         if not devices or not all(isinstance(device, jax.Device) for device in devices):
-            raise ValueError(f"devices: {devices!r} given; it must be a number, or devices of jax.devices()")
+            raise ValueError(f"devices: {devices!r} given; it must be a number, or devices of jax.local_devices()")
+        if others := [device for device in devices if device.process_index != jax.process_index()]:
+            raise ValueError(
+                f"devices: {others!r} given; these are another process's, it must be devices of jax.local_devices()"
+            )
         return list(devices)
     devices = check_positive_int("devices", devices)
     if devices > len(present):
@@ -126,11 +130,16 @@ def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
     return jax.device_put(tree, NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec()))
 
 
-def padded_count(num_trials: int, devices: Sequence[jax.Device]) -> int:
-    """What K trials are padded to: all devices get as many, and where dummies cost no time the sizes are few."""
+def padded_count(num_trials: int, devices: Sequence[jax.Device], trials_per_device: int | None = None) -> int:
+    """What K trials are padded to: all devices get as many, and where dummies cost no time the sizes are few.
+
+    Args:
+        trials_per_device: the width that dummies must not exceed; None: any.
+    """
     each = -(-num_trials // len(devices))
     if devices[0].platform not in IN_TURN:
-        each = 1 << (each - 1).bit_length()
+        power = 1 << (each - 1).bit_length()
+        each = power if trials_per_device is None else max(each, min(power, trials_per_device))
     return each * len(devices)
 
 

@@ -22,11 +22,13 @@ from rnn_capacity.checkpoint import Checkpoints
 from rnn_capacity.crew import Crew
 from rnn_capacity.lease import Lease
 from rnn_capacity.progress import Reporter
-from rnn_capacity.search.space import Space
+from rnn_capacity.search.samplers import PointSampler
+from rnn_capacity.search.space import Space, distributions
 from rnn_capacity.trainer import Trained, Trainer
 from rnn_capacity.types import Outcome, Trial
 
 ASK_AT_ONCE = 16  # trials asked for together at least, so that those of one spec can be trained together
+ROUNDS = 8  # in which a study is asked for at least: a bandit must be told of some trials to propose others by them
 RUNGS = 3  # where trials are stopped early: at so many points of the run, the last of which is its end
 SECONDS_BETWEEN_LOOKS = 1.0  # while other workers have the last trials
 
@@ -91,7 +93,9 @@ def run(
             store.add_worker(study, lease.worker)
             while len(store.measured(study)) < num_trials:
                 hosts.check()
-                proposals = _proposals(study, space, lease, num_trials, max(ASK_AT_ONCE, crew.together))
+                proposals = _proposals(
+                    study, space, lease, num_trials, _at_once(study, space, num_trials, crew.together)
+                )
                 if not proposals:
                     reporter.update("study", len(store.measured(study)), "the last trials are other workers'")
                     time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -145,6 +149,12 @@ def _told(entry: _Entry, steps: int, describe) -> tuple[dict[str, Any], float | 
     kept, value = describe(entry.trial, *entry.trained)
     stopped = kept["feasible"] and steps < entry.trial.spec.train_steps
     return kept | {"steps": steps, "stopped_early": stopped}, value
+
+
+def _at_once(study: optuna.Study, space: Space, num_trials: int, together: int) -> int:
+    """How many trials are asked for together: as many as train at once, unless the sampler learns from outcomes."""
+    learns = not isinstance(study.sampler, PointSampler) and distributions(space)
+    return max(ASK_AT_ONCE, min(together, num_trials // ROUNDS) if learns else together)
 
 
 def _proposals(study, space, lease, num_trials, at_once) -> list[tuple[optuna.Trial, dict[str, Any]]]:

@@ -20,7 +20,7 @@ from rnn_capacity.tasks.base import SPLITS, Batch, Source, Task
 from rnn_capacity.types import Array, Hparams, Keys, Outcome, Params, Spec
 
 CHUNK_SECONDS = 1.0  # how often a batch in training shows its progress
-FIRST_CHUNK = 10  # steps, to learn how long a step takes
+FIRST_CHUNK = 1  # steps, to learn how long one takes: nothing is kept, and no SIGTERM obeyed, before it has ended
 
 HPARAM_NAMES = (
     "learning_rate",
@@ -245,6 +245,7 @@ def advance(
     until: int,
     *,
     devices: Sequence[jax.Device],
+    trials_per_device: int | None = None,
     on_chunk: Callable[[int, TrialState], None] = lambda step, state: None,
 ) -> tuple[Outcome, TrialState]:
     """K trials at once over the devices, in chunks of steps, up to step `until`.
@@ -253,6 +254,7 @@ def advance(
         hparams: each a [K] array.
         keys: each a [K] array of keys.
         state: where the trials stand, [K] each, all at one step of at most `until`; None: before the first.
+        trials_per_device: no device is given more for the sake of padding; None: as padding likes.
         on_chunk: told after every chunk the step that the trials stand at, and where they stand.
 
     Returns:
@@ -268,7 +270,8 @@ def advance(
     if missing := [name for name in needed if name not in hparams]:
         raise ValueError(f"hparams: {', '.join(missing)} not given; training reads {', '.join(needed)}")
     trials = ({name: np.asarray(values, np.float32) for name, values in hparams.items()}, keys, state)
-    hparams, keys, state = sharding.pad_trials(trials, sharding.padded_count(num_trials, devices))
+    padded = sharding.padded_count(num_trials, devices, trials_per_device)
+    hparams, keys, state = sharding.pad_trials(trials, padded)
     programs = _programs(spec, tuple(devices))
     shared = _shared(spec.task, tuple(devices))
     data, initial = programs.begin(0, hparams, keys)
@@ -277,15 +280,15 @@ def advance(
     measure = lambda split, params: run_evaluate((shared, np.int32(split)), hparams, data, params)
     _, untrained_score = measure(SPLITS.index("valid"), initial.params)
     state = initial if state is None else state
-    begun = done = int(np.asarray(state.step)[0])
+    del initial  # or a copy of all states would lie beside the training
+    done = int(np.asarray(state.step)[0])
     chunk = FIRST_CHUNK
     while done < until:
         start = time.perf_counter()
         target = min(done + chunk, until)
         state = jax.block_until_ready(run_chunk((shared, np.int32(target)), hparams, data, state))
-        if done > begun:  # the first chunk's time is mostly compilation
-            seconds = time.perf_counter() - start
-            chunk = math.ceil(min(max(CHUNK_SECONDS / seconds, 0.25), 8.0) * (target - done))
+        seconds = time.perf_counter() - start
+        chunk = math.ceil(min(max(CHUNK_SECONDS / seconds, 0.25), 8.0) * (target - done))
         done = target
         on_chunk(done, state)
     outcomes = outcome(spec, untrained_score, lambda split: measure(split, state.params), state)

@@ -160,7 +160,8 @@ class Trainer:
                 self._pause((numbers, step, lambda: _Standing(state, seconds(), identities)))
 
         on_chunk(batch, 0 if starts[0] is None else starts[0].step)
-        outcomes, state = train.advance(spec, hparams, keys, state, until, devices=self.devices, on_chunk=after_chunk)
+        where = {"devices": self.devices, "trials_per_device": self.trials_per_device}
+        outcomes, state = train.advance(spec, hparams, keys, state, until, **where, on_chunk=after_chunk)
         took = seconds()
         if until < spec.train_steps:
             # Off the devices: the next batch needs their memory.
@@ -188,8 +189,8 @@ class Trainer:
 
     def _reduce(self, batch: Sequence[Trial], error: Exception) -> None:
         """To a half of a batch that did not fit, or at once to what fits where that is known."""
-        each = lambda num_trials: sharding.padded_count(num_trials, self.devices) // len(self.devices)
-        spec, held = batch[0].spec, each(len(batch))
+        padded = sharding.padded_count(len(batch), self.devices, self.trials_per_device)
+        spec, held = batch[0].spec, padded // len(self.devices)
         if held == 1:
             known = f" ({error})" if isinstance(error, NotEnoughMemoryError) else ""
             raise OutOfMemoryError(
@@ -199,11 +200,9 @@ class Trainer:
             ) from error
         fits = held // 2
         if isinstance(error, NotEnoughMemoryError):
-            fits = min(held - 1, held * max(error.available, 0) // error.needed)
-        sizes = range(max(fits, 1), 0, -1)
-        with_padding = next(size for size in sizes if each(size * len(self.devices)) == size)
-        _logger.warning("out of memory: %d trials a device from now on", with_padding)
-        self.narrow(with_padding)
+            fits = min(held - 1, max(held * error.available // error.needed, 1))
+        _logger.warning("out of memory: %d trials a device from now on", fits)
+        self.narrow(fits)
 
 
 def _identity(trial: Trial) -> np.uint64:

@@ -1,4 +1,4 @@
-"""The benchmark of speed runs: every way computes the same losses, and the tables have their rows."""
+"""Benchmarks run: every way of speed computes the same losses, the tables have their rows, costs follow from a rate."""
 
 import csv
 import importlib.util
@@ -67,3 +67,33 @@ def test_what_is_measured_is_not_measured_again_and_other_settings_are_refused(m
     assert "out:" in refused.stderr
     assert "rounds 2 (here 3)" in refused.stderr
     assert out.read_bytes() == before
+
+
+COST = """
+import jax
+from absl import app
+import cost
+cost.sgemm_rate = lambda: {"highest": 2e10}.get(jax.config.jax_default_matmul_precision, 2e12)
+app.run(cost.main)
+"""
+
+
+def test_costs_are_counted_at_the_rate_of_full_float32_which_is_told():
+    """A Hopper's product is one of TF32 by default, some ten times as fast."""
+    config = SPEED.parents[1] / "experiments" / "gru.py"
+    flags = [f"--config={config}", "--config.cell=gru", "--config.depths=1", "--config.num_params=1000", "--share=0.5"]
+    done = subprocess.run(
+        [sys.executable, "-c", COST, *flags],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(SPEED.parent), str(SPEED.parents[1])])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "50% of the rate of a large matrix product in full float32" in done.stdout
+    assert "this machine 1e+10 of 2e+10, one H100 3.35e+13 of 6.7e+13" in done.stdout
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines() if "|" in line]
+    (row,) = (row for row in rows if row[0] == "1000")
+    days = float(row[1]) / 1e10 / 86400
+    assert row[2].endswith(" days")
+    assert float(row[2].split()[0]) == pytest.approx(days, rel=0.05)

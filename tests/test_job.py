@@ -11,11 +11,13 @@ import subprocess
 import sys
 import time
 
+import jax
 import optuna
 import pytest
 from test_study import contents
 
 from rnn_capacity import store, train
+from rnn_capacity.search.gp_bandit import FIT
 
 ROOT = pathlib.Path(__file__).parents[1]
 SWEEP = [sys.executable, str(ROOT / "launch" / "sweep.py"), f"--config={ROOT / 'experiments' / 'irnn.py'}:quick"]
@@ -126,6 +128,23 @@ def test_trials_are_raced_over_two_processes_as_in_one(environment, tmp_path):
     assert {state.name for _, state, *_ in trials} >= {"COMPLETE", "PRUNED"}
 
 
+def test_the_bandit_finds_on_two_devices_in_each_of_two_processes_what_it_finds_on_one(environment, tmp_path):
+    """It proposes by what was told: what other devices and other processes trained must be told before it is asked."""
+    environment = environment | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for n, folder in enumerate(folders, 1):
+        fields = {"sampler": "gp", "num_trials": 35, "num_repeats": 0, "train_steps": 20, "devices": n}
+        with Job(folder, environment, n, **fields) as job:
+            assert job.wait() == [0] * n, job.said(0)
+    assert f"2 x cpu (cpu), JAX {jax.__version__} in each of 2 processes" in job.said(0)
+    assert all_trials(folders[1]) == all_trials(folders[0])
+    assert results(folders[1]) == results(folders[0])
+    storage = store.open_storage(folders[1])
+    (study,) = storage.get_all_studies()
+    fitted = [t.number for t in storage.get_all_trials(study._study_id) if FIT in t.system_attrs]
+    assert fitted == [32]  # what comes before is quasi-random
+
+
 # A process that is not heard of is dead after half a minute, here sooner; every chunk of steps is kept, and it is told
 # where each batch begins. With HOLD none ends: it stands still after the first chunk, until something ends the process.
 # Process 1 is slow to keep it: process 0, without which JAX ends the others, must not be gone before.
@@ -137,14 +156,14 @@ advance, save = train.advance, trainer.Checkpoints.save
 def slowly(*args, wait, **kwargs):
     time.sleep(4 * wait * hosts.index())
     save(*args, wait=wait, **kwargs)
-def watched(spec, hparams, keys, state, until, *, devices, on_chunk):
+def watched(spec, hparams, keys, state, until, *, on_chunk, **kwargs):
     print("from step", 0 if state is None else state.step[0])
     def hold(step, state):
         on_chunk(step, state)
         while "HOLD" in os.environ:
             time.sleep(0.05)
             on_chunk(step, state)
-    return advance(spec, hparams, keys, state, until, devices=devices, on_chunk=hold)
+    return advance(spec, hparams, keys, state, until, on_chunk=hold, **kwargs)
 train.advance, trainer.Checkpoints.save = watched, slowly
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -231,7 +250,7 @@ def test_processes_that_were_started_with_different_configs_end_with_a_word(envi
 OWN = """
 import sys
 import jax
-from rnn_capacity import hosts, measure_capacity
+from rnn_capacity import hosts, measure_capacity, sharding
 import tiny
 own, address, process = sys.argv[1] == "own", sys.argv[2], int(sys.argv[3])
 if own:
@@ -240,6 +259,12 @@ if own:
     jax.devices()  # all have to ask
 else:
     hosts.start(address, 2, process)
+try:
+    sharding.choose_devices(jax.devices())
+    sys.exit("devices of both processes were taken for this one's")
+except ValueError as error:
+    assert str(error).startswith("devices: [CpuDevice"), error
+assert sharding.choose_devices(jax.local_devices()) == jax.local_devices()
 if process == 0 or not own:
     print(measure_capacity("irnn", devices=1, progress=False, **tiny.TINY).bits)
 if not own and process == 1:

@@ -31,6 +31,16 @@ def test_devices_that_there_are_not_are_refused_by_name(devices):
         sharding.choose_devices(devices)
 
 
+def test_devices_of_another_process_are_refused_by_name(monkeypatch):
+    """A job of two processes is in `test_job.py`."""
+    here, there = jax.devices()[:2]
+    monkeypatch.setattr(jax, "process_index", lambda: here.process_index)
+    assert sharding.choose_devices([here]) == [here]
+    monkeypatch.setattr(jax, "process_index", lambda: there.process_index + 1)
+    with pytest.raises(ValueError, match=r"^devices: \[CpuDevice\(id=1\)\] given; .* of jax.local_devices\(\)"):
+        sharding.choose_devices([there])
+
+
 @pytest.mark.parametrize(("num_trials", "multiple", "padded"), [(3, 2, 4), (4, 2, 4), (1, 4, 4), (5, 4, 8), (3, 1, 3)])
 def test_padding_repeats_the_last_trial_up_to_a_multiple(num_trials, multiple, padded):
     values, keys = sharding.pad_trials((np.arange(num_trials), make_keys(num_trials).task), multiple)
@@ -49,6 +59,16 @@ def test_trials_are_padded_to_fill_all_devices_and_where_they_run_side_by_side_t
 ):
     devices = [types.SimpleNamespace(platform=platform)] * num_devices
     assert sharding.padded_count(num_trials, devices) == padded
+
+
+@pytest.mark.parametrize(
+    ("platform", "num_trials", "width", "padded"),
+    [("gpu", 100, 100, 100), ("gpu", 65, 100, 100), ("gpu", 64, 100, 64), ("gpu", 5, 100, 8), ("cpu", 5, 100, 5)],
+)
+@pytest.mark.parametrize("num_devices", [1, 4])
+def test_padding_gives_no_device_more_trials_than_were_asked_for(platform, num_devices, num_trials, width, padded):
+    devices = [types.SimpleNamespace(platform=platform)] * num_devices
+    assert sharding.padded_count(num_trials * num_devices, devices, width) == padded * num_devices
 
 
 @pytest.mark.parametrize("num_devices", [1, 2, 4])

@@ -50,6 +50,9 @@ STUDY = {
 }
 
 
+FIXED = STUDY["hparams"] | {"mappings_per_param": 0.5, "optimizer": "sgd", "learning_rate": 0.05}
+
+
 class Stopped(BaseException):
     """As a KeyboardInterrupt would."""
 
@@ -265,6 +268,38 @@ def test_the_bandit_goes_on_with_the_proposals_that_it_would_have_had(trainer, m
     with contextlib.suppress(Stopped):
         run(storage, 14, reporter=StopsAfter(updates), sampler="gp")
     assert contents(run(storage, 14, sampler="gp")) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "blocks"),
+    [
+        ({"sampler": "gp"}, [5] * 8),
+        ({"sampler": "gp", "halving": 2}, [5] * 8),
+        ({"sampler": "random"}, [40]),
+        ({"sampler": "random", "halving": 2}, [40]),
+        ({"sampler": "quasi-random"}, [40]),
+        ({"sampler": "gp", "hparams": FIXED}, [40]),
+    ],
+    ids=["gp", "gp in a race", "random", "random in a race", "quasi-random", "nothing to tune"],
+)
+def test_where_all_trials_train_at_once_a_sampler_that_learns_is_told_of_some_before_it_is_asked_for_more(
+    trainer, monkeypatch, fields, blocks
+):
+    monkeypatch.setitem(SAMPLERS, "gp", functools.partial(SAMPLERS["gp"], num_startup=4))
+    monkeypatch.setattr(study, "ASK_AT_ONCE", 4)
+    begun = []
+    trained = study._trained
+    monkeypatch.setattr(study, "_trained", lambda block, *rest: begun.append(len(block)) or trained(block, *rest))
+    trials = run(in_memory(), 40, num_devices=4, trials_per_device=64, **fields)
+    assert begun == blocks
+    assert len(trials) == 40
+    if "halving" in fields:  # a race is of a block
+        assert sum(t.state.name == "COMPLETE" for t in trials) == sum(-(-size // 4) for size in blocks)
+
+
+def test_of_a_short_study_16_are_asked_for_together_however_many_train_at_once(trainer):
+    run(in_memory(), 36, sampler="gp", trials_per_device=64, hparams=STUDY["hparams"] | {"optimizer": "sgd"})
+    assert trainer.batches == [16, 16, 4]
 
 
 # --- Successive halving -----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import functools
 import pathlib
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -271,6 +272,38 @@ def test_new_values_of_the_hparams_compile_nothing():
     assert compiled == [0]
     assert len(traced) == num_traced
     assert not np.allclose(first.loss["eval"], second.loss["eval"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ends"),  # of a step
+    [(5.0, [1, 2, 3, 4]), (0.3, [1, 5, 9, 13]), (0.06, [1, 9, 26, 43]), (0.001, [1, 9, 73, 120])],
+)
+def test_chunks_take_a_second_however_long_a_step_is_and_the_first_is_one_step(monkeypatch, seconds, ends):
+    now, told, compiled = [0.0], [], train._compile
+
+    def compile_timed(*given):
+        run_chunk, run_evaluate = compiled(*given)
+
+        def run(given, hparams, data, state):
+            now[0] += seconds * int(given[1] - np.asarray(state.step)[0])
+            return run_chunk(given, hparams, data, state)
+
+        run.memory_analysis = run_chunk.memory_analysis
+        return run, run_evaluate
+
+    monkeypatch.setattr(train, "_compile", compile_timed)
+    monkeypatch.setattr(train, "time", types.SimpleNamespace(perf_counter=lambda: now[0]))
+    train_on(2, small_spec(), *four_trials(), on_chunk=lambda step, _: told.append(step))
+    assert told[: len(ends)] == ends
+    assert told[-1] == 120
+
+
+def test_beside_the_chunks_no_copy_of_the_states_stays_in_memory():
+    spec, count = small_spec(num_units=9, optimizer="sgd"), []
+    held = lambda: sum(a.shape == (4, 9, 9) for a in jax.live_arrays())  # one of these to a state
+    train_on(2, spec, *four_trials(), on_chunk=lambda *_: count.append(held()))
+    assert len(count) >= 2
+    assert set(count) == {1}
 
 
 def test_after_each_chunk_the_step_is_told_with_where_the_trials_stand():

@@ -10,7 +10,7 @@ import pytest
 from test_study import STUDY
 from tiny import FakeTrainer
 
-from rnn_capacity import stop, train, trainer
+from rnn_capacity import sharding, stop, train, trainer
 from rnn_capacity.checkpoint import Checkpoints
 from rnn_capacity.plan import plan_capacity
 from rnn_capacity.search import space as spaces
@@ -26,6 +26,7 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def keep_every_chunk(monkeypatch):
     monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    monkeypatch.setattr(train, "CHUNK_SECONDS", 1e9)  # chunks grow as on a fast machine: of 1, 8, 64 steps
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_a_rung_that_was_passed_is_trained_to_anew_and_then_what_is_kept_goes_on
     again = Trainer(jax.devices()[:2], 2, kept(tmp_path))
     assert outcomes(run(trials(), 20, by=again)) == at_rung
     assert outcomes(run(trials(), by=again)) == expected
-    assert begun == [(3, 0), (3, 30)]
+    assert begun == [(3, 0), (3, 29)]
 
 
 def test_where_trials_stand_differs_and_each_goes_on_from_there(tmp_path, begun):
@@ -163,6 +164,15 @@ def test_nothing_is_kept_where_nobody_says_where(monkeypatch):
     run(trials(1))
 
 
+def test_where_batches_are_padded_no_device_is_given_more_than_it_may_be(monkeypatch):
+    monkeypatch.setattr(sharding, "IN_TURN", set())  # as on an accelerator: powers of two
+    sizes, compiled = [], train._compile
+    monkeypatch.setattr(train, "_compile", lambda *given: sizes.append(len(given[-1].step)) or compiled(*given))
+    trained = run(trials(12, unroll=2, train_steps=5), 5, by=Trainer(jax.devices()[:1], 5))
+    assert len(trained) == 12
+    assert sizes == [5, 5, 2]
+
+
 def test_it_is_kept_every_so_many_seconds(tmp_path, monkeypatch):
     saved, now = [], [0.0]
     monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 30)
@@ -197,7 +207,7 @@ def test_where_trials_stand_at_a_rung_is_kept_too(tmp_path, begun, monkeypatch):
     begun.clear()
     again = Trainer(jax.devices()[:1], 1, kept(tmp_path))
     assert outcomes(run(trials(), by=again)) == expected
-    assert begun == [(1, 30), (1, 20), (1, 20)]
+    assert begun == [(1, 21), (1, 20), (1, 20)]
 
 
 def test_a_batch_that_has_ended_is_kept_until_it_is_told(tmp_path):

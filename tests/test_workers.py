@@ -422,8 +422,8 @@ class Estimated(FakeTrainer):
         super().__init__()
         self._fit, self.refused = fit, []
 
-    def __call__(self, spec, hparams, keys, state, until, *, devices, **kwargs):
-        per_device = len(keys.task) / len(devices)
+    def __call__(self, spec, hparams, keys, state, until, *, devices, trials_per_device, **kwargs):
+        per_device = sharding.padded_count(len(keys.task), devices, trials_per_device) / len(devices)
         if per_device > self._fit:
             self.refused.append(per_device)
             raise NotEnoughMemoryError(needed=int(1000 * per_device), available=int(1000 * self._fit + 999))
@@ -441,7 +441,8 @@ def test_where_batches_are_padded_the_padding_must_fit_too(monkeypatch):
     trainer = Estimated(fit=3).install(monkeypatch)
     monkeypatch.setattr(sharding, "IN_TURN", set())  # as on an accelerator: powers of two
     assert contents(run_wide(store.open_storage(None), 32, width=16)) == expected(32)
-    assert max(trainer.batches) == 2
+    assert max(trainer.batches) == 3
+    assert len(trainer.refused) == 1
 
 
 def test_a_single_trial_that_is_estimated_not_to_fit_is_told_with_what_it_needs(monkeypatch):

@@ -55,7 +55,7 @@ class FakeTrainer:
         self.trained, self.batches = [], []
         self._infeasible = infeasible
 
-    def __call__(self, spec, hparams, keys, state, until, *, devices, on_chunk=lambda step, state: None):
+    def __call__(self, spec, hparams, keys, state, until, *, devices, on_chunk=lambda step, state: None, **_):
         outcomes = []
         bits_of_keys = zip(*(np.asarray(jax.random.key_data(k)).tolist() for k in keys), strict=True)
         for k, key in enumerate(bits_of_keys):
