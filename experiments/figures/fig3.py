@@ -17,8 +17,13 @@ from rnn_capacity.report import charts, claims, plots
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 
 CELLS = common.SIX_CELLS[:-1]
-TEXT = {"space": "quick", "num_params": (500, 2_000, 8_000), "num_trials": 4, "train_steps": 600}
-FUNCTIONS = random_functions.QUICK | {"num_params": (500, 1_000, 2_000), "num_trials": 4, "train_steps": 2_000}
+TEXT = {"space": "quick", "num_params": (500, 2_000, 8_000), "num_trials": 4, "num_repeats": 3, "train_steps": 600}
+FUNCTIONS = random_functions.QUICK | {
+    "num_params": (500, 1_000, 2_000),
+    "num_trials": 4,
+    "num_repeats": 3,
+    "train_steps": 2_000,
+}
 
 
 def get_config(arg: str = ""):

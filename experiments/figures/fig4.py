@@ -37,7 +37,7 @@ PARENTHESES = {
     "unroll": (20,),
     "num_params": (1_000,),
     "depths": (1, 4),
-    "num_trials": 32,
+    "num_trials": 24,
     "train_steps": 600,
 }
 ARITHMETIC = {
@@ -45,7 +45,7 @@ ARITHMETIC = {
     "unroll": (15,),
     "num_params": (2_000,),
     "depths": (1, 2),
-    "num_trials": 16,
+    "num_trials": 12,
     "train_steps": 500,
     "batch_size": 64,
 }
