@@ -34,7 +34,7 @@ def main(argv):
     say = lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False)
     try:
         collection = collect(_WORKDIR.value, _STORAGE.value)
-        shown = [_shown(name, module, collection) for name, module in FIGURES.items()]
+        shown = _shown(collection)
         written = page.write(collection, shown, _OUT.value or _WORKDIR.value, progress=say)
         console.print(_summary(written.claims))
     except (ValueError, ImportError) as error:  # bad input is told in a line
@@ -44,21 +44,31 @@ def main(argv):
     say(f"Written: {', '.join(map(str, written.paths))}")
 
 
-def _shown(name, module, collection):
-    """At the scale that was begun; at the quick one where none was, or both."""
-    quick, full = (module.get_config(scale).to_dict() for scale in ("quick", ""))
+def _shown(collection):
+    """Each figure at the scale that was begun; at the quick one where none was, or both."""
     begun = {(r["plan"].get("task"), r["plan"].get("train_steps")) for r in collection.results}
     of = lambda config: {(one["task"].partition(":")[0], one["train_steps"]) for one in config["sweeps"].values()}
-    at_full = bool(begun & of(full)) and not begun & of(quick)
-    command = f"python launch/sweep.py --config=experiments/figures/{name}.py"
-    wanted = [page.Wanted(plan.name, _as_kept(plan.settings())) for plan in sweep.plans(full if at_full else quick)]
-    if at_full:
-        return page.Shown(module.FIGURE, command, wanted)
-    return page.Shown(module.FIGURE, f"{command}:quick", wanted, beyond=command)
+    shown, planned = [], {}  # figures share sweeps
+    for name, module in FIGURES.items():
+        quick, full = (module.get_config(scale).to_dict() for scale in ("quick", ""))
+        at_full = bool(begun & of(full)) and not begun & of(quick)
+        wanted = []
+        for sweep_name, one in (full if at_full else quick)["sweeps"].items():
+            if (at_full, sweep_name) not in planned:
+                planned[at_full, sweep_name] = _wanted(sweep_name, one)
+            wanted += planned[at_full, sweep_name]
+        command = f"python launch/sweep.py --config=experiments/figures/{name}.py"
+        if at_full:
+            shown.append(page.Shown(module.FIGURE, command, wanted))
+        else:
+            shown.append(page.Shown(module.FIGURE, f"{command}:quick", wanted, beyond=command))
+    return shown
 
 
-def _as_kept(settings):
-    return json.loads(json.dumps(settings))
+def _wanted(name, config):
+    as_kept = lambda settings: json.loads(json.dumps(settings))
+    plans = sweep.plans({"sweeps": {name: config}})
+    return [page.Wanted(plan.name, as_kept(plan.settings())) for plan in plans]
 
 
 def _summary(claims):

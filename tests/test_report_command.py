@@ -89,6 +89,23 @@ def test_ten_thousand_trials_are_a_page_within_a_minute(tmp_path):
     assert "10,000 trials" in page
 
 
+@pytest.mark.parametrize(("train_steps", "scale"), [((50_000,), ""), ((100,), ":quick"), ((100, 50_000), ":quick")])
+def test_a_figure_is_wanted_at_the_scale_that_was_begun(train_steps, scale):
+    code = f"""
+import runpy, types
+command = runpy.run_path({str(SCRIPT)!r})
+show = command["_shown"]
+show.__globals__["FIGURES"] = {{"table1": command["FIGURES"]["table1"]}}
+results = [{{"plan": {{"task": "parentheses", "train_steps": steps}}}} for steps in {train_steps}]
+(shown,) = show(types.SimpleNamespace(results=results))
+print(shown.command, shown.beyond, len(shown.wanted), shown.wanted[0].settings["train_steps"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    command = "python launch/sweep.py --config=experiments/figures/table1.py"
+    beyond = command if scale else None
+    assert done.stdout == f"{command}{scale} {beyond} 11 {train_steps[0]}\n", done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -96,7 +113,6 @@ def test_ten_thousand_trials_are_a_page_within_a_minute(tmp_path):
         (["--workdir=gone"], "error: workdir: 'gone' given; it must be a folder that is there"),
         (["--workdir=.", "--wordkir=x"], "error: Unknown command line flag 'wordkir'. Did you mean: workdir ?"),
         (["--workdir=.", "results"], "error: unknown arguments: results"),
-        (["--workdir=.", "--out=file/report"], "error: out: 'file/report' given; it must be a folder that can be writ"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_line(tmp_path, arguments, told):
