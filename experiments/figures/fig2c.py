@@ -21,7 +21,7 @@ LINE = "1 - units / inputs"
 
 
 def get_config(arg: str = ""):
-    fields = recall.QUICK | {"num_repeats": 3} if arg == "quick" else recall.FULL
+    fields = recall.QUICK | {"num_trials": 4, "num_repeats": 3} if arg == "quick" else recall.FULL
     fields = fields | {"per_cell": common.deeper((*fields.get("depths", (1,)), 2))}
     config = common.get_config(arg, quick=fields, full=fields, task="recall", cell=common.SIX_CELLS)
     return common.several(arg, recall=config)
