@@ -44,7 +44,7 @@ ARITHMETIC = {
     "task_fields": {"max_number": 9},
     "unroll": (15,),
     "num_params": (2_000,),
-    "depths": (1, 2),
+    "depths": (1,),
     "num_trials": 12,
     "train_steps": 500,
     "batch_size": 64,
