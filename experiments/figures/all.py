@@ -2,7 +2,7 @@
 
 python launch/sweep.py --config=experiments/figures/all.py[:quick]
 
-Quick: about 50 minutes on 2 cores.
+Quick: about 55 minutes on 2 cores.
 """
 
 from experiments import common

@@ -2,7 +2,7 @@
 
 python launch/sweep.py --config=experiments/figures/fig2.py[:quick]
 
-Quick: about 13 minutes on 2 cores.
+Quick: about 12 minutes on 2 cores.
 """
 
 from experiments import common

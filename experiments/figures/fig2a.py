@@ -2,7 +2,7 @@
 
 python launch/sweep.py --config=experiments/figures/fig2a.py[:quick]
 
-Quick: about 3 minutes on 2 cores.
+Quick: about 2 minutes on 2 cores.
 """
 
 import math

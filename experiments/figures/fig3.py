@@ -2,7 +2,7 @@
 
 python launch/sweep.py --config=experiments/figures/fig3.py[:quick]
 
-Quick: about 7 minutes on 2 cores; its text is synthetic and needs no file, its functions have 2,000 points.
+Quick: about 8 minutes on 2 cores; its text is synthetic and needs no file, its functions have 2,000 points.
 """
 
 import itertools

@@ -2,7 +2,7 @@
 
 python launch/sweep.py --config=experiments/figures/table1.py[:quick]
 
-Quick: about 8 minutes on 2 cores.
+Quick: about 12 minutes on 2 cores.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 python launch/sweep.py --config=experiments/figures/tableA1.py[:quick]
 
-Quick: about 4 minutes on 2 cores; 20 times again in place of 100.
+Quick: about 3 minutes on 2 cores; 20 times again in place of 100.
 """
 
 import math
