@@ -199,7 +199,7 @@ def test_a_folder_that_is_not_there_is_refused_and_not_made(tmp_path):
         with pytest.raises(ValueError, match=r"^workdir: '.*' given; it must be a folder that is there$"):
             collect(path)
     assert not (tmp_path / "none").exists()
-    assert collect(tmp_path) == ([], [], [])
+    assert collect(tmp_path) == ([], [], [], str(tmp_path))
 
 
 @pytest.mark.parametrize("name", CALLS)
