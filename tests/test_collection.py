@@ -53,10 +53,14 @@ def measure(name, folder, **options):
 
 def killed_before_it_is_kept(name, folder, **options):
     """All is trained, the repeats too, and no result is kept of it."""
+    killed(lambda: measure(name, folder, **options))
+
+
+def killed(call):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "save_result", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
-            measure(name, folder, **options)
+            call()
 
 
 def open_study(folder, name):
@@ -175,6 +179,14 @@ def test_a_users_own_cell_needs_no_cell_to_be_read(tmp_path):
     (row,) = measure_capacity(FRAGILE, **options).rows()
     found = only(collect(tmp_path))
     assert json.dumps(fields_of(found, row)) == json.dumps(row)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_users_own_cell_with_a_name_of_the_papers_is_told_apart(tmp_path, trainer, kept):
+    cell = FRAGILE._replace(name="gru")
+    own = functools.partial(measure_capacity, cell, **TINY, storage=tmp_path, progress=False)
+    own() if kept else killed(own)
+    assert only(collect(tmp_path))["cell"] == "gru (own)"
 
 
 def test_every_database_below_the_folder_is_read_in_order_once_and_hidden_ones_are_not(tmp_path, trainer):

@@ -155,6 +155,7 @@ def _result(study: Kept, plan: Mapping[str, Any], repeats: Mapping[str, Kept]) -
     workers = _workers(study) + (_workers(again) if again is not None else [])
     return {
         **(known | now | kept if current else known | kept | now),
+        "cell": _cell(plan),
         "trials": _table(trials, hparam_names, measure, score),
         "hparam_names": hparam_names,
         "space": space,
@@ -167,6 +168,12 @@ def _result(study: Kept, plan: Mapping[str, Any], repeats: Mapping[str, Kept]) -
         "begun": _iso(min, [t.datetime_start for t in (*trials, *told)]),
         "ended": _iso(max, [t.datetime_complete for t in (*trials, *told)]),
     }
+
+
+def _cell(plan: Mapping[str, Any]) -> str:
+    """Its name; a user's own that is called like one of the paper's is none of these."""
+    own = "cell's program" in plan and plan["cell"] in CELLS
+    return f"{plan['cell']} (own)" if own else plan["cell"]
 
 
 def _iso(first_or_last: Callable, times: Iterable[datetime.datetime | None]) -> str | None:
@@ -184,8 +191,6 @@ def _of_plan(plan: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]
     task = _task(plan)
     names = ("cell", "depth", *SIZES, "unroll", "train_steps")
     known = {name: plan.get(name) for name in names}
-    if "cell's program" in plan and known["cell"] in CELLS:  # a user's own of the same name is none of the paper's
-        known["cell"] += " (own)"
     known["num_inputs"] = plan.get("num_inputs") if task is None else task.num_inputs
     measure = kept.get("measure") or _measure(plan)
     if measure == "recall":
