@@ -191,12 +191,12 @@ def found_claims(results):
 
 
 def complete(results):
-    """By task and depth the results of the paper's cells, where all of them were measured; its +RNN begins at 2."""
+    """By task and depth the results of the paper's cells, where all of them were measured."""
     groups = {}
     for result in claims.of_its_cells(results):
         groups.setdefault((result["setting"], result["depth"]), []).append(result)
-    expected = lambda depth: published.INFEASIBLE[1 if depth == 1 else 8].keys()
-    return {point: group for point, group in groups.items() if expected(point[1]) <= {r["cell"] for r in group}}
+    whole = lambda depth, group: {*published.cells_at(depth)} <= {r["cell"] for r in group}
+    return {(setting, depth): group for (setting, depth), group in groups.items() if whole(depth, group)}
 
 
 def iterations(group):
@@ -255,7 +255,7 @@ def only_gated_learn(results):
     if any(others):
         return Claim(text, paper, told, DISAGREES)
     claim = Claim(text, paper, told, AGREES if others and gated and all(gated) else UNDECIDED)
-    return claims.of_all(claim, published.INFEASIBLE[8], {r["cell"] for r in deep})
+    return claims.of_all(claim, published.cells_at(deepest), {r["cell"] for r in deep})
 
 
 def sorting(results, cells):

@@ -69,12 +69,10 @@ def drawn_charts(results):
 
 def found_claims(results):
     results = claims.largest(results)
-    depths = by_depth(results)
-    expected = {(cell, depth) for depth in depths for cell in published.INFEASIBLE[1 if depth == 1 else 8]}
-    lacking = expected - {(r["cell"], r["depth"]) for r in results}
-    measured = published.INFEASIBLE[8].keys() - {cell for cell, _ in lacking}
+    at = {depth: {r["cell"] for r in group} for depth, group in by_depth(results).items()}
+    lacking = dict.fromkeys(cell for depth in at for cell in published.cells_at(depth) if cell not in at[depth])
     made = (irnn_most(results), in_order(results), fewer_when_deep(results))
-    return [claims.of_all(claim, published.INFEASIBLE[8], measured) for claim in made]
+    return [claims.of_all(claim, lacking, ()) for claim in made]
 
 
 def possible(result):
