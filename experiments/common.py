@@ -4,6 +4,7 @@ import dataclasses
 
 from ml_collections import ConfigDict, config_dict
 
+from rnn_capacity.checks import InputError
 from rnn_capacity.search.ranges import PAPER
 from rnn_capacity.sweep import defaults
 from rnn_capacity.tasks import TASKS
@@ -31,10 +32,10 @@ def get_config(arg: str = "", *, quick: dict = QUICK, full: dict = FULL, **field
         quick, full: fields at either scale; those of the paper's capacity where a config has no others.
 
     Raises:
-        ValueError: an argument other than none or "quick".
+        InputError: an argument other than none or "quick".
     """
     if arg not in ("", "quick"):
-        raise ValueError(f"config argument: {arg!r} given; it must be 'quick' or nothing")
+        raise InputError(f"config argument: {arg!r} given; it must be 'quick' or nothing")
     task = fields.get("task", "memorization")
     values = defaults(task) | (quick if arg == "quick" else full) | fields
     values["hparams"] = dict.fromkeys(PAPER) | values["hparams"]  # all there, so that flags can set them

@@ -20,9 +20,9 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.pool import NullPool
 
 from rnn_capacity import database, store
+from rnn_capacity.checks import InputError, check_choice
 from rnn_capacity.plan import space_of
 from rnn_capacity.search import space as spaces
-from rnn_capacity.types import check_choice
 
 
 def open_existing(storage: str | os.PathLike | optuna.storages.BaseStorage) -> optuna.storages.BaseStorage:
@@ -32,7 +32,7 @@ def open_existing(storage: str | os.PathLike | optuna.storages.BaseStorage) -> o
         storage: a folder with a study.db, or a database URL.
 
     Raises:
-        ValueError: there is no study, or the database does not answer.
+        InputError: there is no study, or the database does not answer.
     """
     if isinstance(storage, str | os.PathLike):
         storage = _url_and_file(storage)[0]
@@ -43,7 +43,7 @@ def file_of(storage: str | os.PathLike) -> pathlib.Path | None:
     """The SQLite file of a folder or a URL; None where it is another database.
 
     Raises:
-        ValueError: there is no such file.
+        InputError: there is no such file.
     """
     return _url_and_file(storage)[1]
 
@@ -57,7 +57,7 @@ def _url_and_file(storage: str | os.PathLike) -> tuple[str, pathlib.Path | None]
         return url, None
     if not os.path.isfile(sqlite[1]):
         must = f"it must be a folder with a {store.DATABASE}, or the URL of a database that is there"
-        raise ValueError(f"storage: {database.hide_password(storage)!r} given; {must}")
+        raise InputError(f"storage: {database.hide_password(storage)!r} given; {must}")
     return url, pathlib.Path(sqlite[1])
 
 
@@ -65,7 +65,7 @@ def load_study(storage: str | os.PathLike | optuna.storages.BaseStorage, name: s
     """A study of a storage that is there.
 
     Raises:
-        ValueError: the storage or the study is not there.
+        InputError: the storage or the study is not there.
     """
     found = {study.study_name: study for study in studies(storage)}
     return found[check_choice("study_name", name, tuple(found))]
@@ -75,12 +75,12 @@ def studies(storage: str | os.PathLike | optuna.storages.BaseStorage) -> list[op
     """Every study of a storage that is there, the repeats of a best trial included, by name.
 
     Raises:
-        ValueError: the storage is not there, or holds none.
+        InputError: the storage is not there, or holds none.
     """
     opened = open_existing(storage)
     names = sorted(optuna.get_all_study_names(opened))
     if not names:
-        raise ValueError("storage: one without a study given; it must hold one")
+        raise InputError("storage: one without a study given; it must hold one")
     return [optuna.load_study(study_name=name, storage=opened) for name in names]
 
 
@@ -121,7 +121,7 @@ def read(storage: str | os.PathLike) -> tuple[list[Kept], dict[str, str]]:
         storage: a folder with a study.db, or a database URL.
 
     Raises:
-        ValueError: there is no such storage, or it is no database of studies; and why.
+        InputError: there is no such storage, or it is no database of studies; and why.
     """
     url, file = _url_and_file(storage)
     found, failed = [], {}
@@ -138,7 +138,7 @@ def read(storage: str | os.PathLike) -> tuple[list[Kept], dict[str, str]]:
                 except Exception as error:  # whatever another program, or a broken disk, has put there
                     failed[name] = _reason(error)
     except Exception as error:
-        raise ValueError(f"it must be a database of studies ({_reason(error)})") from error
+        raise InputError(f"it must be a database of studies ({_reason(error)})") from error
     return found, failed
 
 

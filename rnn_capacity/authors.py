@@ -26,6 +26,7 @@ import optuna
 import pandas as pd
 
 from rnn_capacity import archive, store, unpickle
+from rnn_capacity.checks import InputError
 
 TEXTS = ("architecture", "task_type")
 COUNTS = ("n_layers", "hyper_iter", "max_params", "num_params")
@@ -115,14 +116,14 @@ def read_authors(path: str | os.PathLike) -> pd.DataFrame:
     A dict or list of arrays is read as one table. Fields beyond FIELDS are left out.
 
     Raises:
-        ValueError: the file is no pickle of arrays, names anything that arrays do not need, lacks a field, or has
+        InputError: the file is no pickle of arrays, names anything that arrays do not need, lacks a field, or has
             something in a field that does not belong there.
     """
     columns: dict[str, list] = {field: [] for field in FIELDS}
     for array in unpickle.load(path):
         lacking = [field for field in FIELDS if field not in (array.dtype.names or ())]
         if lacking or array.ndim != 1:
-            raise ValueError(
+            raise InputError(
                 f"authors: {str(path)!r} given; it must hold a structured array of one axis with the fields "
                 f"{', '.join(FIELDS)}" + (f" ({lacking[0]} is not there)" if lacking else "")
             )
@@ -144,7 +145,7 @@ def _column(array: np.ndarray, field: str) -> list:
         try:
             values.append(check(value))
         except (TypeError, ValueError, OverflowError):
-            raise ValueError(f"{field}: {reprlib.repr(value)} given in row {i}; it must be {check.__doc__}") from None
+            raise InputError(f"{field}: {reprlib.repr(value)} given in row {i}; it must be {check.__doc__}") from None
     return values
 
 

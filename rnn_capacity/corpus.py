@@ -25,7 +25,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from rnn_capacity.types import check_choice
+from rnn_capacity.checks import InputError, check_choice
 
 SYMBOLS = " " + string.ascii_lowercase  # a symbol's code is its place here
 TEXTS = ("text8", "synthetic")
@@ -58,7 +58,7 @@ def load(text: str, data_dir: str | None = None) -> Corpus:
     own folder in the user's home. "synthetic" is 2 million characters of the chain of `transitions`.
 
     Raises:
-        ValueError: an unknown name; a folder that does not exist or does not hold the file; a text of other symbols.
+        InputError: an unknown name; a folder that does not exist or does not hold the file; a text of other symbols.
         ConnectionError: text8 is neither prepared nor could it be downloaded; the message says what to do then.
         ImportError: tensorflow-datasets is wanted and not installed.
     """
@@ -99,23 +99,23 @@ def read_folder(data_dir: str) -> bytes:
     """The characters of the file text8, or else text8.zip, in a folder.
 
     Raises:
-        ValueError: no such folder or file, or a text that `to_codes` refuses.
+        InputError: no such folder or file, or a text that `to_codes` refuses.
     """
     folder = pathlib.Path(data_dir).expanduser()
     if not folder.is_dir():
-        raise ValueError(f"data_dir: {data_dir!r} given; it must be a folder that exists")
+        raise InputError(f"data_dir: {data_dir!r} given; it must be a folder that exists")
     if (folder / "text8").is_file():
         characters = (folder / "text8").read_bytes()
     elif (folder / "text8.zip").is_file():
         try:
             characters = _unzip((folder / "text8.zip").read_bytes())
         except _BAD_ZIP as error:
-            raise ValueError(
+            raise InputError(
                 f"data_dir: {data_dir!r} given; its text8.zip must be a whole zip archive that holds a file text8, "
                 f"or just one file: {error}"
             ) from error
     else:
-        raise ValueError(f"data_dir: {data_dir!r} given; it must hold a file named text8 or text8.zip")
+        raise InputError(f"data_dir: {data_dir!r} given; it must hold a file named text8 or text8.zip")
     to_codes(characters)
     return characters
 
@@ -143,16 +143,16 @@ def to_codes(characters: bytes) -> np.ndarray:
     """The code of each character, uint8.
 
     Raises:
-        ValueError: a symbol outside the 27, named with its position (from 0), or too few characters for three parts.
+        InputError: a symbol outside the 27, named with its position (from 0), or too few characters for three parts.
     """
     if not LEAST_CHARACTERS <= len(characters) < 2**31:
-        raise ValueError(
+        raise InputError(
             f"text: {len(characters)} characters given; there must be at least {LEAST_CHARACTERS} and fewer than 2^31"
         )
     codes = np.frombuffer(characters.translate(_CODE_OF_BYTE), np.uint8)
     if codes.max() == len(SYMBOLS):
         position = int(codes.argmax())
-        raise ValueError(
+        raise InputError(
             f"text: {_symbol(characters, position)!r} found at position {position}; every symbol must be a space or "
             "one of a to z (rnn_capacity.corpus.clean makes such a text of any other)"
         )

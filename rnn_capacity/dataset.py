@@ -12,7 +12,7 @@ import optuna
 import pandas as pd
 
 from rnn_capacity import archive, authors, store
-from rnn_capacity.types import check_choice
+from rnn_capacity.checks import InputError, check_choice
 
 FORMATS = ("trials", "authors")
 METADATA = "rnn_capacity"  # the key, in a Parquet file's own metadata, of what we attach
@@ -36,7 +36,7 @@ def export(
         format: "trials" or "authors".
 
     Raises:
-        ValueError: bad input, by name.
+        InputError: bad input, by name.
         ImportError: pyarrow is not installed.
     """
     check_choice("format", format, FORMATS)
@@ -45,7 +45,7 @@ def export(
     frame = authors.rows(studies) if format == "authors" else None
     table = _trials_table(studies) if frame is None else _authors_table(frame)
     if not table.num_rows:
-        raise ValueError("storage: one without a measured trial given; it must hold one")
+        raise InputError("storage: one without a measured trial given; it must hold one")
     return _write(table, out, {"studies": {study.study_name: study.user_attrs for study in studies}})
 
 
@@ -53,7 +53,7 @@ def import_authors(path: str | os.PathLike, out: str | os.PathLike) -> pathlib.P
     """A pickle of the authors' table into a new Parquet file, of the schema of `export(..., format="authors")`.
 
     Raises:
-        ValueError: bad input, by name; a pickle that names anything but what arrays need is refused.
+        InputError: bad input, by name; a pickle that names anything but what arrays need is refused.
         ImportError: pyarrow is not installed.
     """
     out = _check_out(out)
@@ -64,7 +64,7 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
     """A Parquet file written here, hparams of the authors' format as dicts again; `attrs` has the file's metadata.
 
     Raises:
-        ValueError: it is no such file.
+        InputError: it is no such file.
         ImportError: pyarrow is not installed.
     """
     pa, parquet = _pyarrow()
@@ -73,7 +73,7 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
         metadata = json.loads((table.schema.metadata or {})[METADATA.encode()])
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         reason = "it has none of our metadata" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise ValueError(f"path: {str(path)!r} given; it must be a Parquet file written here ({reason})") from None
+        raise InputError(f"path: {str(path)!r} given; it must be a Parquet file written here ({reason})") from None
     frame = table.to_pandas()
     if "hparams" in frame:
         frame["hparams"] = pd.Series([json.loads(text) for text in frame["hparams"]], dtype=object)
@@ -121,7 +121,7 @@ def _check_out(out: str | os.PathLike) -> pathlib.Path:
     _pyarrow()
     path = pathlib.Path(out).expanduser()
     if os.path.lexists(path) or not path.parent.is_dir():
-        raise ValueError(f"out: {str(out)!r} given; it must be a file that is not there yet, in a folder that is")
+        raise InputError(f"out: {str(out)!r} given; it must be a file that is not there yet, in a folder that is")
     return path
 
 
@@ -134,5 +134,5 @@ def _write(table, path: pathlib.Path, metadata: Mapping[str, Any]) -> pathlib.Pa
         beside.rename(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise ValueError(f"out: {str(path)!r} given; it must be a file that can be written ({error})") from None
+        raise InputError(f"out: {str(path)!r} given; it must be a file that can be written ({error})") from None
     return path

@@ -21,6 +21,7 @@ import jax
 from jax._src import distributed  # the store has no public face; Orbax reads it here too
 
 from rnn_capacity import stop
+from rnn_capacity.checks import InputError
 
 HEARTBEAT_SECONDS = 30  # a process not heard of for so long is dead, and JAX then ends all the others
 SECONDS_BETWEEN_LOOKS = 2.0  # while a message is waited for, at whether the job has failed
@@ -60,7 +61,7 @@ def start(
         process_id: which of them this is, from 0.
 
     Raises:
-        ValueError: only some of the three are known, or one is out of its range.
+        InputError: only some of the three are known, or one is out of its range.
         JobError: the others do not answer, or the port is taken.
     """
     given = {"coordinator_address": coordinator_address, "num_processes": num_processes, "process_id": process_id}
@@ -83,7 +84,7 @@ def start(
             return  # no cluster that JAX knows
         missing = next(name for name, value in given.items() if value is None)
         known = ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
-        raise ValueError(f"{missing}: None given beside {known}; give all of {', '.join(given)}, or none") from None
+        raise InputError(f"{missing}: None given beside {known}; give all of {', '.join(given)}, or none") from None
     except jax.errors.JaxRuntimeError as error:
         where = given["coordinator_address"] or "the cluster"
         raise JobError(f"the job at {where} cannot be joined: {str(error).splitlines()[0]}") from error
@@ -99,17 +100,17 @@ def _whole(name: str, value: str) -> int:
     try:
         return int(value)
     except ValueError:
-        raise ValueError(f"{name}: {value!r} given; it must be a whole number") from None
+        raise InputError(f"{name}: {value!r} given; it must be a whole number") from None
 
 
 def _check(given: dict[str, Any]) -> None:
     address, processes, process = given.values()
     if address is not None and not re.fullmatch(r".+:\d+", address):
-        raise ValueError(f"coordinator_address: {address!r} given; it must be host:port of process 0")
+        raise InputError(f"coordinator_address: {address!r} given; it must be host:port of process 0")
     if processes is not None and processes < 1:
-        raise ValueError(f"num_processes: {processes} given; it must be a whole number of at least 1")
+        raise InputError(f"num_processes: {processes} given; it must be a whole number of at least 1")
     if process is not None and processes is not None and not 0 <= process < processes:
-        raise ValueError(f"process_id: {process} given; it must be from 0 to {processes - 1}")
+        raise InputError(f"process_id: {process} given; it must be from 0 to {processes - 1}")
 
 
 def _leave_last_words() -> None:

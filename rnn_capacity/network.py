@@ -12,8 +12,9 @@ import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import NONLINEARITIES, Cell
+from rnn_capacity.checks import InputError, check_positive_int
 from rnn_capacity.hoist import hoist
-from rnn_capacity.types import Array, Carry, Hparams, Params, Spec, check_positive_int
+from rnn_capacity.types import Array, Carry, Hparams, Params, Spec
 
 FULL_UNROLL = 15  # up to this many steps the time loop is unrolled; beyond, compiling and running it costs more
 LONG = 64  # beyond so many steps a loop is cut into segments: only what passes between them is kept for the gradient,
@@ -213,13 +214,13 @@ def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1
     """The largest number of units a layer for which the whole network has at most `budget` parameters.
 
     Raises:
-        ValueError: the budget fits no unit; says what the smallest network has.
+        InputError: the budget fits no unit; says what the smallest network has.
     """
     check_positive_int("num_params", budget)
     check_positive_int("depth", depth)
     count = functools.partial(num_params, cell, num_inputs=num_inputs, depth=depth, num_outputs=num_outputs)
     if (smallest := count(num_units=1)) > budget:
-        raise ValueError(
+        raise InputError(
             f"num_params: {budget} given; a {cell.name} of depth {depth} with {num_inputs} inputs has at least "
             f"{smallest} (one unit a layer), so give {smallest} or more"
         )
@@ -238,7 +239,7 @@ def check_cell(cell: Cell, spec: Spec) -> None:
     """Traces one step of a cell, so that a wrong shape is told by name before anything is compiled.
 
     Raises:
-        ValueError: a step fails, the carry changes its shape, or the output is not (num_units,).
+        InputError: a step fails, the carry changes its shape, or the output is not (num_units,).
     """
     first = spec.task.num_inputs
     for num_inputs in {first, spec.num_units if spec.depth > 1 else first}:
@@ -251,17 +252,17 @@ def check_cell(cell: Cell, spec: Spec) -> None:
             after, y = jax.eval_shape(step, params, carry, x)
         except (TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise ValueError(f"cell: {cell.name!r} cannot take a step with {num_inputs} inputs: {reason}") from error
+            raise InputError(f"cell: {cell.name!r} cannot take a step with {num_inputs} inputs: {reason}") from error
         if _signature(after) != _signature(carry):
-            raise ValueError(
+            raise InputError(
                 f"cell: {cell.name!r} changes its carry from {_signature(carry)} to {_signature(after)} in a step; "
                 "apply must return a carry of the structure, shapes and dtypes of initial_carry"
             )
         if not isinstance(y, jax.ShapeDtypeStruct) or y.shape != (spec.num_units,):
             given = _signature(y)
-            raise ValueError(f"cell: {cell.name!r} gives an output {given}; it must be of shape ({spec.num_units},)")
+            raise InputError(f"cell: {cell.name!r} gives an output {given}; it must be of shape ({spec.num_units},)")
         if not all(jnp.issubdtype(a.dtype, jnp.floating) for a in jax.tree.leaves(params)):
-            raise ValueError(f"cell: {cell.name!r} has parameters {_signature(params)}; all must be floating point")
+            raise InputError(f"cell: {cell.name!r} has parameters {_signature(params)}; all must be floating point")
 
 
 def fingerprint(cell: Cell) -> str:

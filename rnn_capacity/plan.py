@@ -12,12 +12,13 @@ import jax
 
 from rnn_capacity import network, tasks
 from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.checks import InputError, check_choice, check_int, check_positive_int, check_seed
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search import space as spaces
 from rnn_capacity.tasks import SPLITS, TASKS, Task
 from rnn_capacity.tasks.memorization import Memorization, check_mappings
 from rnn_capacity.tasks.recall import Recall
-from rnn_capacity.types import Keys, Outcome, Spec, Trial, check_choice, check_int, check_positive_int
+from rnn_capacity.types import Keys, Outcome, Spec, Trial
 
 MIN_INPUTS = 20  # n_in, where the budget does not ask for more
 PAPER_MAPPINGS = 10  # b is at most so many times the parameters (Collins et al. 2017, 3.1)
@@ -33,7 +34,7 @@ def find_cell(cell: str | Cell) -> Cell:
     if isinstance(cell, Cell):
         return cell
     if not isinstance(cell, str):
-        raise ValueError(f"cell: {cell!r} given; it must be one of {', '.join(CELLS)}, or a Cell")
+        raise InputError(f"cell: {cell!r} given; it must be one of {', '.join(CELLS)}, or a Cell")
     return CELLS[check_choice("cell", cell, tuple(CELLS))]
 
 
@@ -41,25 +42,25 @@ def find_task(task: str | Task, fields: Mapping[str, Any] | None = None) -> Task
     """A task by name, with its fields and for text also its source (`text8:synthetic`), or the user's own.
 
     Raises:
-        ValueError: no such task, or a field that it has not or refuses.
+        InputError: no such task, or a field that it has not or refuses.
     """
     if not isinstance(fields, Mapping | None):
-        raise ValueError(f"task_fields: {fields!r} given; it must be a mapping from names of fields to values")
+        raise InputError(f"task_fields: {fields!r} given; it must be a mapping from names of fields to values")
     fields = {name: value for name, value in (fields or {}).items() if value is not None}
     if isinstance(task, Task):
         if fields:
-            raise ValueError(f"task_fields: {fields!r} given beside a task that has its fields; give one of the two")
+            raise InputError(f"task_fields: {fields!r} given beside a task that has its fields; give one of the two")
         return task
     if not isinstance(task, str):
-        raise ValueError(f"task: {task!r} given; it must be one of {', '.join(TASKS)}, or a Task")
+        raise InputError(f"task: {task!r} given; it must be one of {', '.join(TASKS)}, or a Task")
     name, _, source = task.partition(":")
     kind = TASKS[check_choice("task", name, tuple(TASKS))]
     known = [field.name for field in dataclasses.fields(kind)]
     if source:
         if "text" not in known:
-            raise ValueError(f"task: {task!r} given; only text8 has a source behind a colon")
+            raise InputError(f"task: {task!r} given; only text8 has a source behind a colon")
         if fields.get("text", source) != source:
-            raise ValueError(f"task_fields.text: {fields['text']!r} given; the task {task!r} says {source!r}")
+            raise InputError(f"task_fields.text: {fields['text']!r} given; the task {task!r} says {source!r}")
         fields = fields | {"text": source}
     for field in fields:
         check_choice(f"task_fields of {name}", field, tuple(known))
@@ -87,7 +88,7 @@ def plan_capacity(
     """The arguments of `measure_capacity` that define a study, all checked; nothing is compiled.
 
     Raises:
-        ValueError: bad input, by name.
+        InputError: bad input, by name.
     """
     cell = find_cell(cell)
     num_params = check_positive_int("num_params", num_params)
@@ -134,7 +135,7 @@ def plan_recall(
     """The arguments of `measure_recall` that define a study of one number of units, all checked; nothing is compiled.
 
     Raises:
-        ValueError: bad input, by name.
+        InputError: bad input, by name.
     """
     cell, task = find_cell(cell), Recall(num_inputs=num_inputs, unroll=unroll)
     plan = _plan(
@@ -175,16 +176,16 @@ def plan_trainability(
     """The arguments of `measure_trainability` that define a study, all checked; nothing is compiled.
 
     Raises:
-        ValueError: bad input, by name.
+        InputError: bad input, by name.
     """
     cell = find_cell(cell)
     if unroll is not None and isinstance(task_fields, Mapping | None):
         if (task_fields or {}).get("unroll", unroll) != unroll:
-            raise ValueError(f"unroll: {unroll!r} given; task_fields says {task_fields['unroll']!r}")
+            raise InputError(f"unroll: {unroll!r} given; task_fields says {task_fields['unroll']!r}")
         task_fields = {**(task_fields or {}), "unroll": unroll}
     task = find_task(task, task_fields)
     if isinstance(task, Memorization):
-        raise ValueError("task: 'memorization' given; it is measured by measure_capacity")
+        raise InputError("task: 'memorization' given; it is measured by measure_capacity")
     plan = _plan(
         Plan,
         cell,
@@ -231,7 +232,7 @@ def _plan(
         },
         sampler=sampler,
         halving=None if halving is None else check_int("halving", halving, 2),
-        seed=check_int("seed", seed, 0),
+        seed=check_seed(seed),
     )
 
 
@@ -301,7 +302,7 @@ class Plan:
             cell, task: where they are a user's own.
 
         Raises:
-            ValueError: the cell or the task is not the one that was trained.
+            InputError: the cell or the task is not the one that was trained.
         """
         cell = find_cell(described["cell"]) if cell is None else cell
         if task is None:
@@ -319,8 +320,8 @@ class Plan:
         if found != described:
             of_task = ("task", *(field.name for field in dataclasses.fields(task)))
             if any(found[name] != described.get(name) for name in of_task):
-                raise ValueError(f"task: {task!r} given; it must be the task that {name!r} was measured with")
-            raise ValueError(
+                raise InputError(f"task: {task!r} given; it must be the task that {name!r} was measured with")
+            raise InputError(
                 f"cell: {cell.name!r} given; it must be the cell that {name!r} was measured with, unchanged"
             )
         return plan

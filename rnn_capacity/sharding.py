@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from rnn_capacity.types import check_positive_int
+from rnn_capacity.checks import InputError, check_positive_int
 
 AXIS = "trial"
 # How many trials a device is given at a time. On a CPU they run one after the other (a trial then stays in the cache);
@@ -60,22 +60,22 @@ def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Devic
     """None: all of this process; a number: the first so many; or the devices themselves.
 
     Raises:
-        ValueError: more devices than there are, or none, or some that are another process's.
+        InputError: more devices than there are, or none, or some that are another process's.
     """
     present = jax.local_devices()
     if devices is None:
         return present
     if isinstance(devices, Sequence):
         if not devices or not all(isinstance(device, jax.Device) for device in devices):
-            raise ValueError(f"devices: {devices!r} given; it must be a number, or devices of jax.local_devices()")
+            raise InputError(f"devices: {devices!r} given; it must be a number, or devices of jax.local_devices()")
         if others := [device for device in devices if device.process_index != jax.process_index()]:
-            raise ValueError(
+            raise InputError(
                 f"devices: {others!r} given; these are another process's, it must be devices of jax.local_devices()"
             )
         return list(devices)
     devices = check_positive_int("devices", devices)
     if devices > len(present):
-        raise ValueError(f"devices: {devices} given; there are {len(present)} ({present[0].platform})")
+        raise InputError(f"devices: {devices} given; there are {len(present)} ({present[0].platform})")
     return present[:devices]
 
 

@@ -20,6 +20,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from rnn_capacity.checks import InputError
 from rnn_capacity.database import Database, being_made, first_line, hide_password
 from rnn_capacity.search.space import Space, complete, distributions, holding
 
@@ -34,10 +35,10 @@ def check_workdir(workdir: str | os.PathLike, field: str = "workdir") -> pathlib
     """Makes the folder and checks that it can be written, before anything runs.
 
     Raises:
-        ValueError: it cannot.
+        InputError: it cannot.
     """
     if not isinstance(workdir, str | os.PathLike) or "://" in str(workdir):
-        raise ValueError(f"{field}: {workdir!r} given; it must be a folder of this machine that can be written")
+        raise InputError(f"{field}: {workdir!r} given; it must be a folder of this machine that can be written")
     path = pathlib.Path(workdir).expanduser()
     probe = path / ".writable"
     try:
@@ -45,7 +46,7 @@ def check_workdir(workdir: str | os.PathLike, field: str = "workdir") -> pathlib
         probe.write_text("")
         probe.unlink(missing_ok=True)  # another worker's check may have been first
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"{field}: {str(workdir)!r} given; it must be a folder that can be written ({error.strerror})"
         ) from None
     return path
@@ -55,7 +56,7 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
     """None: in memory, gone with the process; a folder: SQLite in it; a URL (it has ://): that database.
 
     Raises:
-        ValueError: the folder cannot be written, or the database does not answer.
+        InputError: the folder cannot be written, or the database does not answer.
     """
     if storage is None:
         return optuna.storages.InMemoryStorage()
@@ -64,7 +65,7 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
     if isinstance(storage, optuna.storages.BaseStorage):
         return storage
     if not isinstance(storage, str | os.PathLike):
-        raise ValueError(f"storage: {storage!r} given; it must be a folder, a database URL or None")
+        raise InputError(f"storage: {storage!r} given; it must be a folder, a database URL or None")
     url = str(storage)
     if "://" not in url:
         folder = check_workdir(storage, "storage")
@@ -80,7 +81,7 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
             if isinstance(error, ImportError) and url.startswith("postgresql"):
                 reason += "; pip install '.[postgres]' brings what PostgreSQL needs"
             given = hide_password(url)
-            raise ValueError(f"storage: {given!r} given; it must be a database that answers ({reason})") from error
+            raise InputError(f"storage: {given!r} given; it must be a database that answers ({reason})") from error
 
 
 def checkpoint_folder(storage: str | os.PathLike | optuna.storages.BaseStorage | None) -> pathlib.Path | None:
@@ -103,7 +104,7 @@ def open_study(
     """The study of that name, made if it is not there yet, with what defines it beside it.
 
     Raises:
-        ValueError: it is there with another plan; its trials would not be comparable.
+        InputError: it is there with another plan; its trials would not be comparable.
     """
     study = optuna.create_study(
         storage=storage, study_name=name, sampler=sampler, direction=direction, load_if_exists=True
@@ -118,7 +119,7 @@ def check_plan(storage: optuna.storages.BaseStorage, name: str, plan: Mapping[st
     """What `open_study` would refuse, without making the study.
 
     Raises:
-        ValueError: the study is there with another plan.
+        InputError: the study is there with another plan.
     """
     if name in optuna.get_all_study_names(storage):
         _check_plan(name, optuna.load_study(study_name=name, storage=storage).user_attrs.get(PLAN), plan)
@@ -129,7 +130,7 @@ def _check_plan(name, known, plan):
     if known in (None, plan):
         return
     differing = next(key for key in [*plan, *known] if key not in plan or key not in known or plan[key] != known[key])
-    raise ValueError(
+    raise InputError(
         f"{differing}: {plan.get(differing)!r} given; the study {name!r} was made with {known.get(differing)!r}, "
         "so keep that, or choose another workdir"
     )

@@ -13,13 +13,13 @@ from rich.console import Console
 
 from rnn_capacity import hosts, sharding, stop, store
 from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.checks import InputError, check_choice
 from rnn_capacity.database import hide_password
 from rnn_capacity.measure import measure_capacity, measure_recall, measure_trainability
 from rnn_capacity.measure.search import check_run
 from rnn_capacity.plan import Plan, find_task, plan_capacity, plan_recall, plan_trainability
 from rnn_capacity.progress import dashboard, reporter
 from rnn_capacity.report import plots, tables
-from rnn_capacity.types import check_choice
 
 # What a config may say. Where the measurement of the task takes a field of that name, its default is the field's.
 FIELDS: Mapping[str, str] = {
@@ -72,7 +72,7 @@ def measurement(task: str) -> Measurement:
     """Which question a task answers.
 
     Raises:
-        ValueError: there is no such task.
+        InputError: there is no such task.
     """
     if task == "memorization":
         return Measurement("capacity", measure_capacity, plan_capacity)
@@ -98,7 +98,7 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The grid's points as arguments of the task's measurement, every one checked before any is run.
 
     Raises:
-        ValueError: a field that is not known, or that the task does not have; a grid without points; or what the
+        InputError: a field that is not known, or that the task does not have; a grid without points; or what the
             measurement refuses.
     """
     for field in config:
@@ -108,7 +108,7 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     for field, value in config.items():
         if field not in known and value is not None:
             fields = ", ".join(known)
-            raise ValueError(f"{field}: {value!r} given; {task} has no such field of the config, but {fields}")
+            raise InputError(f"{field}: {value!r} given; {task} has no such field of the config, but {fields}")
     config = known | {field: value for field, value in config.items() if field in known}
     _, call, plan = measurement(task)
     grid = {field: name for field, name in GRID.items() if field in known}
@@ -127,7 +127,7 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
         for point in itertools.product(*(_several(of_cell[field]) for field in grid)):
             found.append(fixed | dict(zip(grid.values(), point, strict=True)))
     if not found:
-        raise ValueError(f"config: a grid without points; {', '.join(grid)} must each have a value")
+        raise InputError(f"config: a grid without points; {', '.join(grid)} must each have a value")
     for point in found:
         _call(plan, point)
         _call(check_run, point)
@@ -153,7 +153,7 @@ def sweeps_of(config: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[d
     Each of several is kept in a folder of its own in the workdir.
 
     Raises:
-        ValueError: fields beside the sweeps that are not known, a sweep that says where it is kept, or what `points`
+        InputError: fields beside the sweeps that are not known, a sweep that says where it is kept, or what `points`
             refuses of one.
     """
     if SWEEPS not in config:
@@ -161,17 +161,17 @@ def sweeps_of(config: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[d
     for field in config:
         check_choice("config field", field, (SWEEPS, "workdir"))
     if not config[SWEEPS]:
-        raise ValueError("sweeps: none given; a config of several sweeps must name one at least")
+        raise InputError("sweeps: none given; a config of several sweeps must name one at least")
     workdir, found = pathlib.Path(config.get("workdir", OF_A_SWEEP["workdir"])), []
     for name, fields in config[SWEEPS].items():
         if fields.get("workdir") is not None:
             must = f"it is the folder {name} of the workdir of all"
-            raise ValueError(f"sweeps.{name}.workdir: {str(fields['workdir'])!r} given; {must}")
+            raise InputError(f"sweeps.{name}.workdir: {str(fields['workdir'])!r} given; {must}")
         one = {**fields, "workdir": workdir / name}
         try:
             found.append((one, points(one)))
         except ValueError as error:
-            raise ValueError(f"sweeps.{name}.{error}") from None
+            raise InputError(f"sweeps.{name}.{error}") from None
     return found
 
 
@@ -179,7 +179,7 @@ def plans(config: Mapping[str, Any]) -> list[Plan]:
     """Of the studies that a config measures.
 
     Raises:
-        ValueError: as of `sweeps_of`.
+        InputError: as of `sweeps_of`.
     """
     return [
         _call(measurement(one.get("task", "memorization")).plan, point)

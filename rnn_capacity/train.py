@@ -16,6 +16,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 
 from rnn_capacity import memory, network, sharding
+from rnn_capacity.checks import InputError
 from rnn_capacity.tasks.base import SPLITS, Batch, Source, Task
 from rnn_capacity.types import Array, Hparams, Keys, Outcome, Params, Spec
 
@@ -268,7 +269,7 @@ def advance(
     num_trials = len(keys.task)
     needed = (*HPARAM_NAMES, *spec.task.hparam_names)
     if missing := [name for name in needed if name not in hparams]:
-        raise ValueError(f"hparams: {', '.join(missing)} not given; training reads {', '.join(needed)}")
+        raise InputError(f"hparams: {', '.join(missing)} not given; training reads {', '.join(needed)}")
     trials = ({name: np.asarray(values, np.float32) for name, values in hparams.items()}, keys, state)
     padded = sharding.padded_count(num_trials, devices, trials_per_device)
     hparams, keys, state = sharding.pad_trials(trials, padded)

@@ -1,4 +1,4 @@
-"""What every module shares: the static Spec, the traced Hparams, the Outcome of a trial, and the checks of bad input.
+"""What every module shares: the static Spec, the traced Hparams, the Outcome of a trial.
 
 Shape suffixes, lower case, are used in names throughout: t time, b batch, i inputs, h units, o outputs, k trials.
 Examples are always the last axis (`h_hb`, not `h_bh`): a small matrix product then has the long axis contiguous, which
@@ -8,11 +8,12 @@ is what makes it fast on a CPU.
 from __future__ import annotations
 
 import dataclasses
-import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+
+from rnn_capacity.checks import check_choice, check_positive_int
 
 if TYPE_CHECKING:
     from rnn_capacity.cells.base import Cell
@@ -51,7 +52,7 @@ class Spec:
     """All that is static about a trial: hashable, compiled once.
 
     Raises:
-        ValueError: a field out of its range, by name, before anything is compiled.
+        InputError: a field out of its range, by name, before anything is compiled.
     """
 
     cell: Cell
@@ -96,26 +97,3 @@ class Trial(NamedTuple):
     spec: Spec  #: what is static of them
     hparams: Mapping[str, float]  #: what is traced, by name
     keys: Keys  #: where its draws come from
-
-
-def check_int(field: str, value: Any, least: int) -> int:
-    """The value as an int of at least so much, or a ValueError that names the field."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < least:
-        raise ValueError(f"{field}: {value!r} given; it must be a whole number of at least {least}")
-    return number
-
-
-def check_positive_int(field: str, value: Any) -> int:
-    """The value as an int of at least 1, or a ValueError that names the field."""
-    return check_int(field, value, 1)
-
-
-def check_choice(field: str, value: Any, choices: Sequence[str]) -> Any:
-    """The value if it is one of the choices, or a ValueError that names the field and lists them."""
-    if value not in choices:
-        raise ValueError(f"{field}: {value!r} given; it must be one of {', '.join(map(repr, choices))}")
-    return value

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from rnn_capacity.checks import InputError
+
 _CODE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[SU]\d*|O[48]?|V\d+)")
 
 
@@ -148,7 +150,7 @@ def load(path: str | os.PathLike) -> list[np.ndarray]:
     Strings of Python 2 come as str; NumPy scalars in an array of objects come as Python's own numbers.
 
     Raises:
-        ValueError: the file cannot be read, is no whole pickle, names anything but what arrays need, or holds something
+        InputError: the file cannot be read, is no whole pickle, names anything but what arrays need, or holds something
             else than arrays.
     """
     must = f"authors: {str(path)!r} given; it must be a pickle of NumPy arrays and plain types alone"
@@ -158,15 +160,15 @@ def load(path: str | os.PathLike) -> list[np.ndarray]:
             if file.read(1):
                 raise pickle.UnpicklingError("it goes on behind its end")
     except OSError as error:
-        raise ValueError(f"authors: {str(path)!r} given; it must be a file ({error.strerror})") from None
+        raise InputError(f"authors: {str(path)!r} given; it must be a file ({error.strerror})") from None
     except Exception as error:  # a broken stream may raise anything
         reason = "".join(c for c in str(error) or type(error).__name__ if c.isprintable())[:200]  # it quotes the stream
-        raise ValueError(f"{must} ({reason})") from None
+        raise InputError(f"{must} ({reason})") from None
     if isinstance(found, dict):
         found = list(found.values())
     arrays = [found] if isinstance(found, _Array) else found
     if not isinstance(arrays, list | tuple) or not arrays:
-        raise ValueError(f"{must} (it holds no array)")
+        raise InputError(f"{must} (it holds no array)")
     if not all(isinstance(array, _Array) and array.value is not None for array in arrays):
-        raise ValueError(f"{must} (it holds something that is no array)")
+        raise InputError(f"{must} (it holds something that is no array)")
     return [array.value for array in arrays]

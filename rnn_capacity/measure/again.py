@@ -9,6 +9,7 @@ import optuna
 
 from rnn_capacity import archive, sharding, store, study
 from rnn_capacity.cells import Cell
+from rnn_capacity.checks import InputError
 from rnn_capacity.plan import Plan
 from rnn_capacity.search import space as spaces
 from rnn_capacity.tasks import Task
@@ -32,16 +33,16 @@ def train_again(
         cell, task: where they are a user's own.
 
     Raises:
-        ValueError: there is no such study or trial, or the cell or the task is another.
+        InputError: there is no such study or trial, or the cell or the task is another.
     """
     sharding.use_all_cores()  # before JAX starts
     kept = archive.load_study(storage, study_name)
     if store.PLAN not in kept.user_attrs:
-        raise ValueError(f"study_name: {study_name!r} given; it must be a study that was measured here")
+        raise InputError(f"study_name: {study_name!r} given; it must be a study that was measured here")
     plan = Plan.of(study_name, kept.user_attrs[store.PLAN], cell, task)
     found = {t.number: t for t in store.measured(kept)}
     if number not in found:
-        raise ValueError(
+        raise InputError(
             f"number: {number!r} given; {study_name!r} has the measured trials {', '.join(map(str, found))}"
         )
     before = found[number].user_attrs[store.OUTCOME]

@@ -109,7 +109,7 @@ def measure_capacity(
         progress: whether to show how far it is, or a `Reporter` that is told.
 
     Raises:
-        ValueError: bad input, by name, before anything is compiled.
+        InputError: bad input, by name, before anything is compiled.
     """
     sharding.use_all_cores()  # before JAX starts
     sharding.keep_compiled()

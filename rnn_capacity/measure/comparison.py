@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from rnn_capacity.checks import InputError
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.shown import Shown
 
@@ -32,12 +33,12 @@ def compare(results: Sequence[Shown]) -> Comparison:
         results: of `measure_capacity`, of `measure_recall`, or of `measure_trainability` on one task.
 
     Raises:
-        ValueError: there are none, or they answer different questions.
+        InputError: there are none, or they answer different questions.
     """
     if not isinstance(results, Sequence) or not all(isinstance(result, Shown) for result in results):
-        raise ValueError(f"results: {type(results).__name__} given; it must be a list of results")
+        raise InputError(f"results: {type(results).__name__} given; it must be a list of results")
     if not results:
-        raise ValueError("results: none given; it must be a list of results")
+        raise InputError("results: none given; it must be a list of results")
     found = Comparison(tuple(results))
     _check_alike("results", [part.measure for part in found.parts])
     rows = found.rows()
@@ -51,4 +52,4 @@ def compare(results: Sequence[Shown]) -> Comparison:
 def _check_alike(name: str, values: Sequence) -> None:
     different = [value for place, value in enumerate(values) if value not in values[:place]]
     if len(different) > 1:
-        raise ValueError(f"{name}: {' and '.join(map(str, different))} given; it must be the same in all results")
+        raise InputError(f"{name}: {' and '.join(map(str, different))} given; it must be the same in all results")

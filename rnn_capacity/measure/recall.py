@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 
 from rnn_capacity import sharding, store
 from rnn_capacity.cells import Cell
+from rnn_capacity.checks import InputError
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.search import outcome_of, save, search, summary
 from rnn_capacity.measure.shown import Shown
@@ -138,14 +139,14 @@ def measure_recall(
             `measure_capacity`.
 
     Raises:
-        ValueError: bad input, by name, before anything is compiled.
+        InputError: bad input, by name, before anything is compiled.
     """
     sharding.use_all_cores()  # before JAX starts
     sharding.keep_compiled()
     several = isinstance(num_units, Sequence | np.ndarray) and not isinstance(num_units, str)
     units = tuple(num_units) if several else (num_units,)
     if not units:
-        raise ValueError("num_units: none given; it must be a number, or several")
+        raise InputError("num_units: none given; it must be a number, or several")
     plans = [
         plan_recall(
             cell,

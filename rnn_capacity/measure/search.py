@@ -15,12 +15,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rnn_capacity import hosts, information, sharding, store, study
 from rnn_capacity.checkpoint import Checkpoints
+from rnn_capacity.checks import check_int, check_positive_int
 from rnn_capacity.plan import Plan
 from rnn_capacity.progress import Reporter, reporter
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search import space as spaces
 from rnn_capacity.trials import still_improving
-from rnn_capacity.types import check_int, check_positive_int
 
 
 class Searched(NamedTuple):
@@ -47,7 +47,7 @@ def search(
     """Trains the trials of a plan, and the best of them again; goes on where it was stopped.
 
     Raises:
-        ValueError: bad input, by name, before anything is compiled.
+        InputError: bad input, by name, before anything is compiled.
     """
     check_run(
         num_trials=num_trials,
@@ -128,7 +128,7 @@ def check_run(
     """Checks the arguments of a measurement that say how much is run, and where.
 
     Raises:
-        ValueError: bad input, by name.
+        InputError: bad input, by name.
     """
     check_positive_int("num_trials", num_trials)
     check_int("num_repeats", num_repeats, 0)

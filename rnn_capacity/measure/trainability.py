@@ -132,7 +132,7 @@ def measure_trainability(
             `measure_capacity`.
 
     Raises:
-        ValueError: bad input, by name, before anything is compiled.
+        InputError: bad input, by name, before anything is compiled.
     """
     sharding.use_all_cores()  # before JAX starts
     sharding.keep_compiled()

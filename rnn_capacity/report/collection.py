@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 from rnn_capacity import archive, store
 from rnn_capacity.archive import Kept
 from rnn_capacity.cells import CELLS
+from rnn_capacity.checks import InputError
 from rnn_capacity.database import first_line, hide_password
 from rnn_capacity.measure import capacity, recall, trainability
 from rnn_capacity.measure.search import best_of, of_trials
@@ -66,11 +67,11 @@ def collect(workdir: str | os.PathLike, storages: Iterable[str] = ()) -> Collect
         storages: database URLs.
 
     Raises:
-        ValueError: the folder is not there.
+        InputError: the folder is not there.
     """
     folder = pathlib.Path(workdir).expanduser()
     if not folder.is_dir():
-        raise ValueError(f"workdir: {str(workdir)!r} given; it must be a folder that is there")
+        raise InputError(f"workdir: {str(workdir)!r} given; it must be a folder that is there")
     results, notes, sources, files = [], [], [], set()
     below = {str(path.relative_to(folder)): path for path in _folders(folder, notes)}
     for source, storage in (*below.items(), *((hide_password(url), url) for url in storages)):

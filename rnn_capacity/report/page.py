@@ -19,6 +19,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from rnn_capacity.checks import InputError
 from rnn_capacity.database import first_line
 from rnn_capacity.report import tables
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Claim, Figure
@@ -81,7 +82,7 @@ def write(
         progress: is told what is being drawn.
 
     Raises:
-        ValueError: the folder cannot be written.
+        InputError: the folder cannot be written.
         ImportError: jinja2 or vl-convert-python is not installed.
     """
     jinja2, vega = _packages()
@@ -97,7 +98,7 @@ def write(
         page = folder / PAGE
         _replace(page, _page(jinja2, vega, collection, sections).encode())
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"out: {str(folder)!r} given; it must be a folder that can be written ({error.strerror})"
         ) from None
     return Written([page, *drawn], [(section["figure"], claim) for section in sections for claim in section["claims"]])

@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 from scipy.stats import qmc
 
+from rnn_capacity.checks import InputError
 from rnn_capacity.search.ranges import Space
 from rnn_capacity.search.space import complete, distributions, from_unit
 
@@ -38,7 +39,7 @@ class PointSampler(optuna.samplers.BaseSampler):
     def sample_independent(self, study, trial, param_name, param_distribution):
         if param_name in self._space:  # proposed already, but for what has no effect beside what was proposed
             return complete(self._space, {})[param_name]
-        raise ValueError(f"{param_name}: not a dimension of this study's search space, {', '.join(self._space)}")
+        raise InputError(f"{param_name}: not a dimension of this study's search space, {', '.join(self._space)}")
 
 
 def random_sampler(space: Space, seed: int) -> PointSampler:

@@ -14,6 +14,7 @@ import optuna
 
 from rnn_capacity import network
 from rnn_capacity.cells.base import Cell
+from rnn_capacity.checks import InputError, check_choice
 from rnn_capacity.search.ranges import (
     CELL_LIMITS,
     CHOICES,
@@ -34,7 +35,6 @@ from rnn_capacity.search.ranges import (
     Range,
     Space,
 )
-from rnn_capacity.types import check_choice
 
 
 def space_for(
@@ -47,7 +47,7 @@ def space_for(
         overrides: a dimension or a family -> a value that fixes it, (low, high) that narrows it, or a list of names.
 
     Raises:
-        ValueError: an unknown space; an override that names nothing, is out of range or upside down; an hparam of the
+        InputError: an unknown space; an override that names nothing, is out of range or upside down; an hparam of the
             cell whose family is not known.
     """
     table = SPACES[check_choice("space", space, tuple(SPACES))]
@@ -59,7 +59,7 @@ def space_for(
     table = {name: d for name, d in table.items() if task in TASK_DIMENSIONS.get(name, (task,))}
     limits = CELL_LIMITS.get(cell.name, {})
     if not isinstance(overrides, Mapping | None):
-        raise ValueError(f"hparams: {overrides!r} given; it must be a mapping from names to values or ranges")
+        raise InputError(f"hparams: {overrides!r} given; it must be a mapping from names to values or ranges")
     overrides = {name: value for name, value in (overrides or {}).items() if value is not None}
 
     names = [name for name in table if name not in INIT_FAMILIES]
@@ -67,14 +67,14 @@ def space_for(
     families = {name: _family(name) for name in names}
     for name, family in families.items():
         if family is None:
-            raise ValueError(
+            raise InputError(
                 f"cell: {cell.name!r} reads hparams[{name!r}], which is of no known family; name it after one of "
                 f"{', '.join(INIT_FAMILIES)}, with an underscore and a gate behind it if there are several"
             )
     known = sorted({*names, *families.values()})
     for name in overrides:
         if name not in known:
-            raise ValueError(f"hparams: {name!r} is no hparam of {cell.name!r}; there are {', '.join(known)}")
+            raise InputError(f"hparams: {name!r} is no hparam of {cell.name!r}; there are {', '.join(known)}")
 
     chosen = {}
     for name, family in families.items():
@@ -90,7 +90,7 @@ def space_for(
         if isinstance(dimension, Range) and not _may_hold(chosen, name):
             if name in overrides or families[name] in overrides:
                 parent, options = condition(chosen, name)
-                raise ValueError(
+                raise InputError(
                     f"hparams.{name}: ({dimension.low}, {dimension.high}) given; it matters only where {parent} is "
                     f"{' or '.join(options)}, and that is {chosen[parent]!r}"
                 )
@@ -110,7 +110,7 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
     if name in CHOICES:
         options = _options(value)
         if not isinstance(options, tuple | list) or not options:
-            raise ValueError(
+            raise InputError(
                 f"hparams.{name}: {value!r} given; it must be one or several of {', '.join(CHOICES[name])}"
             )
         for option in options:
@@ -122,13 +122,13 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
     for bound in (low, high):
         _check_number(name, bound)
     if low > high:
-        raise ValueError(f"hparams.{name}: ({low}, {high}) given; the lower end must not be above the upper")
+        raise InputError(f"hparams.{name}: ({low}, {high}) given; the lower end must not be above the upper")
     if low == high:
         return float(low)
     scale = dimension if isinstance(dimension, Range) else PAPER[_family(name)]  # one that is fixed has none of its own
     log, whole = (scale.log, scale.whole) if isinstance(scale, Range) else (False, False)
     if log and low <= 0:
-        raise ValueError(f"hparams.{name}: ({low}, {high}) given; its scale is logarithmic, so both must be above 0")
+        raise InputError(f"hparams.{name}: ({low}, {high}) given; its scale is logarithmic, so both must be above 0")
     return Range(float(low), float(high), log, whole)
 
 
@@ -152,7 +152,7 @@ def _check_number(key: str, value: Any) -> None:
         if low > -math.inf:
             bounds = f"a {'whole ' if whole else ''}number {'of at least' if closed else 'above'} {low}"
         bounds += f" and at most {high}" if high < math.inf else ""
-        raise ValueError(f"hparams.{key}: {value!r} given; it must be {bounds}")
+        raise InputError(f"hparams.{key}: {value!r} given; it must be {bounds}")
 
 
 def condition(space: Space, name: str) -> tuple[str, tuple[str, ...]] | None:

@@ -18,8 +18,9 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_capacity.checks import InputError, check_positive_int
 from rnn_capacity.tasks.base import Batch, DrawnTask, Source, cross_entropy, one_hot, uniform_below
-from rnn_capacity.types import Array, check_positive_int
+from rnn_capacity.types import Array
 
 SYMBOLS = "0123456789- +="  # of the input; a symbol's code is its place, so a digit's code is the digit
 ANSWER_SYMBOLS = SYMBOLS[:12]  # of the output
@@ -41,7 +42,7 @@ class Arithmetic(DrawnTask):
     characters (here the mean, nats a character).
 
     Raises:
-        ValueError: a field out of its range, by name; or an unroll in which the longest problem, the most compute steps
+        InputError: a field out of its range, by name; or an unroll in which the longest problem, the most compute steps
             and the answer have no room.
     """
 
@@ -57,10 +58,10 @@ class Arithmetic(DrawnTask):
     def __post_init__(self):
         super().__post_init__()
         if check_positive_int("max_number", self.max_number) > MAX_NUMBER:
-            raise ValueError(f"max_number: {self.max_number!r} given; it must be at most {MAX_NUMBER}")
+            raise InputError(f"max_number: {self.max_number!r} given; it must be at most {MAX_NUMBER}")
         least = self.problem_width + MAX_COMPUTE_STEPS + self.answer_width
         if self.unroll < least:
-            raise ValueError(
+            raise InputError(
                 f"unroll: {self.unroll!r} given; it must be at least {least}: the longest problem has "
                 f"{self.problem_width} characters, then come up to {MAX_COMPUTE_STEPS} compute steps and "
                 f"{self.answer_width} steps of answer"

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_capacity.types import Array, Hparams, check_positive_int
+from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.types import Array, Hparams
 
 SPLITS = ("train", "valid", "eval")  # the tuner sees the second; the third is what is reported
 
@@ -71,7 +72,7 @@ class Task:
         """Refuses a batch size that the task cannot give.
 
         Raises:
-            ValueError: such a one; says what would be right.
+            InputError: such a one; says what would be right.
         """
 
     def shared(self) -> Any:
@@ -116,7 +117,7 @@ class DrawnTask(Task):
 
     def check_batch_size(self, batch_size: int | None) -> None:
         if batch_size is None:
-            raise ValueError(f"batch_size: None given; {self.name} draws its examples, so it must say how many a step")
+            raise InputError(f"batch_size: None given; {self.name} draws its examples, so it must say how many a step")
 
     def data(self, key: Array, hparams: Hparams) -> Any:
         return key

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnn_capacity.checks import InputError, check_positive_int
 from rnn_capacity.tasks.base import Batch, Source, Task
-from rnn_capacity.types import check_positive_int
 
 EXAMPLES = 7  # of the batch that is traced
 KEPT = ("feasible", "steps", "stopped_early", "seconds", "train_loss", "valid_loss", "eval_loss")  # of every trial
@@ -26,33 +26,33 @@ def check_task(task: Task, reserved: Sequence[str] = ()) -> None:
         reserved: names that its fields must not have, being those of other things that are kept of a study.
 
     Raises:
-        ValueError: a field that is reserved or is not plain; sizes, shapes or names that do not fit together.
+        InputError: a field that is reserved or is not plain; sizes, shapes or names that do not fit together.
     """
     given = f"task: {task.name!r} "
     for field, value in dataclasses.asdict(task).items():
         if field in reserved:
-            raise ValueError(f"{given}has a field {field!r}; it must have another name, that one is the study's")
+            raise InputError(f"{given}has a field {field!r}; it must have another name, that one is the study's")
         try:
             json.dumps(value)
         except TypeError:
-            raise ValueError(f"{given}has {field} = {value!r}; a field must be a plain number, name or list") from None
+            raise InputError(f"{given}has {field} = {value!r}; a field must be a plain number, name or list") from None
     for name in ("num_inputs", "num_outputs", "read_steps"):
         check_positive_int(f"{name} of the task {task.name!r}", getattr(task, name, None))
     if task.read_steps > task.unroll:
-        raise ValueError(f"{given}reads {task.read_steps} steps; it must be at most unroll = {task.unroll}")
+        raise InputError(f"{given}reads {task.read_steps} steps; it must be at most unroll = {task.unroll}")
     batch, loss_b, score = _traced(task)
     num_examples = batch.weights_b.shape[-1]
     shape = batch.x_tib.shape
     if len(shape) != 3 or shape[0] > task.unroll or shape[1:] != (task.num_inputs, num_examples):
         must = f"({task.unroll} or fewer, {task.num_inputs}, {num_examples})"
-        raise ValueError(f"{given}gives inputs of shape {shape}; it must be {must}")
+        raise InputError(f"{given}gives inputs of shape {shape}; it must be {must}")
     if loss_b.shape != (num_examples,):
-        raise ValueError(f"{given}gives a loss of shape {loss_b.shape}; it must be ({num_examples},), one an example")
+        raise InputError(f"{given}gives a loss of shape {loss_b.shape}; it must be ({num_examples},), one an example")
     if not isinstance(score, Mapping) or task.measure not in score:
-        raise ValueError(f"{given}has the measure {task.measure!r}; it must be one of its score, {list(score)}")
+        raise InputError(f"{given}has the measure {task.measure!r}; it must be one of its score, {list(score)}")
     for name, value in score.items():
         if value.shape != () or name in KEPT:
-            raise ValueError(f"{given}scores {name} of shape {value.shape}; it must be a scalar, and not in {KEPT}")
+            raise InputError(f"{given}scores {name} of shape {value.shape}; it must be a scalar, and not in {KEPT}")
 
 
 def fingerprint(task: Task) -> str:
@@ -66,7 +66,7 @@ def _traced(task: Task) -> Any:
         return jax.eval_shape(lambda shared: _run(task, shared), task.shared())
     except (TypeError, ValueError, KeyError, NotImplementedError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"task: {task.name!r} cannot make or judge a batch: {reason}") from error
+        raise InputError(f"task: {task.name!r} cannot make or judge a batch: {reason}") from error
 
 
 def _run(task: Task, shared: Any) -> tuple[Batch, Any, Any]:

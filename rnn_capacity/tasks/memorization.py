@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rnn_capacity.checks import InputError, check_positive_int
 from rnn_capacity.information import mutual_information
 from rnn_capacity.tasks.base import Batch, Source, Task
-from rnn_capacity.types import Array, Hparams, check_positive_int
+from rnn_capacity.types import Array, Hparams
 
 FEISTEL_ROUNDS = 8
 PERMUTED_BITS = 32  # of an input; enough that any number of mappings is told apart by them
@@ -27,10 +28,10 @@ def check_mappings(num_mappings: int, num_inputs: int) -> None:
     """Refuses more mappings than there are distinct inputs: labels that contradict each other cannot be stored.
 
     Raises:
-        ValueError: num_mappings > 2^num_inputs.
+        InputError: num_mappings > 2^num_inputs.
     """
     if num_mappings > 2**num_inputs:
-        raise ValueError(
+        raise InputError(
             f"num_mappings: {num_mappings} given; with num_inputs = {num_inputs} there are only {2**num_inputs} "
             f"distinct inputs, so give at most that many, or num_inputs of at least {(num_mappings - 1).bit_length()}"
         )
@@ -67,7 +68,7 @@ class Memorization(Task):
     """b mappings to be stored; b is the hparam `num_mappings`, so one program serves every b.
 
     Raises:
-        ValueError: a field that is no whole number of at least 1, by name.
+        InputError: a field that is no whole number of at least 1, by name.
     """
 
     name: ClassVar[str] = "memorization"
@@ -88,7 +89,7 @@ class Memorization(Task):
     def check_batch_size(self, batch_size: int | None) -> None:
         if batch_size is not None and batch_size * self.max_mappings >= 2**32:
             most = (2**32 - 1) // self.max_mappings
-            raise ValueError(f"batch_size: {batch_size} given; it must be at most {most}, or None for all mappings")
+            raise InputError(f"batch_size: {batch_size} given; it must be at most {most}, or None for all mappings")
 
     def data(self, key: Array, hparams: Hparams) -> Batch:
         """All mappings: inputs (1, n_in, max_mappings), labels, and the mask."""

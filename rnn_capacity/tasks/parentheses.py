@@ -17,8 +17,9 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
+from rnn_capacity.checks import InputError, check_int, check_positive_int
 from rnn_capacity.tasks.base import Batch, DrawnTask, Source, cross_entropy, one_hot
-from rnn_capacity.types import Array, check_int, check_positive_int
+from rnn_capacity.types import Array
 
 DRAWN_VALUES = 2**16  # a character is drawn by 16 random bits
 
@@ -36,7 +37,7 @@ class Parentheses(DrawnTask):
     where nothing is open: here the count stays at 0.
 
     Raises:
-        ValueError: a field out of its range, by name.
+        InputError: a field out of its range, by name.
     """
 
     name: ClassVar[str] = "parentheses"
@@ -52,18 +53,18 @@ class Parentheses(DrawnTask):
         super().__post_init__()
         check_positive_int("num_types", self.num_types)
         if 2 * self.num_types > DRAWN_VALUES // 2:
-            raise ValueError(f"num_types: {self.num_types!r} given; it must be at most {DRAWN_VALUES // 4}")
+            raise InputError(f"num_types: {self.num_types!r} given; it must be at most {DRAWN_VALUES // 4}")
         check_int("num_noise", self.num_noise, 0)
         check_positive_int("max_count", self.max_count)
         given = f"noise_fraction: {self.noise_fraction!r} given; it must be "
         if not isinstance(self.noise_fraction, numbers.Real) or not 0 <= self.noise_fraction < 1:
-            raise ValueError(f"{given}a number of at least 0 and below 1")
+            raise InputError(f"{given}a number of at least 0 and below 1")
         if self.noise_fraction > 0 and self.num_noise == 0:
-            raise ValueError(f"{given}0 where num_noise is 0")
+            raise InputError(f"{given}0 where num_noise is 0")
         noise_needed = self.num_noise if self.noise_fraction > 0 else 0
         if not noise_needed <= self._noise_values <= DRAWN_VALUES - 2 * self.num_types:
             least, most = self.num_noise / DRAWN_VALUES, 1 - 2 * self.num_types / DRAWN_VALUES
-            raise ValueError(
+            raise InputError(
                 f"{given}from {least:.6f} to {most:.6f} (or 0), so that each of {2 * self.num_types} bracket and "
                 f"{self.num_noise} noise characters has a chance of at least 1 in {DRAWN_VALUES}"
             )

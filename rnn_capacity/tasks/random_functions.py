@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_capacity.checks import InputError, check_choice, check_int, check_positive_int
 from rnn_capacity.tasks.base import Batch, DrawnTask, Source, uniform_below
-from rnn_capacity.types import Array, Hparams, check_choice, check_int, check_positive_int
+from rnn_capacity.types import Array, Hparams
 
 DRAW_BY = ("weight", "uniform")
 
@@ -91,7 +92,7 @@ class RandomFunctions(DrawnTask):
     tau it is as noisy as one of a seventh of the examples.
 
     Raises:
-        ValueError: a field out of its range, by name.
+        InputError: a field out of its range, by name.
     """
 
     name = "random_functions"
@@ -107,11 +108,11 @@ class RandomFunctions(DrawnTask):
     def __post_init__(self):
         super().__post_init__()
         if check_positive_int("num_points", self.num_points) >= 2**31:
-            raise ValueError(f"num_points: {self.num_points!r} given; it must be below 2^31")
+            raise InputError(f"num_points: {self.num_points!r} given; it must be below 2^31")
         check_int("num_inputs", self.num_inputs, 2)  # on a line there are but two vectors of norm 1
         number = isinstance(self.tau, int | float | np.number) and not isinstance(self.tau, bool)
         if not number or not 0 <= self.tau < math.inf:
-            raise ValueError(f"tau: {self.tau!r} given; it must be a finite number of at least 0")
+            raise InputError(f"tau: {self.tau!r} given; it must be a finite number of at least 0")
         check_choice("draw_by", self.draw_by, DRAW_BY)
 
     @property

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_capacity.checks import check_positive_int
 from rnn_capacity.tasks.base import Batch, DrawnTask, Source
-from rnn_capacity.types import Array, check_positive_int
+from rnn_capacity.types import Array
 
 BOUND = 3**0.5  # of a uniform component of variance 1
 
@@ -35,7 +36,7 @@ class Recall(DrawnTask):
     time steps"; counting them so is our choice.
 
     Raises:
-        ValueError: a field that is no whole number of at least 1, by name.
+        InputError: a field that is no whole number of at least 1, by name.
     """
 
     name = "recall"

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity import corpus
+from rnn_capacity.checks import InputError, check_choice, check_int
 from rnn_capacity.tasks.base import SPLITS, Batch, DrawnTask, Source, cross_entropy, one_hot, uniform_below
-from rnn_capacity.types import Array, check_choice, check_int
+from rnn_capacity.types import Array
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Text8(DrawnTask):
     and 5 million characters, in the same shares where a text is of another length; and the batch size.
 
     Raises:
-        ValueError: a field out of its range, by name.
+        InputError: a field out of its range, by name.
     """
 
     name: ClassVar[str] = "text8"
@@ -45,10 +46,10 @@ class Text8(DrawnTask):
         super().__post_init__()
         check_int("warm_up", self.warm_up, 0)
         if self.unroll <= self.warm_up:
-            raise ValueError(f"unroll: {self.unroll!r} given; it must be above warm_up = {self.warm_up}")
+            raise InputError(f"unroll: {self.unroll!r} given; it must be above warm_up = {self.warm_up}")
         check_choice("text", self.text, corpus.TEXTS)
         if self.data_dir is not None and (not isinstance(self.data_dir, str) or self.text != "text8"):
-            raise ValueError(
+            raise InputError(
                 f"data_dir: {self.data_dir!r} given; it must be the path of a folder where text is 'text8', or None"
             )
 
@@ -71,13 +72,13 @@ class Text8(DrawnTask):
         """The whole text as codes, and the bounds of its parts.
 
         Raises:
-            ValueError, ConnectionError, ImportError: as `corpus.load`; and a part shorter than T + 1 characters.
+            InputError, ConnectionError, ImportError: as `corpus.load`; and a part shorter than T + 1 characters.
         """
         text = corpus.load(self.text, self.data_dir)
         lengths = np.diff(text.bounds).tolist()
         if min(lengths) < self.unroll + 1:
             parts = ", ".join(f"{split} {length}" for split, length in zip(SPLITS, lengths, strict=True))
-            raise ValueError(
+            raise InputError(
                 f"unroll: {self.unroll!r} given; it must be at most {min(lengths) - 1} with the characters that this "
                 f"text has ({parts}), or the text longer"
             )

@@ -1,0 +1,44 @@
+"""Checks of input: each returns the value, or raises an InputError that names the field, the value and the remedy."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+
+class InputError(ValueError):
+    """Input that cannot be used; the message names the field, the value and what would be right, in one line."""
+
+
+MOST = 2**31 - 1  # steps and sizes are int32 on the device
+
+
+def check_int(field: str, value: Any, least: int, most: int = MOST) -> int:
+    """The value as an int from `least` to `most`, or an InputError that names the field."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or number < least:
+        raise InputError(f"{field}: {value!r} given; it must be a whole number of at least {least}")
+    if number > most:
+        raise InputError(f"{field}: {value!r} given; it must be a whole number of at most {most}")
+    return number
+
+
+def check_positive_int(field: str, value: Any) -> int:
+    """The value as an int of at least 1, or an InputError that names the field."""
+    return check_int(field, value, 1)
+
+
+def check_seed(seed: Any) -> int:
+    """The seed as an int of 32 bits: JAX would drop any others, and give the draws of another seed."""
+    return check_int("seed", seed, 0, 2**32 - 1)
+
+
+def check_choice(field: str, value: Any, choices: Sequence[str]) -> Any:
+    """The value if it is one of the choices, or an InputError that names the field and lists them."""
+    if value not in choices:
+        raise InputError(f"{field}: {value!r} given; it must be one of {', '.join(map(repr, choices))}")
+    return value
