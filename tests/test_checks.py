@@ -38,5 +38,5 @@ def test_a_seed_whose_upper_bits_would_be_dropped_is_refused(value):
 
 def test_a_choice_lists_the_choices():
     assert check_choice("space", "quick", ("quick", "paper")) == "quick"
-    with pytest.raises(InputError, match="^space: 'fast' given; it must be one of 'quick', 'paper'$"):
+    with pytest.raises(InputError, match=r"^space: 'fast' given; it must be one of 'quick', 'paper'$"):
         check_choice("space", "fast", ("quick", "paper"))
