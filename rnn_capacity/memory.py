@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import jax
 
-CGROUP = pathlib.Path("/sys/fs/cgroup")
-GROUP = pathlib.Path("/proc/self/cgroup")
+from rnn_capacity import containers
+
 MEMINFO = pathlib.Path("/proc/meminfo")
 
 
@@ -62,22 +62,9 @@ def check(programs: Sequence[jax.stages.Compiled], devices: Sequence[jax.Device]
 
 
 def _left_on_host() -> int | None:
-    """What this process may still take: of the machine, and of the control groups that it is in."""
-    left = []
+    """What this process may still take: of the machine, and of the container that it is in."""
+    left = [containers.memory_left()]
     with contextlib.suppress(OSError, StopIteration, ValueError):
         line = next(line for line in MEMINFO.read_text().splitlines() if line.startswith("MemAvailable:"))
         left.append(int(line.split()[1]) * 1024)
-    for folder in _control_groups():
-        with contextlib.suppress(OSError, ValueError):
-            limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
-            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-            left.append(limit - used + int(stat.get("inactive_file", 0)))  # files in the cache give way
-    return min(left, default=None)
-
-
-def _control_groups() -> list[pathlib.Path]:
-    """The folders of the group that this process is in, and of those around it (version 2 of control groups)."""
-    path = pathlib.PurePosixPath()
-    with contextlib.suppress(OSError, StopIteration):
-        path = next(line for line in GROUP.read_text().splitlines() if line.startswith("0::"))[3:].strip("/")
-    return [CGROUP / part for part in (path, *pathlib.PurePosixPath(path).parents)]
+    return min((size for size in left if size is not None), default=None)

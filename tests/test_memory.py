@@ -1,13 +1,15 @@
 """What a batch of trials needs is known before it runs, and one that does not fit is not run."""
 
 import dataclasses
+import math
+import os
 
 import jax
 import jax.numpy as jnp
 import pytest
 from helpers import SMALL_TASKS, make_hparams, make_keys, make_spec
 
-from rnn_capacity import memory, train
+from rnn_capacity import containers, memory, sharding, train
 from rnn_capacity.cells import CELLS
 
 MIB = 2**20
@@ -51,24 +53,77 @@ def test_of_accelerators_the_one_with_least_room_counts():
     assert memory.available([*devices, Accelerator(None)]) is None
 
 
-def test_the_limit_of_a_container_counts_where_it_is_less(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+@pytest.fixture
+def container(monkeypatch, tmp_path):
+    """Writes files of control groups, by path and text, and in `group` those that this process is in."""
+    monkeypatch.setattr(containers, "CGROUP", tmp_path)
+    monkeypatch.setattr(containers, "GROUP", tmp_path / "group")
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "GROUP", tmp_path / "group")
+
+    def write(folder="", **files):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (tmp_path / folder / name.replace("__", ".")).write_text(text)
+
+    return write
+
+
+def test_the_limit_of_a_container_counts_where_it_is_less(container):
     assert memory.available(jax.devices()) is None
-    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable: 3000 kB\n")
+    container(meminfo="MemTotal: 9000 kB\nMemAvailable: 3000 kB\n")
     assert memory.available(jax.devices()) == 3000 * 1024
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("500\n")
+    container(memory__max="max\n", memory__current="500\n")
     assert memory.available(jax.devices()) == 3000 * 1024
-    (tmp_path / "memory.max").write_text("1500\n")
-    (tmp_path / "memory.stat").write_text("anon 7\ninactive_file 40\n")
+    container(memory__max="1500\n", memory__stat="anon 7\ninactive_file 40\n")
     assert memory.available(jax.devices()) == 1500 - 500 + 40
-    (tmp_path / "job" / "step").mkdir(parents=True)  # a group within a group: the narrowest limit holds
-    (tmp_path / "group").write_text("1:name=systemd:/\n0::/job/step\n")
-    for name, text in {"memory.max": "900\n", "memory.current": "500\n", "memory.stat": "anon 7\n"}.items():
-        (tmp_path / "job" / name).write_text(text)
+    container(group="1:name=systemd:/\n0::/job/step\n")  # a group within a group: the narrowest limit holds
+    container("job/step")
+    container("job", memory__max="900\n", memory__current="500\n", memory__stat="anon 7\n")
     assert memory.available(jax.devices()) == 400
+
+
+OF_VERSION_1 = {"memory__usage_in_bytes": "500\n", "memory__stat": "inactive_file 3\ntotal_inactive_file 40\n"}
+
+
+def test_the_limit_of_a_container_of_version_1_counts_too(container):
+    container(meminfo="MemTotal: 9000 kB\nMemAvailable: 3000 kB\n")
+    container("memory", memory__limit_in_bytes="9223372036854771712\n", **OF_VERSION_1)
+    assert memory.available(jax.devices()) == 3000 * 1024
+    container("memory/job/step", memory__limit_in_bytes="1500\n", **OF_VERSION_1)
+    assert memory.available(jax.devices()) == 3000 * 1024  # another process's
+    container(group="5:cpu,cpuacct:/job\n4:hugetlb,memory:/job/step\n0::/\n")
+    assert memory.available(jax.devices()) == 1500 - 500 + 40
+    container("memory/job", memory__limit_in_bytes="900\n", **OF_VERSION_1)
+    assert memory.available(jax.devices()) == 900 - 500 + 40
+
+
+def test_a_container_may_see_its_own_group_as_the_root(container):
+    """The path is the machine's, and not there; or leads out of what it may see."""
+    container("memory", memory__limit_in_bytes="1500\n", **OF_VERSION_1)
+    for path in ("/docker/8f3a", "/../../other"):
+        container(group=f"4:memory:{path}\n")
+        assert memory.available(jax.devices()) == 1500 - 500 + 40
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({}, None),
+        ({"": {"cpu__max": "max 100000\n"}}, None),
+        ({"": {"cpu__max": "250000 100000\n"}}, 2.5),
+        ({"": {"cpu__max": "250000 100000\n"}, "job": {"cpu__max": "50000 100000\n"}}, 0.5),
+        ({"cpu": {"cpu__cfs_quota_us": "-1\n", "cpu__cfs_period_us": "100000\n"}}, None),
+        ({"cpu/job": {"cpu__cfs_quota_us": "400000\n", "cpu__cfs_period_us": "100000\n"}}, 4.0),
+    ],
+    ids=str,
+)
+def test_a_containers_share_of_the_cpus_is_known(container, monkeypatch, files, cpus):
+    container(group="5:cpu,cpuacct:/job\n0::/job\n")
+    for folder, texts in files.items():
+        container(folder, **texts)
+    assert containers.cpus() == cpus
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(3))
+    assert sharding.num_cores() == min(3, math.ceil(cpus or 3))
 
 
 def test_a_batch_that_does_not_fit_is_refused_before_a_step_is_taken(monkeypatch):
