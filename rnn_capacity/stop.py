@@ -1,6 +1,7 @@
 """Being asked to stop: what trains notices it between two chunks of steps, keeps where it stands, and ends.
 
-Machines that may be taken away (spot instances, batch queues) say so with SIGTERM some seconds before.
+Machines that may be taken away (spot instances, batch queues) send SIGTERM some seconds before; a person presses
+Ctrl-C. Neither raises anything where it arrives: within XLA's compiler an exception would end in a segmentation fault.
 """
 
 from __future__ import annotations
@@ -8,48 +9,81 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from typing import ClassVar
 
-_asked = threading.Event()
+DEFAULTS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+
+_asked: list[type[Stopped]] = []
 _logger = logging.getLogger(__name__)
 
 
-class Stopped(SystemExit):
-    """A run was asked to stop, and has kept where it stands; unhandled it ends the process with SIGTERM's code."""
+class Stopped(BaseException):
+    """A run was asked to stop, and has kept where it stands."""
 
-    def __init__(self, message: str):
-        super().__init__(128 + signal.SIGTERM)
-        self.message = message
+    number: ClassVar[int]  # of the signal
+    by: ClassVar[str]
 
-    def __str__(self) -> str:
-        return self.message
+    def __init__(self, message: str | None = None):
+        super().__init__(message or f"stopped by {self.by}; the same command goes on where it was")
+
+
+class Terminated(Stopped, SystemExit):
+    """By SIGTERM; unhandled it ends the process with that signal's code."""
+
+    number, by = signal.SIGTERM, "SIGTERM"
+
+    def __init__(self, message: str | None = None):
+        super().__init__(message)
+        self.code = 128 + signal.SIGTERM
+
+
+class Interrupted(Stopped):
+    """By Ctrl-C; `noticed` makes a KeyboardInterrupt of it, which Python and notebooks end with as they always do."""
+
+    number, by = signal.SIGINT, "Ctrl-C"
+
+
+KINDS = {kind.number: kind for kind in (Terminated, Interrupted)}
 
 
 @contextlib.contextmanager
 def noticed() -> Iterator[None]:
-    """Within it SIGTERM is noticed and told by `check`; a second one ends the process at once.
+    """Within it SIGTERM and Ctrl-C are noticed and raised by `check`; a second one ends the process at once.
 
-    Only where nothing else handles it, and only in the main thread, which alone may.
+    Only where nothing else handles them, and only in the main thread, which alone may. Where a person is at a prompt
+    or in a notebook a second Ctrl-C does nothing more: it would end the session.
+
+    Raises:
+        Terminated, KeyboardInterrupt: the process was asked to stop.
     """
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    main = threading.current_thread() is threading.main_thread()
+    ours = [number for number, default in DEFAULTS.items() if main and signal.getsignal(number) is default]
+    if not ours:
         yield
         return
 
-    def ask(*_):
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _asked.set()
+    def ask(number, _):
+        _asked.append(KINDS[number])
+        for each in ours:
+            if each != signal.SIGINT or not hasattr(sys, "ps1"):
+                signal.signal(each, signal.SIG_DFL)
 
-    signal.signal(signal.SIGTERM, ask)
+    for number in ours:
+        signal.signal(number, ask)
     try:
         yield
         check()
-    except Stopped as stopped:
+    except Terminated as stopped:
         _logger.warning("%s", stopped)
         raise
+    except Interrupted as stopped:
+        raise KeyboardInterrupt(*stopped.args) from None
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, DEFAULTS[number])
         _asked.clear()
 
 
@@ -57,7 +91,7 @@ def check() -> None:
     """Ends a run that was asked to stop.
 
     Raises:
-        Stopped: it was.
+        Stopped: it was; of its kind Terminated or Interrupted.
     """
-    if _asked.is_set():
-        raise Stopped("stopped by SIGTERM; the same command goes on where it was")
+    if _asked:
+        raise _asked[0]
