@@ -135,6 +135,7 @@ def timed_storage(storage, watch):
     return storage
 
 
+@sharding.keep_compiled()
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cell", default="rnn")
@@ -147,7 +148,6 @@ def main():
     args = parser.parse_args()
 
     sharding.use_all_cores()
-    sharding.keep_compiled()
     devices = jax.local_devices()
     watch = Stopwatch()
     every = 0 if args.all else max(args.num_trials // args.trained, 1)

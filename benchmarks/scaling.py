@@ -34,7 +34,6 @@ def worker(cores, num_devices, steps, trials_per_device):
 
     if cores:
         jax.config.update("jax_num_cpu_devices", num_devices)
-    sharding.keep_compiled()
     plan = plan_capacity(
         "rnn",
         num_params=1000,
@@ -53,7 +52,8 @@ def worker(cores, num_devices, steps, trials_per_device):
     devices = jax.local_devices()[:num_devices]
     each = trials_per_device or sharding.default_trials_per_device(devices)
     spec, hparams, keys = middle_trials(plan, num_devices * each)
-    _, state = train.advance(spec, hparams, keys, None, 100, devices=devices)  # compiles
+    with sharding.keep_compiled():
+        _, state = train.advance(spec, hparams, keys, None, 100, devices=devices)  # compiles
     until, moments = 100 + steps, []
 
     def on_chunk(step, _):

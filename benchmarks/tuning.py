@@ -39,7 +39,6 @@ def run(task):
     from rnn_capacity.progress import Silent
     from rnn_capacity.search import SAMPLERS
 
-    sharding.keep_compiled()
     sampler, halving = METHODS[method]
     plan = plan_capacity(
         cell,
@@ -60,19 +59,20 @@ def run(task):
     chosen = tpe if sampler == "TPE" else SAMPLERS[sampler](plan.space, seed)
     opened = store.open_study(store.open_storage(storage), f"{method} {plan.name} seed={seed}", plan.describe(), chosen)
     begun = time.perf_counter()
-    trials = study.run(
-        opened,
-        plan.space,
-        plan.trial,
-        plan.outcome,
-        num_trials=num_trials,
-        devices=sharding.choose_devices(1),
-        trials_per_device=1,
-        halving=halving,
-        reporter=Silent(),
-        what="",
-        unit="",
-    )
+    with sharding.keep_compiled():
+        trials = study.run(
+            opened,
+            plan.space,
+            plan.trial,
+            plan.outcome,
+            num_trials=num_trials,
+            devices=sharding.choose_devices(1),
+            trials_per_device=1,
+            halving=halving,
+            reporter=Silent(),
+            what="",
+            unit="",
+        )
     ended = np.array([t.value if t.state == TrialState.COMPLETE else -np.inf for t in trials])
     outcomes = [t.user_attrs[store.OUTCOME] for t in trials]
     return {

@@ -20,6 +20,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging as absl_logging
 
 SECONDS_TO_DESCRIBE = 600  # what is not described for so long never will be
 
@@ -152,8 +153,9 @@ class Checkpoints:
             _write_file(unnamed, [_digest(text.encode()).encode(), b"\n", text.encode()])
             unnamed.replace(self._home / f"{name}.json")
             described = True
-            checkpointer, args = _orbax()
-            checkpointer.save(self._home / name, args=args(data))
+            with _quiet():
+                checkpointer, args = _orbax()
+                checkpointer.save(self._home / name, args=args(data))
         except Exception as error:  # of any kind: training goes on
             pruned = described and not (self._home / f"{name}.json").exists()  # the trials have been told meanwhile
             self._remove(name)
@@ -233,8 +235,9 @@ class Checkpoints:
 
     def _rows(self, name: str, about: _About) -> list[np.ndarray]:
         if self._read is None or self._read[0] != name:
-            checkpointer, args = _orbax()
-            data = checkpointer.restore(self._home / name, args=args())
+            with _quiet():
+                checkpointer, args = _orbax()
+                data = checkpointer.restore(self._home / name, args=args())
             if _digest(data) != about.digest:
                 raise ValueError("the data are damaged")
             rows, begin = [], 0
@@ -274,6 +277,18 @@ def _write_file(path: os.PathLike, parts: Sequence[Any]) -> None:
         os.fsync(file.fileno())
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Within it absl's log leaves out what Orbax notes of every step that it takes."""
+    keep = lambda record: record.levelno >= logging.WARNING or f"{os.sep}orbax{os.sep}" not in record.pathname
+    logger = absl_logging.get_absl_logger()
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+
+
 @functools.cache
 def _orbax() -> tuple[Any, type]:
     """Orbax, which takes a second to import: what writes and reads, and the type of its arguments.
@@ -283,7 +298,6 @@ def _orbax() -> tuple[Any, type]:
     arrays that are on the devices of one process. So the bytes are written here.
     """
     import orbax.checkpoint as ocp
-    from absl import logging as absl_logging
 
     class Bytes(ocp.CheckpointHandler):
         def save(self, directory, args):
@@ -297,10 +311,6 @@ def _orbax() -> tuple[Any, type]:
     class BytesArgs(ocp.args.CheckpointArgs):
         parts: Sequence[Any] = ()
 
-    # It tells of every step that it takes.
-    absl_logging.get_absl_logger().addFilter(
-        lambda record: record.levelno >= logging.WARNING or f"{os.sep}orbax{os.sep}" not in record.pathname
-    )
     process = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(primary_host=process, active_processes={process})
     return ocp.Checkpointer(Bytes(), multiprocessing_options=alone), BytesArgs

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import jax
 
-from rnn_capacity import network, tasks
+from rnn_capacity import network, numerics, tasks
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.checks import InputError, check_choice, check_int, check_positive_int, check_seed
 from rnn_capacity.search import SAMPLERS
@@ -31,7 +31,7 @@ PAD_TO = 512  # data sets are padded to a multiple of this, the size of a block 
 
 def find_cell(cell: str | Cell) -> Cell:
     """A cell by name, or the user's own."""
-    if isinstance(cell, Cell):
+    if isinstance(cell, Cell) and isinstance(cell.name, str) and all(map(callable, cell[1:])):
         return cell
     if not isinstance(cell, str):
         raise InputError(f"cell: {cell!r} given; it must be one of {', '.join(CELLS)}, or a Cell")
@@ -180,9 +180,10 @@ def plan_trainability(
     """
     cell = find_cell(cell)
     if unroll is not None and isinstance(task_fields, Mapping | None):
-        if (task_fields or {}).get("unroll", unroll) != unroll:
-            raise InputError(f"unroll: {unroll!r} given; task_fields says {task_fields['unroll']!r}")
-        task_fields = {**(task_fields or {}), "unroll": unroll}
+        unroll, fields = check_positive_int("unroll", unroll), dict(task_fields or {})
+        if check_positive_int("task_fields.unroll", fields.get("unroll", unroll)) != unroll:
+            raise InputError(f"unroll: {unroll!r} given; task_fields says {fields['unroll']!r}")
+        task_fields = fields | {"unroll": unroll}
     task = find_task(task, task_fields)
     if isinstance(task, Memorization):
         raise InputError("task: 'memorization' given; it is measured by measure_capacity")
@@ -304,7 +305,9 @@ class Plan:
         Raises:
             InputError: the cell or the task is not the one that was trained.
         """
-        cell = find_cell(described["cell"]) if cell is None else cell
+        cell = find_cell(described["cell"] if cell is None else cell)
+        if not isinstance(task, Task | None):
+            raise InputError(f"task: {task!r} given; it must be a Task, or None for one of {', '.join(TASKS)}")
         if task is None:
             kind = TASKS[check_choice("task", described["task"], tuple(TASKS))]
             task = kind(**{field.name: described[field.name] for field in dataclasses.fields(kind)})
@@ -341,7 +344,7 @@ class Plan:
     def trial(self, number: int, values: Mapping[str, Any]) -> Trial:
         """A search has one data set and fresh initial weights, as in the paper; of repeats each has both of its own."""
         task, network = ((0, 0), (1, number)) if self.again is None else ((2, number), (3, number))
-        root = jax.random.key(self.seed)
+        root = numerics.key(self.seed)
         keys = Keys(*(jax.random.fold_in(jax.random.fold_in(root, use), n) for use, n in (task, network)))
         fields, hparams = spaces.split(values)
         return Trial(number, values, self.spec(fields), self.hparams(hparams), keys)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import importlib.util
+import io
 import shlex
+import sys
 import time
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task
@@ -20,6 +24,7 @@ SECONDS_BETWEEN_LINES = 15.0  # where there is no terminal to redraw
 REDRAWN_PER_SECOND = 2
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """Told as trials train; write one to show them your own way, and pass it as `progress`.
 
@@ -173,6 +178,21 @@ class _State(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(task.fields["row"].state("/", " · "))
+
+
+@contextlib.contextmanager
+def printable() -> Iterator[None]:
+    """Within it what the encoding of the output does not have (a cell may be named grün) is shown as an escape."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            with contextlib.suppress(OSError, ValueError):  # whoever read it has gone, or it is closed
+                stream.reconfigure(errors=errors)
 
 
 def reporter(progress: bool, console: Console | None = None) -> Reporter:

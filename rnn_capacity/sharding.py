@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import pathlib
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.extend.backend
 import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from rnn_capacity import containers
 from rnn_capacity.checks import InputError, check_positive_int
 
 AXIS = "trial"
@@ -30,21 +34,30 @@ BLOCK_SIZES, LARGE_BLOCK = {"cpu": (512, 128)}, 18e6
 def use_all_cores() -> None:
     """Makes a device of every CPU core, since XLA runs a small program on one core only.
 
-    Does nothing where JAX has started already (its devices are then what they are) or has been told how many.
+    This cannot be undone, and does nothing where JAX has started already (its devices are then what they are) or was
+    given their number: `jax.config.update("jax_num_cpu_devices", n)`, or XLA_FLAGS.
     """
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "") or jax.config.jax_num_cpu_devices > 0:
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with contextlib.suppress(RuntimeError):  # JAX is up
-        jax.config.update("jax_num_cpu_devices", cores)
+        jax.config.update("jax_num_cpu_devices", num_cores())
 
 
-def keep_compiled() -> None:
-    """Keeps compiled programs on disk, for later runs, in the user's cache; unless JAX has been told where, or not to.
+def num_cores() -> int:
+    """How many CPU cores this process may use: those it may run on, or as many as its container is given time of."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, math.ceil(containers.cpus() or cores))
 
-    A CPU's programs are for the instructions that it has, so each kind of CPU has its own folder.
+
+@contextlib.contextmanager
+def keep_compiled() -> Iterator[None]:
+    """Within it compiled programs are kept on disk, in the user's cache, for later runs.
+
+    Where JAX was given a folder for them, or is to keep none, that holds. A CPU's programs are for the instructions
+    that it has, so each kind of CPU has its own folder.
     """
     if jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache:
+        yield
         return
     cpu = platform.machine()
     with contextlib.suppress(OSError, StopIteration):
@@ -52,8 +65,41 @@ def keep_compiled() -> None:
         cpu += next(line for line in lines if line.startswith(("flags", "Features")))
     kind = hashlib.sha256(cpu.encode()).hexdigest()[:12]
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rnn_capacity" / kind
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", KEPT_SECONDS)
+    ours = {"jax_compilation_cache_dir": str(cache), "jax_persistent_cache_min_compile_time_secs": KEPT_SECONDS}
+    before = {name: getattr(jax.config, name) for name in ours}
+    _configure_cache(ours)
+    try:
+        yield
+    finally:
+        _configure_cache(before)
+
+
+def _configure_cache(settings: dict[str, Any]) -> None:
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()  # it goes by what was set when JAX first compiled
+
+
+def present_devices() -> list[jax.Device]:
+    """This process's devices.
+
+    Raises:
+        InputError: JAX was asked for a platform that is not here.
+    """
+    try:
+        return jax.local_devices()
+    except (AssertionError, RuntimeError) as error:  # JAX's own words for it, if any
+        asked, reason = jax.config.jax_platforms, str(error).partition("\n")[0]
+        if not asked:
+            raise
+        jax.config.update("jax_platforms", None)
+        try:
+            there = ", ".join(jax.extend.backend.backends())
+        finally:
+            jax.config.update("jax_platforms", asked)
+            jax.extend.backend.clear_backends()  # or these would be used from now on
+        must = f"JAX finds no such device here, but {there}"
+        raise InputError(f"JAX_PLATFORMS: {asked!r} given; {must}" + (f" ({reason})" if reason else "")) from error
 
 
 def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:
@@ -62,7 +108,7 @@ def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Devic
     Raises:
         InputError: more devices than there are, or none, or some that are another process's.
     """
-    present = jax.local_devices()
+    present = present_devices()
     if devices is None:
         return present
     if isinstance(devices, Sequence):

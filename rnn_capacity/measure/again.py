@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 
-from rnn_capacity import archive, sharding, store, study
+from rnn_capacity import archive, session, store, study
 from rnn_capacity.cells import Cell
 from rnn_capacity.checks import InputError
 from rnn_capacity.plan import Plan
@@ -15,6 +15,7 @@ from rnn_capacity.search import space as spaces
 from rnn_capacity.tasks import Task
 
 
+@session.measuring()
 def train_again(
     storage: str | os.PathLike | optuna.storages.BaseStorage,
     study_name: str,
@@ -35,7 +36,6 @@ def train_again(
     Raises:
         InputError: there is no such study or trial, or the cell or the task is another.
     """
-    sharding.use_all_cores()  # before JAX starts
     kept = archive.load_study(storage, study_name)
     if store.PLAN not in kept.user_attrs:
         raise InputError(f"study_name: {study_name!r} given; it must be a study that was measured here")

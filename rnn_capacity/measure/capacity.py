@@ -11,7 +11,7 @@ import jax
 import optuna
 from optuna.trial import FrozenTrial
 
-from rnn_capacity import sharding, store
+from rnn_capacity import session, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.search import outcome_of, save, search, summary
@@ -58,6 +58,7 @@ def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> dict[str,
     }
 
 
+@session.measuring()
 def measure_capacity(
     cell: str | Cell = "gru",
     *,
@@ -79,7 +80,7 @@ def measure_capacity(
     trials_per_device: int | None = None,
     checkpoints: str | os.PathLike | None = None,
     precision: str = "highest",
-    progress: bool | Reporter = True,
+    progress: bool | Reporter | None = True,
 ) -> CapacityResult:
     """How many bits the cell can store in each of its parameters (Collins et al. 2017, section 3.1).
 
@@ -111,8 +112,6 @@ def measure_capacity(
     Raises:
         InputError: bad input, by name, before anything is compiled.
     """
-    sharding.use_all_cores()  # before JAX starts
-    sharding.keep_compiled()
     plan = plan_capacity(
         cell,
         num_params=num_params,

@@ -13,7 +13,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from rnn_capacity import sharding, store
+from rnn_capacity import session, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.checks import InputError
 from rnn_capacity.measure.result import Result
@@ -96,6 +96,7 @@ def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> dict[str,
     }
 
 
+@session.measuring()
 def measure_recall(
     cell: str | Cell = "gru",
     *,
@@ -117,7 +118,7 @@ def measure_recall(
     trials_per_device: int | None = None,
     checkpoints: str | os.PathLike | None = None,
     precision: str = "highest",
-    progress: bool | Reporter = True,
+    progress: bool | Reporter | None = True,
 ) -> RecallResult:
     """How much of a random vector the cell gives back after some steps (Collins et al. 2017, Figure 2c).
 
@@ -141,10 +142,8 @@ def measure_recall(
     Raises:
         InputError: bad input, by name, before anything is compiled.
     """
-    sharding.use_all_cores()  # before JAX starts
-    sharding.keep_compiled()
-    several = isinstance(num_units, Sequence | np.ndarray) and not isinstance(num_units, str)
-    units = tuple(num_units) if several else (num_units,)
+    several = isinstance(num_units, Sequence | np.ndarray) and not isinstance(num_units, str | bytes)
+    units = tuple(num_units) if several and np.ndim(num_units) else (num_units,)
     if not units:
         raise InputError("num_units: none given; it must be a number, or several")
     plans = [

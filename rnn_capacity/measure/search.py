@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rnn_capacity import hosts, information, sharding, store, study
 from rnn_capacity.checkpoint import Checkpoints
-from rnn_capacity.checks import check_int, check_positive_int
+from rnn_capacity.checks import InputError, check_int, check_positive_int
 from rnn_capacity.plan import Plan
 from rnn_capacity.progress import Reporter, reporter
 from rnn_capacity.search import SAMPLERS
@@ -42,7 +42,7 @@ def search(
     devices: int | Sequence[jax.Device] | None,
     trials_per_device: int | None,
     checkpoints: str | os.PathLike | None,
-    progress: bool | Reporter,
+    progress: bool | Reporter | None,
 ) -> Searched:
     """Trains the trials of a plan, and the best of them again; goes on where it was stopped.
 
@@ -56,12 +56,15 @@ def search(
         devices=devices,
         checkpoints=checkpoints,
     )
+    if not isinstance(progress, bool | None | Reporter):
+        raise InputError(f"progress: {progress!r} given; it must be True, False, or a Reporter")
+    num_trials, num_repeats = int(num_trials), int(num_repeats)  # NumPy's are no JSON
     devices = sharding.choose_devices(devices)
     folder = store.checkpoint_folder(storage) if checkpoints is None else checkpoints
-    shown = reporter(progress) if isinstance(progress, bool) else progress
+    shown = progress if isinstance(progress, Reporter) else reporter(bool(progress))
     where = {
         "devices": devices,
-        "trials_per_device": trials_per_device or sharding.default_trials_per_device(devices),
+        "trials_per_device": int(trials_per_device or sharding.default_trials_per_device(devices)),
     }
 
     def run(plan: Plan, num_trials: int, what: str) -> tuple[optuna.Study | None, list[FrozenTrial]]:

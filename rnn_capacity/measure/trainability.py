@@ -13,7 +13,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from rnn_capacity import sharding, store
+from rnn_capacity import session, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.search import outcome_of, save, search, summary
@@ -87,6 +87,7 @@ def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None, name: str) -
     }
 
 
+@session.measuring()
 def measure_trainability(
     cell: str | Cell,
     task: str | Task,
@@ -109,7 +110,7 @@ def measure_trainability(
     trials_per_device: int | None = None,
     checkpoints: str | os.PathLike | None = None,
     precision: str = "highest",
-    progress: bool | Reporter = True,
+    progress: bool | Reporter | None = True,
 ) -> TrainabilityResult:
     """How hard the cell is to train on a task (Collins et al. 2017, section 4).
 
@@ -134,8 +135,6 @@ def measure_trainability(
     Raises:
         InputError: bad input, by name, before anything is compiled.
     """
-    sharding.use_all_cores()  # before JAX starts
-    sharding.keep_compiled()
     plan = plan_trainability(
         cell,
         task,
