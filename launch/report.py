@@ -5,40 +5,42 @@ Into DIR, or --out=DIR: report.html, which needs no network to be read, and figu
 
 import json
 import pathlib
+import signal
 import sys
 
-from absl import app, flags, logging
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends what is imported at once, without a traceback
+sys.path.append(str(pathlib.Path(__file__).parents[1]))  # the clone's rnn_capacity, where none is installed
+
+from absl import flags, logging
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # where experiments/ is
-
-from experiments.figures import FIGURES
-from rnn_capacity import sweep
+from rnn_capacity import command_line, sweep
+from rnn_capacity.checks import InputError
 from rnn_capacity.report import page
 from rnn_capacity.report.collection import collect
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # the clone's experiments/, whatever else has that name
+
+from experiments.figures import FIGURES
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "what is drawn: every study.db in this folder and below it")
 _STORAGE = flags.DEFINE_multi_string("storage", [], "and the studies of a database, by its URL; may be given again")
 _OUT = flags.DEFINE_string("out", None, "the folder for what is written; by default the workdir")
 
 
-def main(argv):
-    if len(argv) > 1:
-        sys.exit(f"error: unknown arguments: {' '.join(argv[1:])}")
+def main(_):
     if _WORKDIR.value is None:
-        sys.exit("error: --workdir must be given")
+        raise InputError("--workdir must be given")
     logging.set_verbosity(logging.WARNING)
     console = Console()
     say = lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False)
-    try:
-        collection = collect(_WORKDIR.value, _STORAGE.value)
-        shown = _shown(collection)
-        written = page.write(collection, shown, _OUT.value or _WORKDIR.value, progress=say)
-        console.print(_summary(written.claims))
-    except (ValueError, ImportError) as error:  # bad input is told in a line
-        sys.exit(f"error: {error}")
+    collection = collect(_WORKDIR.value, _STORAGE.value)
+    shown = _shown(collection)
+    written = page.write(collection, shown, _OUT.value or _WORKDIR.value, progress=say)
+    console.print(_summary(written.claims))
     for note in collection.notes:
         say(f"note: {note}")
     say(f"Written: {', '.join(map(str, written.paths))}")
@@ -79,13 +81,5 @@ def _summary(claims):
     return table
 
 
-def parse(argv):
-    """As absl does, but what is wrong with a flag is told in a line."""
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        sys.exit(f"error: {str(error).strip().splitlines()[-1]}")
-
-
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse)
+    command_line.run(main, command_line.parse_flags)

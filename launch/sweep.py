@@ -4,71 +4,117 @@ Stop it any way; the same command goes on where it was. On several hosts start i
 cluster tells of them (Cloud TPU, Slurm, Open MPI), or by --coordinator_address, --num_processes and --process_id.
 """
 
+import importlib.machinery
 import logging as python_logging
 import pathlib
-import re
+import signal
 import sys
+import traceback
+import types
 
-from absl import app, flags, logging
-from ml_collections import config_flags
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends what is imported at once, without a traceback
+sys.path.append(str(pathlib.Path(__file__).parents[1]))  # the clone's rnn_capacity, where none is installed
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # where experiments/ is
+from absl import flags, logging
+from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
-from rnn_capacity import hosts, sweep
-from rnn_capacity.database import StorageLostError
-from rnn_capacity.search.ranges import PAPER
-from rnn_capacity.trainer import OutOfMemoryError
+from rnn_capacity import command_line, hosts, sweep
+from rnn_capacity.checks import InputError
 
-TOLD_IN_A_LINE = (ValueError, OSError, ImportError, StorageLostError, OutOfMemoryError, hosts.JobError)
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # the clone's experiments/, whatever else has that name
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "what to run: a file of experiments/, with :quick for minutes"
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "where results are kept, in place of config.workdir")
 _COORDINATOR = flags.DEFINE_string("coordinator_address", None, "of a job on several hosts: host:port of process 0")
-_PROCESSES = flags.DEFINE_integer("num_processes", None, "of such a job: how many, a process a host")
+_PROCESSES = flags.DEFINE_integer("num_processes", None, "of such a job: how many, a process a host; 1: no job")
 _PROCESS = flags.DEFINE_integer("process_id", None, "of such a job: which of them this is")
-flags.mark_flag_as_required("config")
+_TIMEOUT = flags.DEFINE_integer(
+    "initialization_timeout", hosts.INITIALIZATION_TIMEOUT, "of such a job: seconds that the others are waited for"
+)
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+def main(_):
     logging.set_verbosity(logging.WARNING)
     python_logging.root.removeHandler(logging.get_absl_handler())  # it writes where bars are redrawn, and is lost
     config = _CONFIG.value.to_dict()
     if _WORKDIR.value is not None:
         config["workdir"] = _WORKDIR.value
-    try:
-        hosts.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-        sweep.run(config)
-    except TOLD_IN_A_LINE as error:
-        sys.exit(f"error: {error}")
+    hosts.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _TIMEOUT.value)
+    sweep.run(config)
 
 
 def parse(argv):
-    """As absl does, but what is wrong with a config or a flag is told in a line."""
+    """As absl does, but what is wrong with a flag or the config is an InputError."""
+    given = _of_flag("config", argv)
+    if given is not None:
+        _check_overrides(_load(given), argv)
+    rest = command_line.parse_flags(argv)
+    if given is None:
+        raise InputError("config: none given; it must be a file of experiments/: --config=experiments/gru.py:quick")
+    return rest
+
+
+def _of_flag(name, argv):
+    for arg, following in zip(argv, [*argv[1:], None], strict=True):
+        flag, equals, value = arg.partition("=")
+        if flag in (f"--{name}", f"-{name}"):
+            return value if equals else following
+    return None
+
+
+def _load(given):
+    """The config that a file's get_config returns, as its flag will load it.
+
+    Raises:
+        InputError: whatever is wrong with the file, with its line.
+    """
+    path, colon, argument = given.partition(":")
+    module = types.ModuleType("config")
     try:
-        rest = flags.FLAGS(argv)
-        if _CONFIG.value is not None:
-            _CONFIG.value.to_dict()  # the file is read only now
-        return rest
-    except (flags.Error, OSError, AttributeError, KeyError, ValueError) as error:
-        for name in (arg.removeprefix("--config.").split("=")[0] for arg in argv if arg.startswith("--config.")):
-            of_one = re.fullmatch(r"sweeps\.([^.]*)\.(.*)", name)  # in a config of several
-            field, _, hparam = (of_one[2] if of_one else name).partition(".")
-            if field not in sweep.FIELDS:
-                sys.exit(f"error: config.{field}: no such field; there are {', '.join(sweep.FIELDS)}")
-            if field == "task_fields" and any(word in str(error) for word in (field, hparam)):
-                sys.exit(f"error: config.task_fields.{hparam}: no such field of the task; rnn_capacity/tasks has them")
-            if field == "hparams" and hparam not in PAPER:
-                sys.exit(f"error: config.hparams.{hparam}: no such hparam; there are {', '.join(PAPER)}")
-            if isinstance(error, AttributeError | KeyError) and of_one and of_one[1] in str(error):
-                sys.exit(f"error: config.sweeps.{of_one[1]}: the config has no such sweep")
-            if isinstance(error, AttributeError | KeyError) and not of_one and field in str(error):
-                sys.exit(f"error: config.{field}: not of this config; of several sweeps it is sweeps.NAME.{field}")
-        sys.exit(f"error: {str(error).strip().splitlines()[-1]}")
+        importlib.machinery.SourceFileLoader("config", path).exec_module(module)
+        config = module.get_config(*[argument] * bool(colon))
+    except InputError:
+        raise
+    except Exception as error:
+        raise _refused(given, _reason(error, path)) from error
+    if not isinstance(config, ConfigDict) or isinstance(config, FrozenConfigDict):
+        raise _refused(given, f"get_config returns {config!r}")
+    return config
+
+
+def _reason(error, path):
+    if isinstance(error, OSError) and error.filename == path:
+        return error.strerror
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    text = str(error)
+    if isinstance(error, SyntaxError):
+        lines, text = [error.lineno] if error.filename == path else lines, error.msg
+    return f"{f'line {lines[-1]}: ' if lines else ''}{type(error).__name__}: {text}"
+
+
+def _refused(given, reason):
+    must = "it must be a Python file whose get_config returns a ConfigDict, as those of experiments/ do"
+    return InputError(f"config: {given!r} given; {must} ({reason})")
+
+
+def _check_overrides(config, argv):
+    """Fields of the config that flags set are there.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name in (arg.removeprefix("--config.").partition("=")[0] for arg in argv if arg.startswith("--config.")):
+        value, parts = config, name.split(".")
+        for place, part in enumerate(parts, 1):
+            fields = list(value) if isinstance(value, ConfigDict) else []
+            if part not in fields:
+                there = f"there are {', '.join(fields)}" if fields else "it has none"
+                raise InputError(f"config.{'.'.join(parts[:place])}: no such field; {there}")
+            value = value[part]
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse)
+    command_line.run(main, parse)

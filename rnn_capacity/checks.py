@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Sequence
+import numbers
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 class InputError(ValueError):
     """Input that cannot be used; the message names the field, the value and what would be right, in one line."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))  # the value given may show itself in several
+
+
+class MissingPackageError(ImportError):
+    """A package that an extra brings is not installed; the message names the extra."""
 
 
 MOST = 2**31 - 1  # steps and sizes are int32 on the device
@@ -16,15 +23,11 @@ MOST = 2**31 - 1  # steps and sizes are int32 on the device
 
 def check_int(field: str, value: Any, least: int, most: int = MOST) -> int:
     """The value as an int from `least` to `most`, or an InputError that names the field."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < least:
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
         raise InputError(f"{field}: {value!r} given; it must be a whole number of at least {least}")
-    if number > most:
+    if value > most:
         raise InputError(f"{field}: {value!r} given; it must be a whole number of at most {most}")
-    return number
+    return int(value)
 
 
 def check_positive_int(field: str, value: Any) -> int:
@@ -37,8 +40,15 @@ def check_seed(seed: Any) -> int:
     return check_int("seed", seed, 0, 2**32 - 1)
 
 
+def check_mapping(field: str, value: Any) -> Mapping[str, Any]:
+    """The value if it is a mapping; empty where it is None."""
+    if not isinstance(value, Mapping | None):
+        raise InputError(f"{field}: {value!r} given; it must be a mapping from names to values")
+    return value or {}
+
+
 def check_choice(field: str, value: Any, choices: Sequence[str]) -> Any:
     """The value if it is one of the choices, or an InputError that names the field and lists them."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise InputError(f"{field}: {value!r} given; it must be one of {', '.join(map(repr, choices))}")
     return value

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.checks import InputError, MissingPackageError, check_choice
 
 SYMBOLS = " " + string.ascii_lowercase  # a symbol's code is its place here
 TEXTS = ("text8", "synthetic")
@@ -190,7 +190,7 @@ def _import_tfds() -> types.ModuleType:
         import importlib_resources  # noqa: F401  what it imports and does not declare
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f'text8 is read with tensorflow-datasets, which could not be imported ({error}): pip install ".[text8]", '
             "or take the task 'text8:synthetic'"
         ) from error

@@ -12,7 +12,7 @@ import optuna
 import pandas as pd
 
 from rnn_capacity import archive, authors, store
-from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.checks import InputError, MissingPackageError, check_choice
 
 FORMATS = ("trials", "authors")
 METADATA = "rnn_capacity"  # the key, in a Parquet file's own metadata, of what we attach
@@ -87,7 +87,7 @@ def _pyarrow():
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise ImportError('Parquet files need pyarrow: pip install ".[parquet]"') from None
+        raise MissingPackageError('Parquet files need pyarrow: pip install ".[parquet]"') from None
     return pyarrow, parquet
 
 

@@ -37,7 +37,7 @@ def check_workdir(workdir: str | os.PathLike, field: str = "workdir") -> pathlib
     Raises:
         InputError: it cannot.
     """
-    if not isinstance(workdir, str | os.PathLike) or "://" in str(workdir):
+    if not isinstance(workdir, str | os.PathLike) or "://" in str(workdir) or not str(workdir):
         raise InputError(f"{field}: {workdir!r} given; it must be a folder of this machine that can be written")
     path = pathlib.Path(workdir).expanduser()
     probe = path / ".writable"
@@ -45,10 +45,10 @@ def check_workdir(workdir: str | os.PathLike, field: str = "workdir") -> pathlib
         path.mkdir(parents=True, exist_ok=True)
         probe.write_text("")
         probe.unlink(missing_ok=True)  # another worker's check may have been first
-    except OSError as error:
-        raise InputError(
-            f"{field}: {str(workdir)!r} given; it must be a folder that can be written ({error.strerror})"
-        ) from None
+    except (OSError, ValueError) as error:  # a null character is the latter
+        reason = getattr(error, "strerror", error)
+        must = f"it must be a folder that can be written ({reason})"
+        raise InputError(f"{field}: {str(workdir)!r} given; {must}") from None
     return path
 
 

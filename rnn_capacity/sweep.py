@@ -5,19 +5,20 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import os
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from rnn_capacity import hosts, sharding, stop, store
+from rnn_capacity import hosts, numerics, session, sharding, store
 from rnn_capacity.cells import CELLS, Cell
-from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.checks import InputError, check_choice, check_mapping
 from rnn_capacity.database import hide_password
 from rnn_capacity.measure import measure_capacity, measure_recall, measure_trainability
 from rnn_capacity.measure.search import check_run
-from rnn_capacity.plan import Plan, find_task, plan_capacity, plan_recall, plan_trainability
+from rnn_capacity.plan import Plan, find_cell, find_task, plan_capacity, plan_recall, plan_trainability
 from rnn_capacity.progress import dashboard, reporter
 from rnn_capacity.report import plots, tables
 
@@ -74,11 +75,11 @@ def measurement(task: str) -> Measurement:
     Raises:
         InputError: there is no such task.
     """
+    find_task(task)
     if task == "memorization":
         return Measurement("capacity", measure_capacity, plan_capacity)
     if task == "recall":
         return Measurement("recall", measure_recall, plan_recall)
-    find_task(task)
     return Measurement("trainability", measure_trainability, plan_trainability)
 
 
@@ -113,16 +114,20 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     _, call, plan = measurement(task)
     grid = {field: name for field, name in GRID.items() if field in known}
     cells = _several(config["cell"])
+    for cell in cells:
+        find_cell(cell)
+    per_cell = {c: check_mapping(f"per_cell.{c}", f) for c, f in check_mapping("per_cell", config["per_cell"]).items()}
     of_one_cell = tuple(field for field in known if field not in ("cell", "task", *OF_A_SWEEP))
-    for cell, fields in config["per_cell"].items():
-        check_choice("per_cell", cell, (*CELLS, *cells))
+    for cell, fields in per_cell.items():
+        if cell not in cells:
+            check_choice("per_cell", cell, tuple(CELLS))
         for field in fields:
             check_choice(f"per_cell.{cell}", field, of_one_cell)
     found, taken = [], inspect.signature(call).parameters
     for cell in cells:
-        own = config["per_cell"].get(cell, {})
-        hparams = {**config["hparams"], **own.get("hparams", {})}
-        of_cell = config | dict(own) | {"cell": cell, "hparams": hparams}
+        own = per_cell.get(cell, {})
+        of_all, of_own = (check_mapping("hparams", fields.get("hparams")) for fields in (config, own))
+        of_cell = config | dict(own) | {"cell": cell, "hparams": {**of_all, **of_own}}
         fixed = {k: v for k, v in of_cell.items() if k in taken and k not in (*GRID, *OF_A_SWEEP)}
         for point in itertools.product(*(_several(of_cell[field]) for field in grid)):
             found.append(fixed | dict(zip(grid.values(), point, strict=True)))
@@ -160,21 +165,25 @@ def sweeps_of(config: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[d
         return [(config, points(config))]
     for field in config:
         check_choice("config field", field, (SWEEPS, "workdir"))
-    if not config[SWEEPS]:
+    if not check_mapping(SWEEPS, config[SWEEPS]):
         raise InputError("sweeps: none given; a config of several sweeps must name one at least")
-    workdir, found = pathlib.Path(config.get("workdir", OF_A_SWEEP["workdir"])), []
+    workdir, found = config.get("workdir", OF_A_SWEEP["workdir"]), []
+    if not isinstance(workdir, str | os.PathLike):
+        store.check_workdir(workdir)  # refuses it
     for name, fields in config[SWEEPS].items():
-        if fields.get("workdir") is not None:
+        one = check_mapping(f"sweeps.{name}", fields)
+        if one.get("workdir") is not None:
             must = f"it is the folder {name} of the workdir of all"
-            raise InputError(f"sweeps.{name}.workdir: {str(fields['workdir'])!r} given; {must}")
-        one = {**fields, "workdir": workdir / name}
+            raise InputError(f"sweeps.{name}.workdir: {str(one['workdir'])!r} given; {must}")
+        one = {**one, "workdir": pathlib.Path(workdir, name)}
         try:
             found.append((one, points(one)))
-        except ValueError as error:
+        except InputError as error:
             raise InputError(f"sweeps.{name}.{error}") from None
     return found
 
 
+@numerics.fixed()
 def plans(config: Mapping[str, Any]) -> list[Plan]:
     """Of the studies that a config measures.
 
@@ -194,8 +203,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
     Returns all results of the workdirs, those of earlier sweeps included. In a job of several processes each calls
     this, and process 0 alone has the results and writes them.
     """
-    sharding.use_all_cores()  # before JAX starts
-    with stop.noticed(), hosts.all_or_none():
+    with session.measuring(), hosts.all_or_none():
         sweeps = sweeps_of(config)  # all are checked before any is run
         results = []
         for n, (one, grid) in enumerate(sweeps, 1):
@@ -205,7 +213,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
 
 
 def _one(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, console: Console) -> list[dict[str, Any]]:
-    if config.get("storage") and not config.get("checkpoints"):  # else they are beside the study
+    if config.get("storage") is not None and config.get("checkpoints") is None:  # else they are beside the study
         grid = [point | {"checkpoints": _workdir(config) / store.CHECKPOINTS} for point in grid]
     if hosts.index() > 0:
         for point in grid:
@@ -221,7 +229,7 @@ def _workdir(config: Mapping[str, Any]) -> pathlib.Path:
 def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, console: Console) -> list[dict[str, Any]]:
     measure, call, plan = measurement(config.get("task", "memorization"))
     workdir = _workdir(config)
-    storage = store.open_storage(config.get("storage") or workdir)
+    storage = store.open_storage(workdir if config.get("storage") is None else config["storage"])
     for planned in (_call(plan, point) for point in grid):
         store.check_plan(storage, planned.name, planned.describe())  # a text that is not there is told here too
     show = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False)

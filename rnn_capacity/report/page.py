@@ -19,7 +19,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from rnn_capacity.checks import InputError
+from rnn_capacity.checks import InputError, MissingPackageError
 from rnn_capacity.database import first_line
 from rnn_capacity.report import tables
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Claim, Figure
@@ -110,7 +110,7 @@ def _packages():
         import jinja2
         import vl_convert
     except ImportError:
-        raise ImportError('the report needs jinja2 and vl-convert-python: pip install ".[report]"') from None
+        raise MissingPackageError('the report needs jinja2 and vl-convert-python: pip install ".[report]"') from None
     return jinja2, vl_convert
 
 

@@ -230,6 +230,6 @@ def _without_nan(value):
 def _replace(path: pathlib.Path, text: str) -> pathlib.Path:
     """Written beside and moved, so that a reader or a kill never meets half a file."""
     beside = path.with_suffix(path.suffix + ".part")
-    beside.write_text(text)
+    beside.write_text(text, encoding="utf-8")
     beside.replace(path)
     return path

@@ -6,6 +6,7 @@ Which scales and biases a cell has is what its `init` reads, so a user's cell ne
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -145,7 +146,8 @@ def _choice(options: Sequence[str]) -> Dimension:
 
 def _check_number(key: str, value: Any) -> None:
     low, high, closed = LIMITS.get(key, UNLIMITED)
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    known = isinstance(value, float | np.number) or (isinstance(value, int) and abs(value) <= sys.float_info.max)
+    number = known and not isinstance(value, bool) and math.isfinite(value)
     whole = isinstance(PAPER[_family(key)], Range) and PAPER[_family(key)].whole
     if not number or not (low <= value <= high) or (value == low and not closed) or (whole and value % 1):
         bounds = f"a {'whole' if whole else 'finite'} number"
