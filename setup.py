@@ -1,18 +1,21 @@
 """Package metadata; settings of the tools are in pyproject.toml."""
 
 import pathlib
+import re
 
 from setuptools import find_packages, setup
 
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+?)"', (ROOT / "rnn_capacity" / "__init__.py").read_text("utf-8"), re.MULTILINE)
 LIVE = ["optuna-dashboard>=0.19"]
 REPORT = ["jinja2>=3.1", "vl-convert-python>=1.7"]
 TEXT8 = ["array_record>=0.5", "importlib_resources>=6.0", "tensorflow-datasets>=4.9.7"]
 
 setup(
     name="rnn_capacity",
-    version="0.1.0",
+    version=VERSION[1],
     description="How many bits a recurrent cell can store in each parameter, measured in minutes",
-    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",

@@ -12,7 +12,7 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends what is imported at once, without a traceback
 sys.path.append(str(pathlib.Path(__file__).parents[1]))  # the clone's rnn_capacity, where none is installed
 
-from absl import flags, logging
+from absl import flags
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -34,7 +34,6 @@ _OUT = flags.DEFINE_string("out", None, "the folder for what is written; by defa
 def main(_):
     if _WORKDIR.value is None:
         raise InputError("--workdir must be given")
-    logging.set_verbosity(logging.WARNING)
     console = Console()
     say = lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False)
     collection = collect(_WORKDIR.value, _STORAGE.value)

@@ -5,7 +5,6 @@ cluster tells of them (Cloud TPU, Slurm, Open MPI), or by --coordinator_address,
 """
 
 import importlib.machinery
-import logging as python_logging
 import pathlib
 import signal
 import sys
@@ -16,7 +15,7 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends what is imported at once, without a traceback
 sys.path.append(str(pathlib.Path(__file__).parents[1]))  # the clone's rnn_capacity, where none is installed
 
-from absl import flags, logging
+from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
 from rnn_capacity import command_line, hosts, sweep
@@ -37,8 +36,6 @@ _TIMEOUT = flags.DEFINE_integer(
 
 
 def main(_):
-    logging.set_verbosity(logging.WARNING)
-    python_logging.root.removeHandler(logging.get_absl_handler())  # it writes where bars are redrawn, and is lost
     config = _CONFIG.value.to_dict()
     if _WORKDIR.value is not None:
         config["workdir"] = _WORKDIR.value

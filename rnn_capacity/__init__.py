@@ -1,5 +1,8 @@
 """How many bits a recurrent cell can store, how much it can remember, and how hard it is to train."""
 
+import importlib
+import pkgutil
+
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.measure import (
     CapacityResult,
@@ -14,6 +17,7 @@ from rnn_capacity.measure import (
 )
 from rnn_capacity.tasks import TASKS, Task
 
+__version__ = "0.1.0"  # setup.py reads it here
 __all__ = [
     "CELLS",
     "TASKS",
@@ -29,3 +33,18 @@ __all__ = [
     "measure_trainability",
     "train_again",
 ]
+
+
+def __getattr__(name):
+    """Imports a module of the package when it is first used: `rnn_capacity.dataset.read`."""
+    if name in _modules():
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_modules()})
+
+
+def _modules():
+    return {module.name for module in pkgutil.iter_modules(__path__)}

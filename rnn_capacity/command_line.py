@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
+import logging
 import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from absl import app, flags
+from absl import logging as absl_logging
 
 from rnn_capacity.checks import InputError, MissingPackageError
 from rnn_capacity.database import StorageLostError
@@ -27,8 +28,16 @@ def run(main: Callable[[Sequence[str]], None], parse: Callable[[Sequence[str]], 
     """Parses the flags and runs a command; ends with 1 after an error, with 130 after Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # so that Ctrl-C ended it while it was imported
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def begin(argv):
+        absl_logging.set_verbosity(absl_logging.WARNING)
+        # Absl's handler writes where bars are redrawn, and is lost; this one goes to whatever stderr is by then.
+        logging.root.removeHandler(absl_logging.get_absl_handler())
+        logging.root.addHandler(logging.lastResort)
+        main(argv)
+
     with printable():
-        app.run(_in_one_line(main), flags_parser=_in_one_line(parse))
+        app.run(_in_one_line(begin), flags_parser=_in_one_line(parse))
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
@@ -50,7 +59,6 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
 
 
 def _in_one_line(call: Callable[[Sequence[str]], Sequence[str] | None]) -> Callable:
-    @functools.wraps(call)
     def wrapped(argv):
         with _errors(_DEBUG.value if flags.FLAGS.is_parsed() else "--debug" in argv):
             return call(argv)

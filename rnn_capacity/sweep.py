@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+import rnn_capacity
 from rnn_capacity import hosts, numerics, session, sharding, store
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.checks import InputError, check_choice, check_mapping
@@ -235,7 +236,8 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, conso
     show = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False)
     where = sharding.describe(sharding.choose_devices(config.get("devices")))
     where += f" in each of {hosts.count()} processes" if hosts.count() > 1 else ""
-    show(f"{len(grid)} studies on {where}, into {workdir}")
+    code = f"rnn_capacity {rnn_capacity.__version__} in {pathlib.Path(rnn_capacity.__file__).parent}"
+    show(f"{len(grid)} studies on {where}, into {workdir}, by {code}")
     if url := getattr(storage, "url", None):
         show(f"live: {dashboard(hide_password(url))}")
     show(tables.header(measure), style="bold")

@@ -10,13 +10,14 @@ import socket
 import subprocess
 import sys
 import time
+import types
 
 import jax
 import optuna
 import pytest
 from test_study import contents
 
-from rnn_capacity import store, train
+from rnn_capacity import hosts, store, train
 from rnn_capacity.search.gp_bandit import FIT
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -114,7 +115,8 @@ def test_two_processes_find_what_one_does(alone, environment, tmp_path):
     assert results(tmp_path) == results(alone)
     assert "in each of 2 processes" in job.said(0)
     assert "bits/param" in job.said(0)
-    assert job.said(1) == ""  # process 0 alone speaks
+    (line,) = job.said(1).splitlines()  # of the rest process 0 alone speaks
+    assert re.fullmatch(r"waiting for all 2 processes of the job at 127.0.0.1:\d+, of which this is process 1", line)
 
 
 def test_trials_are_raced_over_two_processes_as_in_one(environment, tmp_path):
@@ -217,18 +219,54 @@ def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(
     assert kept_steps(tmp_path) == {}
 
 
-def test_a_run_stopped_by_sigterm_goes_on_in_the_middle_of_a_batch(alone, environment, tmp_path):
+@pytest.fixture
+def default_handlers():
+    """A process whose parent ignores Ctrl-C, as shells have it of what runs in the background, ignores it too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("default_handlers")
+@pytest.mark.parametrize(
+    ("kind", "code", "by"), [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")], ids=str
+)
+def test_a_run_that_is_stopped_goes_on_in_the_middle_of_a_batch(alone, environment, tmp_path, kind, code, by):
     with Job(tmp_path, environment | {"HOLD": "1"}, 1, command=WATCHED) as job:
         wait_for(lambda: kept_steps(tmp_path), job)
-        job.processes[0].terminate()
-        assert job.wait(60) == [143]
-        assert "stopped by SIGTERM; the same command goes on where it was" in job.said(0)
+        job.processes[0].send_signal(kind)
+        assert job.wait(60) == [code]
+        assert job.said(0).splitlines()[-1] == f"stopped by {by}; the same command goes on where it was"
+        assert "Traceback" not in job.said(0)
     assert list(kept_steps(tmp_path).values()) == [train.FIRST_CHUNK]
     with Job(tmp_path, environment, 1, command=WATCHED) as job:
         assert job.wait() == [0]
         assert f"from step {train.FIRST_CHUNK}\n" in job.said(0)
     assert all_trials(tmp_path) == all_trials(alone)
     assert results(tmp_path) == results(alone)
+
+
+COMPILING = """
+import os, runpy, signal, sys, threading
+from rnn_capacity import train
+compile = train._compile
+def interrupted(*given):
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return compile(*given)
+train._compile = interrupted
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.usefixtures("default_handlers")
+def test_ctrl_c_while_it_compiles_waits_for_the_first_chunk(environment, tmp_path):
+    """An exception raised within the compiler would end in a segmentation fault."""
+    command = [sys.executable, "-c", COMPILING, *SWEEP[1:]]
+    with Job(tmp_path, environment | {"JAX_ENABLE_COMPILATION_CACHE": "0"}, 1, command=command, unroll=12) as job:
+        assert job.wait(120) == [130]
+    assert job.said(0).splitlines()[-1] == "stopped by Ctrl-C; the same command goes on where it was"
+    assert "Traceback" not in job.said(0)
 
 
 def test_what_one_process_finds_wrong_ends_all_with_its_reason(environment, tmp_path):
@@ -313,6 +351,131 @@ def test_a_job_that_is_told_wrongly_is_refused_by_name(environment, tmp_path, to
     assert ended.returncode == 1
     assert re.search(rf"^error: {field}: .* given", ended.stderr, re.MULTILINE), ended.stderr
     assert not list(tmp_path.iterdir())
+
+
+SLURM = {"SLURM_JOB_ID": "4242", "SLURM_STEP_NODELIST": "localhost", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+OPEN_MPI = {"OMPI_MCA_orte_hnp_uri": "1314521088.0;tcp://127.0.0.1:4", "OMPI_COMM_WORLD_RANK": "0"}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        SLURM | {"SLURM_NTASKS": "1"},
+        OPEN_MPI | {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "0", "SLURM_NTASKS": "4"},
+        {"TPU_WORKER_HOSTNAMES": "localhost"},
+        {"TPU_PROCESS_ADDRESSES": "localhost:8476", "MEGASCALE_NUM_SLICES": "1"},
+        {"JAX_COORDINATOR_ADDRESS": "localhost:1", "JAX_NUM_PROCESSES": "1", "JAX_PROCESS_ID": "0"},
+        {"JAX_NUM_PROCESSES": "1"} | SLURM | {"SLURM_NTASKS": "4"},
+    ],
+    ids=str,
+)
+def test_a_job_of_one_process_joins_nothing(monkeypatch, variables):
+    """Its port may be another's: of a second task on the same node."""
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **_: pytest.fail("joined"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    hosts.start()
+    assert (hosts.count(), hosts.index()) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("variables", "tasks"),
+    [
+        ({}, None),
+        (SLURM | {"SLURM_NTASKS": "4"}, 4),
+        ({"TPU_WORKER_HOSTNAMES": "a,b"}, None),  # JAX knows how many
+        ({"TPU_WORKER_HOSTNAMES": "a", "MEGASCALE_NUM_SLICES": "2"}, None),
+    ],
+    ids=str,
+)
+def test_more_tasks_than_one_are_a_job(monkeypatch, variables, tasks):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert hosts._scheduled() == tasks
+
+
+def test_who_does_not_come_is_waited_for_and_named_in_the_end(environment, tmp_path):
+    of_two = ["--num_processes=2", f"--coordinator_address=localhost:{free_port()}"]
+    of_four = SLURM | {"SLURM_NTASKS": "4", "JAX_COORDINATOR_PORT": str(free_port())}
+    cases = [
+        ([*of_two, "--process_id=0"], {}, "2", "0", "process 1 did not come"),
+        (["--num_processes=2", f"--coordinator_address=localhost:{free_port()}", "--process_id=1"], {}, "2", "1", None),
+        ([], of_four, "4", "0", "not all of processes 1 to 3 came"),
+    ]
+    started = [
+        subprocess.Popen(
+            [*SWEEP, f"--workdir={tmp_path}", "--initialization_timeout=1", *flags],
+            env=environment | variables,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for flags, variables, *_ in cases
+    ]
+    for process, (_, _, count, index, absent) in zip(started, cases, strict=True):
+        shown, errors = process.communicate(timeout=120)
+        assert (process.returncode, shown) == (1, "")
+        waiting, end = errors.splitlines()
+        job = rf"job (of {count} processes )?at localhost:\d+"
+        assert re.fullmatch(
+            rf"waiting for all {count} processes of the {job}, of which this is process {index}", waiting
+        )
+        absent = absent or r"process 0 did not come \(Connection refused\)"
+        assert re.fullmatch(rf"error: the {job} has not begun within 1 seconds: {absent}; num_processes=1 .*", end), end
+
+
+def test_a_process_that_finds_process_0_says_that_another_is_missing():
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        address = f"127.0.0.1:{there.getsockname()[1]}"
+        state = types.SimpleNamespace(client=1, num_processes=3, process_id=1, coordinator_address=address)
+        assert "process 0 is there, but not all others came" in hosts._missing(state, 5)
+
+
+@pytest.mark.usefixtures("default_handlers")
+def test_who_waits_for_others_can_be_stopped(environment, tmp_path):
+    job = [f"--coordinator_address=localhost:{free_port()}", "--num_processes=2", "--process_id=0"]
+    command = [*SWEEP, f"--workdir={tmp_path}", *job]
+    waiting = subprocess.Popen(command, env=environment, text=True, stderr=subprocess.PIPE)
+    assert waiting.stderr.readline().startswith("waiting for all 2 processes")
+    waiting.send_signal(signal.SIGINT)
+    _, errors = waiting.communicate(timeout=60)
+    assert waiting.returncode == 130
+    assert errors == "stopped by Ctrl-C; the same command goes on where it was\n"
+
+
+KUBERNETES = """
+class config:
+    class ConfigException(Exception):
+        pass
+    def load_incluster_config():
+        if {token}:
+            raise config.ConfigException("Service token file does not exist.")
+class client:
+    CoreV1Api = BatchV1Api = object
+    class exceptions:
+        class ApiException(Exception):
+            pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "reason"),
+    [
+        (None, None),
+        (KUBERNETES.format(token="True"), "Service token file does not exist."),
+        (KUBERNETES.format(token="False"), ".*"),  # what it asks next
+    ],
+)
+def test_a_pod_whose_job_cannot_be_found_measures_alone(environment, tmp_path, package, reason):
+    if package is not None:
+        (tmp_path / "kubernetes.py").write_text(package)
+    environment = environment | {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path}"
+    script = "from rnn_capacity import hosts; hosts.start(); print(hosts.count())"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "1\n", done.stderr
+    line = rf"Kubernetes: no job of several pods found \({reason}\); this process measures alone\n"
+    assert re.fullmatch(line, done.stderr) if reason else done.stderr == ""
 
 
 def test_the_environment_may_tell_of_the_job(alone, environment, tmp_path):

@@ -1,5 +1,6 @@
 """The trial axis over devices."""
 
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -105,10 +106,10 @@ def test_trials_on_every_device_read_what_is_replicated():
 KEEPS = """
 import jax
 from rnn_capacity import sharding
-sharding.keep_compiled()
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-sharding.map_trials(lambda shared, a: shared * jax.numpy.sin(a), jax.devices())(2.0, jax.numpy.ones(1))
-print(jax.config.jax_compilation_cache_dir)
+with sharding.keep_compiled():
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    sharding.map_trials(lambda shared, a: shared * jax.numpy.sin(a), jax.devices())(2.0, jax.numpy.ones(1))
+    print(jax.config.jax_compilation_cache_dir)
 """
 
 
@@ -128,3 +129,33 @@ def test_compiled_programs_are_kept_on_disk_in_the_users_cache_or_where_jax_was_
     assert {file.name for file in kept.iterdir() if "mapped" in file.name and file.name.endswith("cache")} <= files
     assert run(JAX_COMPILATION_CACHE_DIR=str(tmp_path / "told")) == str(tmp_path / "told")
     assert run(JAX_ENABLE_COMPILATION_CACHE="false") == "None"
+
+
+ELSEWHERE = """
+import sys
+import jax
+from rnn_capacity import measure_capacity, sharding
+import tiny
+for platform in sys.argv[1:]:
+    jax.config.update("jax_platforms", platform)
+    for ask in (lambda: sharding.choose_devices(1), lambda: measure_capacity("rnn", progress=False, **tiny.TINY)):
+        try:
+            ask()
+        except ValueError as error:
+            print(error)
+jax.config.update("jax_platforms", "cpu")
+print(len(sharding.choose_devices(None)))
+"""
+
+
+def test_a_platform_that_is_not_here_is_refused_by_name_with_those_that_are():
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    needs = {"cuda": "jax_plugins", "tpu": "libtpu", "cpuu": "no_such"}
+    missing = [platform for platform, package in needs.items() if importlib.util.find_spec(package) is None]
+    command = [sys.executable, "-c", ELSEWHERE, *missing]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    *refused, num_devices = done.stdout.splitlines()
+    assert len(refused) == 2 * len(missing), done.stderr
+    for line, platform in zip(refused, [p for p in missing for _ in range(2)], strict=True):
+        assert line.startswith(f"JAX_PLATFORMS: '{platform}' given; JAX finds no such device here, but cpu")
+    assert int(num_devices) == sharding.num_cores()  # nothing is left of the tries
