@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 from tiny import TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer
 
+import rnn_capacity
 from rnn_capacity import (
     CELLS,
     TASKS,
@@ -172,6 +173,7 @@ def test_a_sweep_measures_every_point_and_writes_tables_and_figure(tmp_path, tra
 
     lines = shown.splitlines()
     assert lines[0].startswith("2 studies on 4 x cpu")
+    assert lines[0].endswith(f", by rnn_capacity {rnn_capacity.__version__} in {ROOT / 'rnn_capacity'}")
     assert f"optuna-dashboard sqlite:///{tmp_path / 'study.db'}" in lines[1]
     assert lines[2] == tables.header()
     for result in results:
@@ -559,39 +561,3 @@ def test_the_launcher_runs_a_config_from_any_folder(tmp_path):
     assert result["best_hparams"]["learning_rate"] == 0.03
     assert tables.header() in done.stdout.splitlines()
     assert tables.line(result) in done.stdout.splitlines()
-
-
-QUICK = "--config=experiments/irnn.py:quick"
-FIG2A = "--config=experiments/figures/fig2a.py:quick"
-
-
-@pytest.mark.parametrize(
-    ("named", "flags"),
-    [
-        ("config.foo: ", [QUICK, "--config.foo=1"]),
-        ("cell: 'elman' given", [QUICK, "--config.cell=elman"]),
-        ("depth: 0 given", [QUICK, "--config.depths=0"]),
-        ("workdir: '/proc/nowhere' given", [QUICK, "--workdir=/proc/nowhere"]),
-        ("hparams.learning_rate: -1 given", [QUICK, "--config.hparams.learning_rate=-1"]),
-        ("config.hparams.learnig_rate: ", [QUICK, "--config.hparams.learnig_rate=1"]),
-        (
-            "config.task_fields.max_number: no such field of the task; rnn_capacity/tasks has them",
-            ["--config=experiments/parentheses.py:quick", "--config.task_fields.max_number=1"],
-        ),
-        ("config.task_fields.foo: no such field of the task", [QUICK, "--config.task_fields.foo=1"]),
-        ("config argument: 'fast' given", ["--config=experiments/irnn.py:fast"]),
-        ("experiments/none.py", ["--config=experiments/none.py"]),
-        ("sweeps.relu.depth: 0 given", [FIG2A, "--config.sweeps.relu.depths=0"]),
-        ("config.foo: no such field", [FIG2A, "--config.sweeps.relu.foo=1"]),
-        ("sweeps.blue", [FIG2A, "--config.sweeps.blue.depths=1"]),
-        ("config.depths: ", [FIG2A, "--config.depths=1"]),
-    ],
-    ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
-)
-def test_a_bad_command_line_is_told_in_one_line(named, flags):
-    done = launch(*flags)
-    assert done.returncode != 0
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ")
-    assert named in line

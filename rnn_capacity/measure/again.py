@@ -9,7 +9,7 @@ import optuna
 
 from rnn_capacity import archive, session, store, study
 from rnn_capacity.cells import Cell
-from rnn_capacity.checks import InputError
+from rnn_capacity.checks import InputError, check_int
 from rnn_capacity.plan import Plan
 from rnn_capacity.search import space as spaces
 from rnn_capacity.tasks import Task
@@ -36,15 +36,14 @@ def train_again(
     Raises:
         InputError: there is no such study or trial, or the cell or the task is another.
     """
+    number = check_int("number", number, 0)
     kept = archive.load_study(storage, study_name)
     if store.PLAN not in kept.user_attrs:
         raise InputError(f"study_name: {study_name!r} given; it must be a study that was measured here")
     plan = Plan.of(study_name, kept.user_attrs[store.PLAN], cell, task)
     found = {t.number: t for t in store.measured(kept)}
     if number not in found:
-        raise InputError(
-            f"number: {number!r} given; {study_name!r} has the measured trials {', '.join(map(str, found))}"
-        )
+        raise InputError(f"number: {number} given; {study_name!r} has the measured trials {', '.join(map(str, found))}")
     before = found[number].user_attrs[store.OUTCOME]
     trial = plan.trial(number, spaces.complete(plan.space, found[number].params))
     return before, study.train_alone(trial, before["steps"], plan.outcome)
