@@ -8,16 +8,27 @@ from types import SimpleNamespace
 
 import pytest
 
+import rnn_capacity
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture
-def extras(monkeypatch):
+def given(monkeypatch):
     given = {}  # setuptools itself need not be there
     stand_in = SimpleNamespace(setup=given.update, find_packages=lambda include: include)
     monkeypatch.setitem(sys.modules, "setuptools", stand_in)
     runpy.run_path(str(ROOT / "setup.py"))
+    return given
+
+
+@pytest.fixture
+def extras(given):
     return given["extras_require"]
+
+
+def test_the_version_is_the_packages(given):
+    assert given["version"] == rnn_capacity.__version__
 
 
 def test_every_extra_is_told_of(extras):

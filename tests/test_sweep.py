@@ -561,3 +561,26 @@ def test_the_launcher_runs_a_config_from_any_folder(tmp_path):
     assert result["best_hparams"]["learning_rate"] == 0.03
     assert tables.header() in done.stdout.splitlines()
     assert tables.line(result) in done.stdout.splitlines()
+
+
+GREEN = """
+import sys
+import tiny
+from rnn_capacity import CELLS, sweep, train
+train.advance = tiny.FakeTrainer()
+sweep.run(tiny.TINY | {"cell": CELLS["irnn"]._replace(name="grün"), "workdir": sys.argv[1]})
+"""
+
+
+def test_where_the_output_has_no_umlauts_they_are_escaped_and_the_files_have_them(tmp_path):
+    environment = os.environ | {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii:strict"}
+    environment |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "JAX_PLATFORMS": "cpu"}
+    (tmp_path / "green.py").write_text(GREEN, encoding="utf-8")
+    command = [sys.executable, str(tmp_path / "green.py"), str(tmp_path / "out")]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert rb"gr\xfcn, depth 1" in done.stdout
+    assert rb"gr\xfcn      1" in done.stdout
+    assert json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))[0]["cell"] == "grün"
+    for name in ("results.csv", "capacity.svg"):
+        assert "grün" in (tmp_path / "out" / name).read_text(encoding="utf-8")
