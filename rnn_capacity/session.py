@@ -10,14 +10,17 @@ from rnn_capacity.progress import printable
 
 
 @contextlib.contextmanager
-def measuring() -> Iterator[None]:
+def measuring(then: str = "with a storage the same call goes on where it was") -> Iterator[None]:
     """CPU cores are devices, which alone stays so; numbers are as at JAX's defaults, programs kept, signals noticed.
+
+    Args:
+        then: what whoever stops it may do.
 
     Raises:
         InputError: JAX was asked for what is not here, or not to compile.
         Terminated, KeyboardInterrupt: the process was asked to stop.
     """
     sharding.use_all_cores()  # before JAX starts
-    with numerics.fixed(), sharding.keep_compiled(), printable(), stop.noticed():
+    with numerics.fixed(), sharding.keep_compiled(), printable(), stop.noticed(then):
         sharding.present_devices()
         yield

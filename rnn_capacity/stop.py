@@ -16,7 +16,7 @@ from typing import ClassVar
 
 DEFAULTS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
 
-_asked: list[type[Stopped]] = []
+_asked: list[Stopped] = []
 _logger = logging.getLogger(__name__)
 
 
@@ -26,22 +26,19 @@ class Stopped(BaseException):
     number: ClassVar[int]  # of the signal
     by: ClassVar[str]
 
-    def __init__(self, message: str | None = None):
-        super().__init__(message or f"stopped by {self.by}; the same command goes on where it was")
-
 
 class Terminated(Stopped, SystemExit):
     """By SIGTERM; unhandled it ends the process with that signal's code."""
 
     number, by = signal.SIGTERM, "SIGTERM"
 
-    def __init__(self, message: str | None = None):
+    def __init__(self, message: str):
         super().__init__(message)
         self.code = 128 + signal.SIGTERM
 
 
-class Interrupted(Stopped):
-    """By Ctrl-C; `noticed` makes a KeyboardInterrupt of it, which Python and notebooks end with as they always do."""
+class Interrupted(Stopped, KeyboardInterrupt):
+    """By Ctrl-C; it leaves `noticed` as a plain KeyboardInterrupt: after no other does Python end with 130."""
 
     number, by = signal.SIGINT, "Ctrl-C"
 
@@ -50,11 +47,14 @@ KINDS = {kind.number: kind for kind in (Terminated, Interrupted)}
 
 
 @contextlib.contextmanager
-def noticed() -> Iterator[None]:
+def noticed(then: str = "the same command goes on where it was") -> Iterator[None]:
     """Within it SIGTERM and Ctrl-C are noticed and raised by `check`; a second one ends the process at once.
 
     Only where nothing else handles them, and only in the main thread, which alone may. Where a person is at a prompt
     or in a notebook a second Ctrl-C does nothing more: it would end the session.
+
+    Args:
+        then: what whoever stopped it may do.
 
     Raises:
         Terminated, KeyboardInterrupt: the process was asked to stop.
@@ -66,7 +66,8 @@ def noticed() -> Iterator[None]:
         return
 
     def ask(number, _):
-        _asked.append(KINDS[number])
+        kind = KINDS[number]
+        _asked.append(kind(f"stopped by {kind.by}; {then}"))
         for each in ours:
             if each != signal.SIGINT or not hasattr(sys, "ps1"):
                 signal.signal(each, signal.SIG_DFL)

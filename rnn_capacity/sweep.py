@@ -162,6 +162,7 @@ def sweeps_of(config: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[d
         InputError: fields beside the sweeps that are not known, a sweep that says where it is kept, or what `points`
             refuses of one.
     """
+    sharding.present_devices()  # or the first of several sweeps would be blamed for a platform that is not here
     if SWEEPS not in config:
         return [(config, points(config))]
     for field in config:
@@ -204,7 +205,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
     Returns all results of the workdirs, those of earlier sweeps included. In a job of several processes each calls
     this, and process 0 alone has the results and writes them.
     """
-    with session.measuring(), hosts.all_or_none():
+    with session.measuring("the same command goes on where it was"), hosts.all_or_none():
         sweeps = sweeps_of(config)  # all are checked before any is run
         results = []
         for n, (one, grid) in enumerate(sweeps, 1):

@@ -28,13 +28,18 @@ def kept():
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
-def run(folder):
-    """The notebook run by a kernel of the interpreter that this is; bars of progress, which are gone, are left out."""
+def execute(notebook, folder, **options):
+    """By a kernel of the interpreter that this is."""
     write_kernel_spec(str(folder / "kernels" / "python3"))
     manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(folder / "kernels")]))
-    notebook = kept()
-    client = NotebookClient(notebook, km=manager, timeout=300, record_timing=False)
+    client = NotebookClient(notebook, km=manager, timeout=300, record_timing=False, **options)
     client.execute(cwd=str(ROOT))  # the package is importable there
+
+
+def run(folder):
+    """The notebook run; bars of progress, which are gone, are left out."""
+    notebook = kept()
+    execute(notebook, folder)
     for cell in codes(notebook):
         cell.outputs = [o for o in cell.outputs if o.output_type != "display_data" or "image/png" in o.data]
     notebook.metadata = kept().metadata
@@ -194,6 +199,30 @@ def test_whoever_meets_owner_is_told_to_put_a_name():
 def test_colab_opens_this_very_file():
     badge, *_ = kept().cells
     assert f"/blob/main/{NOTEBOOK.relative_to(ROOT)})" in badge.source
+
+
+INTERRUPTED = """
+import os, signal
+import rnn_capacity
+from rnn_capacity.progress import Silent
+
+class Interrupts(Silent):  # as the button does, three times
+    def update(self, level, done, note):
+        if level == "batch":
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGINT)
+
+rnn_capacity.measure_recall("rnn", num_units=2, num_inputs=4, unroll=2, num_trials=2, progress=Interrupts())
+"""
+
+
+def test_an_interrupted_measurement_is_a_keyboard_interrupt_and_the_kernel_lives(tmp_path):
+    cells = [nbformat.v4.new_code_cell(source) for source in (INTERRUPTED, "print('alive')")]
+    execute(nbformat.v4.new_notebook(cells=cells), tmp_path, allow_errors=True)
+    (error,), (printed,) = (cell.outputs for cell in cells)
+    assert error.ename == "KeyboardInterrupt"
+    assert error.evalue == "stopped by Ctrl-C; with a storage the same call goes on where it was"
+    assert printed.text == "alive\n"
 
 
 if __name__ == "__main__":
