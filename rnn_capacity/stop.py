@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from typing import ClassVar
 
+SHOW_CURSOR = b"\x1b[?25h"
 DEFAULTS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
 
 _asked: list[Stopped] = []
@@ -71,6 +73,8 @@ def noticed(then: str = "the same command goes on where it was") -> Iterator[Non
         for each in ours:
             if each != signal.SIGINT or not hasattr(sys, "ps1"):
                 signal.signal(each, signal.SIG_DFL)
+        if sys.__stdout__ is not None and sys.__stdout__.isatty():
+            os.write(sys.__stdout__.fileno(), SHOW_CURSOR)  # which bars hide, and a second signal leaves hidden
 
     for number in ours:
         signal.signal(number, ask)

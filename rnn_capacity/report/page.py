@@ -96,7 +96,7 @@ def write(
             drawn += sections[-1]["paths"]
         progress("writing the page")
         page = folder / PAGE
-        _replace(page, _page(jinja2, vega, collection, sections).encode())
+        _replace(page, _page(jinja2, vega, collection, sections).encode("utf-8", "surrogateescape"))  # of a path
     except OSError as error:
         raise InputError(
             f"out: {str(folder)!r} given; it must be a folder that can be written ({error.strerror})"
