@@ -30,7 +30,7 @@ from rnn_capacity.checks import InputError, check_positive_int
 HEARTBEAT_SECONDS = 30  # a process not heard of for so long is dead, and JAX then ends all the others
 INITIALIZATION_TIMEOUT = 300  # seconds that the other processes are waited for: JAX's own default
 FOR_GOOD = 10**6  # seconds, eleven days
-SECONDS_TO_LEAVE = 10
+SECONDS_TO_LEAVE = 10  # that process 0 gives the others when they have waited in vain
 SECONDS_BETWEEN_TRIES = 0.1  # while the others are waited for
 SECONDS_BETWEEN_LOOKS = 2.0  # while a message is waited for, at whether the job has failed
 ENVIRONMENT = {
@@ -101,7 +101,8 @@ def start(
         raise
     except Exception as error:  # of any kind: what detects a cluster calls its services
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        if alone and distributed.global_state.coordinator_address is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        detecting = alone and distributed.global_state.coordinator_address is None and "before any JAX" not in reason
+        if detecting and "KUBERNETES_SERVICE_HOST" in os.environ:
             _logger.warning("Kubernetes: no job of several pods found (%s); this process measures alone", reason)
             return
         where = given["coordinator_address"] or "the cluster"
