@@ -48,7 +48,7 @@ def get_config(arg: str = "", *, quick: dict = QUICK, full: dict = FULL, **field
 
 def deeper(depths: tuple[int, ...]) -> dict[str, dict]:
     """What differs for the +RNN, whose depth 1 the paper leaves out: there its output goes straight to the readout."""
-    return {"+rnn": {"depths": tuple(depth for depth in depths if depth > 1)}}
+    return {"+rnn": {"depths": tuple(sorted({depth for depth in depths if depth > 1}))}}
 
 
 def six_cells(arg: str, **fields) -> ConfigDict:

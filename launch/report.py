@@ -68,7 +68,7 @@ def _shown(collection):
 def _wanted(name, config):
     as_kept = lambda settings: json.loads(json.dumps(settings))
     plans = sweep.plans({"sweeps": {name: config}})
-    return [page.Wanted(plan.name, as_kept(plan.settings())) for plan in plans]
+    return [page.Wanted(plan.title, as_kept(plan.settings())) for plan in plans]
 
 
 def _summary(claims):

@@ -39,9 +39,9 @@ NOTHING = ("", "-", "–", "nan", "None")
 
 
 class Wanted(NamedTuple):
-    """A study that a figure needs: its name, and what must be so of its plan."""
+    """A study that a figure needs: its title, and what its plan must have."""
 
-    name: str
+    title: str
     settings: Mapping[str, Any]
 
 
@@ -226,20 +226,16 @@ def _draw(figure: Figure, results: Sequence[Mapping[str, Any]], folder: pathlib.
 def _found(
     wanted: Sequence[Wanted], results: Iterable[Mapping[str, Any]]
 ) -> list[tuple[Wanted, Mapping[str, Any] | None]]:
-    """Each wanted study with its result, a finished one where there are several; None where there is none.
-
-    Two searches of one name may be wanted, as of the same cell with tanh and with ReLU; their plans tell them apart.
-    """
-    named: dict[str, list[Mapping[str, Any]]] = {}
-    for result in sorted(results, key=lambda r: not r["finished"]):
-        named.setdefault(result["study"], []).append(result)
+    """Each wanted study with its result, a finished one where there are several; None where there is none."""
+    own = ("cell's program", "task's program")  # of a user's, whatever it is called
+    found = sorted((r for r in results if not any(name in r["plan"] for name in own)), key=lambda r: not r["finished"])
     is_of = lambda plan, settings: all(name in plan and plan[name] == value for name, value in settings.items())
-    return [(w, next((r for r in named.get(w.name, ()) if is_of(r["plan"], w.settings)), None)) for w in wanted]
+    return [(w, next((r for r in found if is_of(r["plan"], w.settings)), None)) for w in wanted]
 
 
 def _missing(there: Iterable[tuple[Wanted, Mapping[str, Any] | None]]) -> list[tuple[str, str]]:
     """The wanted studies that are not there or not finished, and how far they are."""
-    states = [(wanted.name, "not begun" if result is None else _progress(result)) for wanted, result in there]
+    states = [(wanted.title, "not begun" if result is None else _progress(result)) for wanted, result in there]
     return [(name, state) for name, state in states if state]
 
 
