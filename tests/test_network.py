@@ -77,6 +77,7 @@ ALLOWED = {
 @pytest.mark.parametrize("budget", [900, 1500])
 def test_sizes_that_a_cell_refuses_are_skipped_and_the_largest_other_is_found(allowed, budget, caplog):
     count = functools.partial(network.num_params, CELLS["rnn"], num_inputs=20)
+    network._warn_once.cache_clear()
     best = max(n for n in range(1, 60) if allowed(n) and count(num_units=n) <= budget)
     assert network.units_for_budget(budget, taking(allowed), num_inputs=20) == best
     if not allowed(best + 1):
