@@ -275,19 +275,24 @@ def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1
     check_positive_int("depth", depth)
     layout = lambda n: _layout(cell, num_inputs, n, depth, num_outputs)
 
-    def taken(n: int) -> int:
-        """The largest size up to n that the cell takes, or 0: of a long row of refused sizes the end is not sought."""
-        return next((m for m in range(n, max(n - MOST_SKIPPED, 0), -1) if layout(m).error is None), 0)
+    best = 0
 
-    fits = lambda n: taken(n) == 0 or _count(layout(taken(n))) <= budget
-    high = 2
+    def fits(n: int) -> bool:
+        """Whether the largest size up to n that the cell takes does; in a long row of refused sizes none is sought."""
+        nonlocal best
+        taken = next((m for m in range(n, max(n - MOST_SKIPPED, 0), -1) if layout(m).error is None), 0)
+        if taken and _count(layout(taken)) > budget:
+            return False
+        best = max(best, taken)
+        return True
+
+    high = 1
     while fits(high) and high <= budget:  # every unit has a weight in the readout
         high *= 2
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
-    best = taken(low) if fits(low) else 0
     # A cell that projects only inputs of another size can have fewer parameters at as many units as inputs.
     if num_inputs > best and layout(num_inputs).error is None and _count(layout(num_inputs)) <= budget:
         best = num_inputs

@@ -22,12 +22,12 @@ import pandas as pd
 from rnn_capacity.checks import InputError
 from rnn_capacity.database import first_line
 from rnn_capacity.report import tables
-from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Claim, Figure
+from rnn_capacity.report.claims import RULES
+from rnn_capacity.report.figure import Claim, Figure
 
 if TYPE_CHECKING:
     from rnn_capacity.report.collection import Collection
 
-VERDICTS = (AGREES, DISAGREES, UNDECIDED, MISSING)
 PAGE, FIGURES = "report.html", "figures"  # what is written, in the folder that is given
 ASSETS = pathlib.Path(__file__).with_name("assets")
 DIGITS = 4  # significant ones of what is drawn
@@ -50,8 +50,8 @@ class Shown(NamedTuple):
 
     figure: Figure
     command: str  # measures what the figure needs, in the workdir that is appended to it
-    wanted: Sequence[Wanted]  # the studies that this command measures
-    beyond: str | None = None  # the command at the paper's own scale, where that is another
+    beyond: str  # the command of a larger search
+    wanted: Sequence[Wanted]  # the studies that the first command measures
 
 
 class Written(NamedTuple):
@@ -146,7 +146,8 @@ def _page(jinja2, vega, collection: Collection, sections: Sequence[Mapping[str, 
         num_trials=sum(len(result["trials"]) for result in results),
         sections=sections,
         claims=found,
-        verdicts={verdict: sum(claim.verdict == verdict for _, claim in found) for verdict in VERDICTS},
+        verdicts={verdict: sum(claim.verdict == verdict for _, claim in found) for verdict in RULES},
+        rules=RULES,
         measures=[
             (measure, _results_table(group, results), tables.CAPTIONS[measure])
             for measure, group in tables.by_measure(results).items()
@@ -178,10 +179,12 @@ def _replace(path: pathlib.Path, content: bytes) -> None:
 
 def _section(shown: Shown, collection: Collection, folder: pathlib.Path) -> dict[str, Any]:
     figure, there = shown.figure, _found(shown.wanted, collection.results)
+    command = f"{shown.command} --workdir={shlex.quote(_home(there, collection.workdir))}"
     section = {
         "figure": figure,
-        "command": f"{shown.command} --workdir={shlex.quote(_home(there, collection.workdir))}",
+        "command": command,
         "beyond": shown.beyond,
+        "more": command if _missing(there) else shown.beyond,
         "wanted": shown.wanted,
         "missing": _missing(there),
         "failed": None,
