@@ -1,4 +1,4 @@
-"""The defaults of every config, and what stands behind a colon: `experiments/gru.py:quick`."""
+"""The defaults of every config, and the scales that stand behind a colon: `experiments/gru.py:quick`."""
 
 import dataclasses
 
@@ -11,8 +11,14 @@ from rnn_capacity.tasks import TASKS
 
 SIX_CELLS = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")  # in the order of the tables
 
+SCALES = ("quick", "evening", "")  # minutes on a laptop, a night on one, a cluster
+WORKDIRS = {"quick": "results/figures", "evening": "results/evening", "": "results/paper"}
+
 # Minutes on a laptop's CPU: the settings of `measure_capacity`.
 QUICK = {}
+
+# A night on two cores.
+EVENING = {"num_params": (250, 1_000, 4_000), "num_trials": 24, "num_repeats": 8, "train_steps": 20_000}
 
 # The paper's protocol: its search space, depths, and budget of trials. Far beyond a CPU at the larger sizes.
 FULL = {
@@ -25,19 +31,21 @@ FULL = {
 }
 
 
-def get_config(arg: str = "", *, quick: dict = QUICK, full: dict = FULL, **fields) -> ConfigDict:
+def get_config(
+    arg: str = "", *, quick: dict = QUICK, evening: dict = EVENING, full: dict = FULL, **fields
+) -> ConfigDict:
     """A config of all fields that the task has (documented in `rnn_capacity/sweep.py`), at the scale that `arg` names.
 
     Args:
-        quick, full: fields at either scale; those of the paper's capacity where a config has no others.
+        quick, evening, full: fields at each scale; those of the paper's capacity where a config has no others.
 
     Raises:
-        InputError: an argument other than none or "quick".
+        InputError: an argument that is none of SCALES.
     """
-    if arg not in ("", "quick"):
-        raise InputError(f"config argument: {arg!r} given; it must be 'quick' or nothing")
+    if arg not in SCALES:
+        raise InputError(f"config argument: {arg!r} given; it must be 'quick', 'evening' or nothing")
     task = fields.get("task", "memorization")
-    values = defaults(task) | (quick if arg == "quick" else full) | fields
+    values = defaults(task) | {"quick": quick, "evening": evening, "": full}[arg] | fields
     values["hparams"] = dict.fromkeys(PAPER) | values["hparams"]  # all there, so that flags can set them
     if "task_fields" in values:
         known = dict.fromkeys(field.name for field in dataclasses.fields(TASKS[task.split(":")[0]]))
@@ -48,7 +56,7 @@ def get_config(arg: str = "", *, quick: dict = QUICK, full: dict = FULL, **field
 
 def deeper(depths: tuple[int, ...]) -> dict[str, dict]:
     """What differs for the +RNN, whose depth 1 the paper leaves out: there its output goes straight to the readout."""
-    return {"+rnn": {"depths": tuple(depth for depth in depths if depth > 1)}}
+    return {"+rnn": {"depths": tuple(sorted({depth for depth in depths if depth > 1}))}}
 
 
 def six_cells(arg: str, **fields) -> ConfigDict:
@@ -58,11 +66,10 @@ def six_cells(arg: str, **fields) -> ConfigDict:
 
 def several(arg: str, **sweeps: ConfigDict) -> ConfigDict:
     """A config of several sweeps, each kept in the folder of its name in the workdir: another one at each scale."""
-    workdir = "results/figures" if arg == "quick" else "results/paper"
     for config in sweeps.values():
         with config.unlocked():
             config.workdir = None
-    return ConfigDict({"workdir": workdir, "sweeps": sweeps}).lock()
+    return ConfigDict({"workdir": WORKDIRS[arg], "sweeps": sweeps}).lock()
 
 
 def together(*configs: ConfigDict) -> ConfigDict:

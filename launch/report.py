@@ -24,6 +24,7 @@ from rnn_capacity.report.collection import collect
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # the clone's experiments/, whatever else has that name
 
+from experiments import common
 from experiments.figures import FIGURES
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "what is drawn: every study.db in this folder and below it")
@@ -46,30 +47,37 @@ def main(_):
 
 
 def _shown(collection):
-    """Each figure at the scale that was begun; at the quick one where none was, or both."""
+    """Each figure at the smallest scale that was begun; at the quick one where none was."""
     begun = {(r["plan"].get("task"), r["plan"].get("train_steps")) for r in collection.results}
     of = lambda config: {(one["task"].partition(":")[0], one["train_steps"]) for one in config["sweeps"].values()}
     shown, planned = [], {}  # figures share sweeps
     for name, module in FIGURES.items():
-        quick, full = (module.get_config(scale).to_dict() for scale in ("quick", ""))
-        at_full = bool(begun & of(full)) and not begun & of(quick)
+        configs = {scale: module.get_config(scale).to_dict() for scale in common.SCALES}
+        place = next((i for i, config in enumerate(configs.values()) if begun & of(config)), 0)
+        scale, larger = (*common.SCALES, None)[place : place + 2]
         wanted = []
-        for sweep_name, one in (full if at_full else quick)["sweeps"].items():
-            if (at_full, sweep_name) not in planned:
-                planned[at_full, sweep_name] = _wanted(sweep_name, one)
-            wanted += planned[at_full, sweep_name]
-        command = f"python launch/sweep.py --config=experiments/figures/{name}.py"
-        if at_full:
-            shown.append(page.Shown(module.FIGURE, command, wanted))
-        else:
-            shown.append(page.Shown(module.FIGURE, f"{command}:quick", wanted, beyond=command))
+        for sweep_name, one in configs[scale]["sweeps"].items():
+            if (scale, sweep_name) not in planned:
+                planned[scale, sweep_name] = _wanted(sweep_name, one)
+            wanted += planned[scale, sweep_name]
+        beyond = _command(name, scale if larger is None else larger)
+        if larger is None:
+            beyond += "".join(
+                f" --config.sweeps.{n}.num_trials={2 * one['num_trials']}"
+                for n, one in configs[scale]["sweeps"].items()
+            )
+        shown.append(page.Shown(module.FIGURE, _command(name, scale), beyond, wanted))
     return shown
+
+
+def _command(name, scale):
+    return f"python launch/sweep.py --config=experiments/figures/{name}.py" + (f":{scale}" if scale else "")
 
 
 def _wanted(name, config):
     as_kept = lambda settings: json.loads(json.dumps(settings))
     plans = sweep.plans({"sweeps": {name: config}})
-    return [page.Wanted(plan.name, as_kept(plan.settings())) for plan in plans]
+    return [page.Wanted(plan.title, as_kept(plan.settings())) for plan in plans]
 
 
 def _summary(claims):

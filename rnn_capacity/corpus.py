@@ -49,9 +49,8 @@ class Corpus(NamedTuple):
     bounds: np.ndarray  #: int32 (4,)
 
 
-@functools.lru_cache(maxsize=4)
 def load(text: str, data_dir: str | None = None) -> Corpus:
-    """The corpus of that name, read-only; the same arrays each time it is asked for in a process.
+    """The corpus of that name, read-only; the same arrays each time, unless its file has changed.
 
     "text8" is the file text8 or text8.zip of the folder `data_dir`, which may be any text over the 27 symbols; without
     a folder it is Mahoney's, which is downloaded. It is kept prepared in $TFDS_DATA_DIR, else in tensorflow-datasets'
@@ -63,17 +62,27 @@ def load(text: str, data_dir: str | None = None) -> Corpus:
         ImportError: tensorflow-datasets is wanted and not installed.
     """
     check_choice("text", text, TEXTS)
+    return _load(text, data_dir, _state(data_dir))[0]
+
+
+def digest(text: str, data_dir: str | None = None) -> str:
+    """Of the characters of a corpus, to tell two of one name apart."""
+    return _load(text, data_dir, _state(data_dir))[1]
+
+
+def _state(data_dir: str | None) -> tuple:
+    """What changes when the files of a folder do."""
+    files = [pathlib.Path(data_dir).expanduser() / name for name in ("text8", "text8.zip")] if data_dir else []
+    return tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
+
+
+@functools.lru_cache(maxsize=4)
+def _load(text: str, data_dir: str | None, state: tuple) -> tuple[Corpus, str]:
     codes = _chain_codes() if text == "synthetic" else _prepared_codes(data_dir)
     bounds = np.array([0, *(codes.size * percent // 100 for percent in PERCENT), codes.size], np.int32)
     codes.setflags(write=False)
     bounds.setflags(write=False)
-    return Corpus(codes, bounds)
-
-
-@functools.lru_cache(maxsize=4)
-def digest(text: str, data_dir: str | None = None) -> str:
-    """Of the characters of a corpus, to tell two of one name apart."""
-    return hashlib.sha256(load(text, data_dir).codes.tobytes()).hexdigest()[:12]
+    return Corpus(codes, bounds), hashlib.sha256(codes.tobytes()).hexdigest()[:12]
 
 
 def clean(text: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
+import logging
 import math
-import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +14,16 @@ import jax.numpy as jnp
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import NONLINEARITIES, Cell
 from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.fingerprint import fingerprint
 from rnn_capacity.hoist import hoist
 from rnn_capacity.types import Array, Carry, Hparams, Params, Spec
 
 FULL_UNROLL = 15  # up to this many steps the time loop is unrolled; beyond, compiling and running it costs more
 LONG = 64  # beyond so many steps a loop is cut into segments: only what passes between them is kept for the gradient,
 SEGMENTS = range(8, 33)  # and the inside of each, so many steps, is computed again
+MOST_SKIPPED = 256  # refused sizes in a row, in the search for a size that a cell takes
+
+_logger = logging.getLogger(__name__)
 
 
 def init(key: Array, spec: Spec, hparams: Hparams) -> Params:
@@ -180,79 +185,158 @@ def _widen(weights, batch):
     return wide, tuple(None if s else -1 for s in shared)
 
 
-class _ReadNames(dict):
-    """Hparams that answer any name with 1 and remember which were asked for."""
+class _Names(Mapping):
+    """Hparams that answer any name with 1, and record which were read."""
 
-    def __missing__(self, name):
-        self[name] = 1.0
+    def __init__(self):
+        self.read: dict[str, None] = {}
+
+    def __getitem__(self, name):
+        self.read[name] = None
         return 1.0
 
-    def get(self, name, default=None):
-        return self[name]
+    def __iter__(self):
+        raise TypeError("init goes over all hparams; it must read each by its name, or nobody knows what to tune")
+
+    __len__ = __iter__
+
+
+class _Layout(NamedTuple):
+    """What the initialisation of a network makes and reads."""
+
+    shapes: Any  # of the weights; None where the cell cannot be made
+    hparam_names: tuple[str, ...]
+    error: Exception | None  # why it cannot
 
 
 @functools.cache
-def _shapes(cell: Cell, num_inputs: int, num_units: int, depth: int, num_outputs: int):
-    names = _ReadNames()
+def _layout(cell: Cell, num_inputs: int, num_units: int, depth: int, num_outputs: int) -> _Layout:
+    names = _Names()
     sizes = {"num_inputs": num_inputs, "num_outputs": num_outputs, "num_units": num_units, "depth": depth}
     make = lambda key: _init(cell, key=key, hparams=names, **sizes)
-    return jax.eval_shape(make, jax.eval_shape(jax.random.key, 0)), tuple(names)
+    try:
+        return _Layout(jax.eval_shape(make, jax.eval_shape(jax.random.key, 0)), tuple(names.read), None)
+    except Exception as error:  # of a user's own code
+        return _Layout(None, (), error)
 
 
-def hparam_names(cell: Cell, num_inputs: int = 1, num_units: int = 2) -> tuple[str, ...]:
-    """The names of the hparams that the network's initialisation reads: what there is to tune in a cell."""
-    return _shapes(cell, num_inputs, num_units, 1, 1)[1]
+def _accepted(cell: Cell, num_inputs: int, num_units: int, depth: int = 1, num_outputs: int = 1) -> _Layout:
+    """The layout of a network of this size.
+
+    Raises:
+        InputError: the cell's `init` refuses the size; says why.
+    """
+    layout = _layout(cell, num_inputs, num_units, depth, num_outputs)
+    if layout.error is not None:
+        raise InputError(
+            f"num_units: {num_units} given; it must be a number of units that the cell {cell.name!r} takes "
+            f"({_reason(layout.error)})"
+        ) from layout.error
+    return layout
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def hparam_names(
+    cell: Cell, *, num_inputs: int = 1, num_units: int = 2, depth: int = 1, num_outputs: int = 1
+) -> tuple[str, ...]:
+    """The names of the hparams that the network's initialisation reads: what can be tuned in a cell of this size.
+
+    Raises:
+        InputError: the cell's `init` refuses the size.
+    """
+    return _accepted(cell, num_inputs, num_units, depth, num_outputs).hparam_names
 
 
 def num_params(cell: Cell, *, num_inputs: int, num_units: int, depth: int = 1, num_outputs: int = 1) -> int:
-    """How many numbers are trained: all layers, the learned initial carry, the readout."""
-    shapes, _ = _shapes(cell, num_inputs, num_units, depth, num_outputs)
-    return sum(math.prod(a.shape) for a in jax.tree.leaves(shapes))
+    """How many numbers are trained: all layers, the learned initial carry, the readout.
+
+    Raises:
+        InputError: the cell's `init` refuses the size.
+    """
+    return _count(_accepted(cell, num_inputs, num_units, depth, num_outputs))
+
+
+def _count(layout: _Layout) -> int:
+    return sum(math.prod(a.shape) for a in jax.tree.leaves(layout.shapes))
 
 
 def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1, num_outputs: int = 1) -> int:
     """The largest number of units a layer for which the whole network has at most `budget` parameters.
 
+    Sizes that the cell's `init` refuses, such as those that its heads do not divide, are skipped.
+
     Raises:
-        InputError: the budget fits no unit; says what the smallest network has.
+        InputError: the budget fits no size that the cell takes; says what the smallest network has.
     """
     check_positive_int("num_params", budget)
     check_positive_int("depth", depth)
-    count = functools.partial(num_params, cell, num_inputs=num_inputs, depth=depth, num_outputs=num_outputs)
-    if (smallest := count(num_units=1)) > budget:
-        raise InputError(
-            f"num_params: {budget} given; a {cell.name} of depth {depth} with {num_inputs} inputs has at least "
-            f"{smallest} (one unit a layer), so give {smallest} or more"
-        )
-    high = 2
-    while count(num_units=high) <= budget:
+    layout = lambda n: _layout(cell, num_inputs, n, depth, num_outputs)
+
+    best = 0
+
+    def fits(n: int) -> bool:
+        """Whether the largest size up to n that the cell takes does; in a long row of refused sizes none is sought."""
+        nonlocal best
+        taken = next((m for m in range(n, max(n - MOST_SKIPPED, 0), -1) if layout(m).error is None), 0)
+        if taken and _count(layout(taken)) > budget:
+            return False
+        best = max(best, taken)
+        return True
+
+    high = 1
+    while fits(high) and high <= budget:  # every unit has a weight in the readout
         high *= 2
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if count(num_units=middle) <= budget else (low, middle)
+        low, high = (middle, high) if fits(middle) else (low, middle)
     # A cell that projects only inputs of another size can have fewer parameters at as many units as inputs.
-    return max(low, num_inputs) if count(num_units=num_inputs) <= budget else low
+    if num_inputs > best and layout(num_inputs).error is None and _count(layout(num_inputs)) <= budget:
+        best = num_inputs
+    if not best:
+        raise InputError(_too_small(budget, cell, layout, num_inputs, depth))
+    if (refused := layout(best + 1).error) is not None:
+        _warn_once(f"the cell {cell.name!r} does not take {best + 1} units ({_reason(refused)}); it is given {best}")
+    return best
+
+
+def _too_small(budget, cell, layout, num_inputs, depth) -> str:
+    smallest = next((n for n in range(1, min(budget, MOST_SKIPPED) + 1) if layout(n).error is None), None)
+    if smallest is None:
+        return f"cell: {cell.name!r} given; its init must take some number of units ({_reason(layout(1).error)})"
+    least = _count(layout(smallest))
+    return (
+        f"num_params: {budget} given; a {cell.name} of depth {depth} with {num_inputs} inputs has at least "
+        f"{least} ({smallest} {'unit' if smallest == 1 else 'units'} a layer), so give {least} or more"
+    )
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    _logger.warning("%s", message)
 
 
 def check_cell(cell: Cell, spec: Spec) -> None:
-    """Traces one step of a cell, so that a wrong shape is told by name before anything is compiled.
+    """Traces one step of a cell, so that a wrong shape is reported by name before anything is compiled.
 
     Raises:
-        InputError: a step fails, the carry changes its shape, or the output is not (num_units,).
+        InputError: the cell's `init` refuses the size, a step fails, the carry changes its shape, or the output is not
+            (num_units,).
     """
-    first = spec.task.num_inputs
-    for num_inputs in {first, spec.num_units if spec.depth > 1 else first}:
-        shapes, _ = _shapes(cell, num_inputs, spec.num_units, 1, spec.task.num_outputs)
-        (params,) = shapes["layers"]
-        carry = jax.eval_shape(lambda params: jax.tree.map(jnp.asarray, cell.initial_carry(params)), params)
+    for num_inputs in _input_sizes(spec.task.num_inputs, spec.num_units, spec.depth):
+        (params,) = _accepted(cell, num_inputs, spec.num_units, 1, spec.task.num_outputs).shapes["layers"]
         x = jax.ShapeDtypeStruct((num_inputs,), jnp.float32)
         step = functools.partial(_apply, cell, NONLINEARITIES[spec.nonlinearity])
         try:
+            carry = jax.eval_shape(lambda params: jax.tree.map(jnp.asarray, cell.initial_carry(params)), params)
             after, y = jax.eval_shape(step, params, carry, x)
-        except (TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"cell: {cell.name!r} cannot take a step with {num_inputs} inputs: {reason}") from error
+        except Exception as error:  # of a user's own code
+            raise InputError(
+                f"cell: {cell.name!r} cannot take a step with {num_inputs} inputs: {_reason(error)}"
+            ) from error
         if _signature(after) != _signature(carry):
             raise InputError(
                 f"cell: {cell.name!r} changes its carry from {_signature(carry)} to {_signature(after)} in a step; "
@@ -265,17 +349,36 @@ def check_cell(cell: Cell, spec: Spec) -> None:
             raise InputError(f"cell: {cell.name!r} has parameters {_signature(params)}; all must be floating point")
 
 
-def fingerprint(cell: Cell) -> str:
-    """A digest of the operations of a cell, to tell an edited cell from its former self."""
-    hparams = _ReadNames()
-    key, x = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((3,), jnp.float32)
+def _input_sizes(num_inputs: int, num_units: int, depth: int) -> list[int]:
+    """Of the layers, each once: the first sees the task's inputs, the others a layer's outputs."""
+    return list(dict.fromkeys([num_inputs, *[num_units] * (depth > 1)]))
 
-    def program(key, x):
-        params = cell.init(key, 3, 2, hparams)
-        return params, cell.apply(params, cell.initial_carry(params), x, jnp.tanh)
 
-    operations = re.sub(r"0x[0-9a-f]+", "", str(jax.make_jaxpr(program)(key, x)))
-    return hashlib.sha256(operations.encode()).hexdigest()[:12]
+def program_digest(
+    cell: Cell, nonlinearities: Sequence[str], *, num_inputs: int, num_units: int, depth: int, num_outputs: int
+) -> str:
+    """A digest of all that a cell computes in a network of this size, which tells an edited cell from its former self.
+
+    The initialisation, a step and its gradient are traced for every nonlinearity that the search may choose.
+    """
+    names = hparam_names(cell, num_inputs=num_inputs, num_units=num_units, depth=depth, num_outputs=num_outputs)
+
+    def run(key, hparams, size, s):
+        params = cell.init(key, size, num_units, hparams)
+
+        def total(params):
+            outputs = cell.apply(params, cell.initial_carry(params), jnp.ones(size), s)
+            arrays = [jnp.asarray(a) for a in jax.tree.leaves(outputs)]
+            return sum(jnp.sum(a) for a in arrays if jnp.issubdtype(a.dtype, jnp.floating)), outputs
+
+        return params, jax.value_and_grad(total, has_aux=True)(params)
+
+    def program(key, hparams):
+        sizes = _input_sizes(num_inputs, num_units, depth)
+        return [run(key, hparams, size, NONLINEARITIES[name]) for size in sizes for name in nonlinearities]
+
+    hparams = dict.fromkeys(names, jax.ShapeDtypeStruct((), jnp.float32))
+    return fingerprint(program, jax.eval_shape(jax.random.key, 0), hparams)
 
 
 def _signature(tree) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -26,6 +29,7 @@ STATIC = ("depth", "train_steps", "batch_size", "precision")
 SIZES = ("max_params", "num_units", "num_params")
 SEARCH = ("seed", "sampler", "halving", "again")
 HPARAM = "hparams."  # before the name of a dimension, in what describes a plan
+DIGITS = 8  # of what tells studies of one title apart
 PAD_TO = 512  # data sets are padded to a multiple of this, the size of a block on a CPU
 
 
@@ -92,20 +96,20 @@ def plan_capacity(
     """
     cell = find_cell(cell)
     num_params = check_positive_int("num_params", num_params)
-    dimensions = spaces.space_for(cell, space, hparams)
-    most = spaces.largest(dimensions["mappings_per_param"])
+    most = spaces.largest(spaces.searched("mappings_per_param", space, hparams))
     if num_inputs is None:
         num_inputs = max(MIN_INPUTS, math.ceil(max(PAPER_MAPPINGS, most) * num_params).bit_length())
     plan = _plan(
         CapacityPlan,
         cell,
         Memorization(unroll=unroll, num_inputs=num_inputs, max_mappings=1),
-        name=f"capacity {cell.name} depth={depth} params={num_params} T={unroll}",
+        title=f"capacity {cell.name} depth={depth} params={num_params} T={unroll}",
         num_params=num_params,
         depth=depth,
         train_steps=train_steps,
         batch_size=batch_size,
-        space=dimensions,
+        space=space,
+        hparams=hparams,
         sampler=sampler,
         halving=halving,
         seed=seed,
@@ -142,12 +146,13 @@ def plan_recall(
         Plan,
         cell,
         task,
-        name=f"recall {cell.name} depth={depth} units={num_units} inputs={num_inputs} T={unroll}",
+        title=f"recall {cell.name} depth={depth} units={num_units} inputs={num_inputs} T={unroll}",
         num_units=check_positive_int("num_units", num_units),
         depth=depth,
         train_steps=train_steps,
         batch_size=task.batch_size if batch_size is None else batch_size,
-        space=spaces.space_for(cell, space, hparams, task.name),
+        space=space,
+        hparams=hparams,
         sampler=sampler,
         halving=halving,
         seed=seed,
@@ -191,12 +196,13 @@ def plan_trainability(
         Plan,
         cell,
         task,
-        name=f"{task.label} {cell.name} depth={depth} params={num_params} T={task.unroll}",
+        title=f"{task.kind} {cell.name} depth={depth} params={num_params} T={task.unroll}",
         num_params=check_positive_int("num_params", num_params),
         depth=depth,
         train_steps=train_steps,
         batch_size=task.batch_size if batch_size is None else batch_size,
-        space=spaces.space_for(cell, space, hparams, task.name),
+        space=space,
+        hparams=hparams,
         sampler=sampler,
         halving=halving,
         seed=seed,
@@ -206,25 +212,39 @@ def plan_trainability(
 
 
 def _plan(
-    kind, cell, task, *, name, space, depth, train_steps, batch_size, precision, sampler, halving, seed, **size
+    kind,
+    cell,
+    task,
+    *,
+    title,
+    space,
+    hparams,
+    depth,
+    train_steps,
+    batch_size,
+    precision,
+    sampler,
+    halving,
+    seed,
+    num_params=None,
+    num_units=None,
 ) -> Plan:
     if TASKS.get(task.name) is not type(task):
         tasks.check_task(task, reserved=(*STATIC, *SIZES, *SEARCH, "task", "cell"))
     check_choice("sampler", sampler, tuple(SAMPLERS))
     depth = check_positive_int("depth", depth)
-    max_params, num_units = size.get("num_params"), size.get("num_units")
     sizes = {"num_inputs": task.num_inputs, "num_outputs": task.num_outputs, "depth": depth}
     if num_units is None:
-        num_units = network.units_for_budget(max_params, cell, **sizes)
-    num_units = check_positive_int("num_units", num_units)
+        num_units = network.units_for_budget(num_params, cell, **sizes)
+    sizes["num_units"] = check_positive_int("num_units", num_units)
     return kind(
-        name=name,
+        title=title,
         cell=cell,
         task=task,
-        max_params=max_params,
-        num_units=num_units,
-        num_params=network.num_params(cell, num_units=num_units, **sizes),
-        space=space,
+        max_params=num_params,
+        num_units=sizes["num_units"],
+        num_params=network.num_params(cell, **sizes),
+        space=spaces.space_for(cell, space, hparams, task.name, sizes),
         static={
             "depth": depth,
             "train_steps": check_positive_int("train_steps", train_steps),
@@ -248,6 +268,16 @@ def space_of(described: Mapping[str, Any]) -> spaces.Space:
     return {n.removeprefix(HPARAM): spaces.from_json(d) for n, d in described.items() if n.startswith(HPARAM)}
 
 
+def title_of(name: str) -> str:
+    """The title of a study, from its name."""
+    return re.sub(rf" [0-9a-f]{{{DIGITS}}}$", "", name)
+
+
+def _defining(described: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """What tells studies apart, of what `Plan.describe` says; plain JSON. The same data may be in another place."""
+    return json.loads(json.dumps({name: v for name, v in described.items() if name not in task.located_by}))
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """How a study turns a proposal into a trial, and what a trial gave into what is kept of it.
@@ -259,7 +289,7 @@ class Plan:
     unit: ClassVar[str] = "validation loss"  # of the objective, as people are told
     reported: ClassVar[str] = "eval_loss"  # what a result is of
 
-    name: str
+    title: str  # of the study: what people call it, which several may share
     cell: Cell
     task: Task
     max_params: int | None  # None where the units were given
@@ -277,16 +307,31 @@ class Plan:
         """1 where a greater objective is better, -1 where a smaller one is."""
         return 1 if self.direction == "maximize" else -1
 
+    @functools.cached_property
+    def name(self) -> str:
+        """Of the study in its storage: two of one title that differ in anything else are two studies."""
+        if self.again is not None:
+            return self.title
+        defining = json.dumps(_defining(self.describe(), self.task), sort_keys=True)
+        return f"{self.title} {hashlib.sha256(defining.encode()).hexdigest()[:DIGITS]}"
+
     def describe(self) -> dict[str, Any]:
         """Everything that a trial's outcome depends on, for the store; plain JSON."""
+        digest = self.task.digest()
+        return self.settings() | self.programs | ({} if digest is None else {"task's data": digest})
+
+    @functools.cached_property
+    def programs(self) -> dict[str, str]:
+        """Digests of a user's own cell and task, which may be edited between two runs."""
         known = {}
-        if CELLS.get(self.cell.name) is not self.cell:  # a user's cell may be edited between two runs
-            known["cell's program"] = network.fingerprint(self.cell)
+        if CELLS.get(self.cell.name) is not self.cell:
+            nonlinearities = spaces.options(self.space["nonlinearity"])
+            sizes = {"num_units": self.num_units, "depth": self.static["depth"]}
+            sizes |= {"num_inputs": self.task.num_inputs, "num_outputs": self.task.num_outputs}
+            known["cell's program"] = network.program_digest(self.cell, nonlinearities, **sizes)
         if TASKS.get(self.task.name) is not type(self.task):
-            known["task's program"] = tasks.fingerprint(self.task)
-        if (digest := self.task.digest()) is not None:
-            known["task's data"] = digest
-        return self.settings() | known
+            known["task's program"] = tasks.program_digest(self.task, self.static["batch_size"])
+        return known
 
     def settings(self) -> dict[str, Any]:
         """Of what `describe` says all that was chosen: without what is read off programs and files of data."""
@@ -312,17 +357,17 @@ class Plan:
             kind = TASKS[check_choice("task", described["task"], tuple(TASKS))]
             task = kind(**{field.name: described[field.name] for field in dataclasses.fields(kind)})
         plan = (CapacityPlan if isinstance(task, Memorization) else Plan)(
-            name=name,
+            title=name if described["again"] is not None else title_of(name),
             cell=cell,
             task=task,
             space=space_of(described),
             static={name: described[name] for name in STATIC},
             **{name: described[name] for name in (*SIZES, *SEARCH)},
         )
-        found, described = (json.loads(json.dumps(dict(known))) for known in (plan.describe(), described))
+        found, described = (_defining(known, task) for known in (plan.describe(), described))
         if found != described:
             of_task = ("task", *(field.name for field in dataclasses.fields(task)))
-            if any(found[name] != described.get(name) for name in of_task):
+            if any(found.get(name) != described.get(name) for name in of_task):
                 raise InputError(f"task: {task!r} given; it must be the task that {name!r} was measured with")
             raise InputError(
                 f"cell: {cell.name!r} given; it must be the cell that {name!r} was measured with, unchanged"
@@ -331,11 +376,16 @@ class Plan:
 
     def repeated(self, best: Mapping[str, Any], number: int) -> Plan:
         """Trial `number` again and again: the same with every hparam fixed."""
-        name = f"{self.name} trial {number} again"
-        return dataclasses.replace(self, name=name, space=spaces.complete(self.space, best), halving=None, again=number)
+        fixed = spaces.complete(self.space, best)
+        title = f"{self.name} trial {number} again"
+        return dataclasses.replace(self, title=title, space=fixed, halving=None, again=number)
 
     def spec(self, fields: Mapping[str, str]) -> Spec:
-        return Spec(cell=self.cell, task=self.task, num_units=self.num_units, **fields, **self.static)
+        return self._spec(self.task, fields)
+
+    def _spec(self, task: Task, fields: Mapping[str, str]) -> Spec:
+        programs = tuple(self.programs.values())
+        return Spec(cell=self.cell, task=task, programs=programs, num_units=self.num_units, **fields, **self.static)
 
     def hparams(self, values: dict[str, float]) -> dict[str, float]:
         """What training is given, from the values of the space's dimensions."""
@@ -372,7 +422,7 @@ class CapacityPlan(Plan):
 
     def spec(self, fields: Mapping[str, str]) -> Spec:
         padded = dataclasses.replace(self.task, max_mappings=padded_size(self.task.max_mappings))
-        return Spec(cell=self.cell, task=padded, num_units=self.num_units, **fields, **self.static)
+        return self._spec(padded, fields)
 
     def hparams(self, values: dict[str, float]) -> dict[str, float]:
         rest = {name: value for name, value in values.items() if name != "mappings_per_param"}

@@ -26,6 +26,9 @@ CAPACITY_UNROLL = 5
 CAPACITY_DEPTHS = (1, 2, 4)
 CAPACITY_TRIALS = 1000  # "1000+" a point
 
+# What its searches cost: "hundreds to thousands" of trials for each cell, task, depth and size.
+SPENT = "1000 and more trials of 50,000 to 20 million steps"
+
 # The same by cell, as it is shown beside ours: the IRNN is lowest, the others lie within the band.
 CAPACITY = {
     "rnn": "3 to 6",

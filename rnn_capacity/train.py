@@ -202,8 +202,8 @@ def _programs(spec: Spec, devices: tuple[jax.Device, ...]) -> _Programs:
 
 
 @functools.lru_cache(maxsize=2)
-def _shared(task: Task, devices: tuple[jax.Device, ...]) -> Any:
-    """What all trials of a task read, on the devices."""
+def _shared(task: Task, digests: tuple[str | None, ...], devices: tuple[jax.Device, ...]) -> Any:
+    """What all trials of a task read, on the devices. The digests tell apart what was edited meanwhile."""
     return sharding.replicate(task.shared(), devices)
 
 
@@ -274,7 +274,7 @@ def advance(
     padded = sharding.padded_count(num_trials, devices, trials_per_device)
     hparams, keys, state = sharding.pad_trials(trials, padded)
     programs = _programs(spec, tuple(devices))
-    shared = _shared(spec.task, tuple(devices))
+    shared = _shared(spec.task, (*spec.programs, spec.task.digest()), tuple(devices))
     data, initial = programs.begin(0, hparams, keys)
     run_chunk, run_evaluate = _compile(programs, shared, hparams, data, initial)
     memory.check((run_chunk, run_evaluate), devices)

@@ -67,6 +67,7 @@ class Spec:
     schedule: str = "cosine"  #: of the learning rate, over the run
     batch_size: int | None = None  #: examples a step; None: all there are
     block_size: int | None = None  #: examples worked on at a time; None: what suits the backend
+    programs: tuple[str, ...] = ()  #: digests of a user's own cell and task: what is edited is compiled again
     precision: str = "highest"  #: of matrix products; accelerators round float32 unless told otherwise
 
     def __post_init__(self):

@@ -66,7 +66,7 @@ BAD = [
     ("config: 'experiments' given; it must be .*Is a directory", ["sweep", "--config=experiments"]),
     ("config: 'docs/recall.png' given; it must be a Python file", ["sweep", "--config", "docs/recall.png"]),
     ("config: 'README.md' given; .*line 13: SyntaxError", ["sweep", "--config=README.md"]),
-    ("config argument: 'fast' given; it must be 'quick' or nothing", ["sweep", "--config=experiments/irnn.py:fast"]),
+    ("config argument: 'fast' given; it must be 'quick', 'evening' or nothing", ["sweep", "--config=experiments/irnn.py:fast"]),
     ("unknown arguments: results", ["sweep", QUICK, "results"]),
     ("Unknown command line flag 'workdirr'. Did you mean: workdir", ["sweep", QUICK, "--workdirr=a"]),
     ("num_processes: 'two' given; it must be a whole number", ["sweep", QUICK, "--num_processes=two"]),

@@ -25,9 +25,9 @@ SYMBOLS = " abcdefghijklmnopqrstuvwxyz"
 def prepared(tmp_path, monkeypatch):
     """Prepared data goes to a folder of the test's own, and nothing is remembered from the test before."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "prepared"))
-    corpus.load.cache_clear()
+    corpus._load.cache_clear()
     yield tmp_path / "prepared"
-    corpus.load.cache_clear()
+    corpus._load.cache_clear()
 
 
 def random_text(num_characters, seed=0):
@@ -92,7 +92,7 @@ def test_a_second_load_reuses_what_was_prepared_also_in_a_new_process(tmp_path, 
     first = corpus.load("text8", folder)
     assert corpus.load("text8", folder).codes is first.codes
     written = {path: path.stat().st_mtime_ns for path in prepared.rglob("*")}
-    corpus.load.cache_clear()  # as a new process finds it
+    corpus._load.cache_clear()  # as a new process finds it
     second = corpus.load("text8", folder)
     assert second.codes is not first.codes
     np.testing.assert_array_equal(second.codes, first.codes)
@@ -113,7 +113,6 @@ def test_files_of_one_name_are_never_taken_for_each_other(tmp_path, prepared, mo
     folders = [make_folder(tmp_path / str(seed), text) for seed, text in enumerate(texts)]
     assert [as_text(corpus.load("text8", folder).codes) for folder in folders] == texts
     (tmp_path / "0" / "text8").write_text(texts[0][:-1] + "q" * (texts[0][-1] != "q"))  # the last symbol changed
-    corpus.load.cache_clear()
     assert as_text(corpus.load("text8", folders[0]).codes)[-1] != texts[0][-1]
     monkeypatch.setattr(corpus, "URL", "http://localhost:1/text8.zip")
     with pytest.raises(ConnectionError):  # nor for Mahoney's text
@@ -143,7 +142,7 @@ def test_the_loser_of_a_race_reads_what_the_winner_made(tmp_path, prepared, monk
     def overtaken(self, characters):
         with monkeypatch.context() as patch:
             patch.setattr(builder, "_generate_examples", generate)
-            corpus.load.__wrapped__("text8", folder)
+            corpus._load.__wrapped__("text8", folder, ())
         yield from generate(self, characters)
 
     monkeypatch.setattr(builder, "_generate_examples", overtaken)
@@ -215,7 +214,7 @@ def test_text8_is_downloaded_once(site, tmp_path, prepared, monkeypatch):
     serve(site, tmp_path, monkeypatch, text)
     for _ in range(2):
         assert as_text(corpus.load("text8").codes) == text
-        corpus.load.cache_clear()
+        corpus._load.cache_clear()
     assert site.requests == 1
 
 

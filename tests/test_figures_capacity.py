@@ -16,7 +16,7 @@ from experiments.figures import fig1, fig1i, fig2a, fig2b, fig2c, figA1
 from rnn_capacity import published
 from rnn_capacity.information import confidence_interval
 from rnn_capacity.report import charts, claims, plots
-from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED
+from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, NOT_REACHED, UNDECIDED
 
 mpl.use("Agg")
 NAN = math.nan
@@ -35,7 +35,9 @@ def make_search(cell, depth, max_params, num_params, best, **fields):
         "num_params": num_params,
         "num_units": 10,
         "num_inputs": 20,
-        "num_trials": 3,
+        "num_trials": 1000,
+        "train_steps": 50_000,
+        "still_improving": False,
         "finished": True,
         "total_steps": 300,
         "best_number": 2,
@@ -134,7 +136,7 @@ def test_a_figure_is_made_of_whatever_there_is(name, case, tmp_path):
     results = figure.select(HARD[case])
     found = figure.claims(results)
     assert found
-    assert {claim.verdict for claim in found} <= {AGREES, DISAGREES, UNDECIDED, MISSING}
+    assert {claim.verdict for claim in found} <= {AGREES, DISAGREES, NOT_REACHED, UNDECIDED, MISSING}
     for claim in found:
         assert (claim.ours == "-" or "not measured: " in claim.ours) == (claim.verdict == MISSING) or (
             claim.verdict == DISAGREES  # one counterexample is enough
@@ -224,10 +226,67 @@ def test_the_band_is_judged_by_the_mean_of_each_cell():
     below = [make_capacity("gru", bits, max_params=size) for bits, size in ((2.0, 500), (2.2, 600), (2.1, 700))]
     assert fig1.within_the_band(inside).verdict == AGREES
     found = fig1.within_the_band([*inside, *below])
-    assert found.verdict == DISAGREES
+    assert found.verdict == NOT_REACHED
+    assert found.spent.startswith("1,000 trials of 50,000 steps a point, none still rising; the paper: 1000 and more")
+    above = [make_capacity("gru", bits, max_params=size) for bits, size in ((7.0, 500), (7.2, 600), (7.1, 700))]
+    assert fig1.within_the_band([*inside, *above]).verdict == DISAGREES  # a lower bound beyond it
     # Of three values 0.1 apart: 4.3027 standard errors of 0.1 / sqrt(3).
     assert "rnn 4.10 (3.85 to 4.35); gru 2.10 (1.85 to 2.35); 3 of 6 points inside" in found.ours
     assert fig1.within_the_band(inside[:1]).verdict == UNDECIDED
+
+
+UNFAIR = {
+    "one side had more trials": {"num_trials": 2000},
+    "one side had more steps": {"train_steps": 99_000},
+    "one side was still rising": {"still_improving": True},
+}
+
+
+@pytest.mark.parametrize("fields", UNFAIR.values(), ids=UNFAIR)
+def test_an_unfair_comparison_refutes_no_order_and_says_why(fields):
+    """The IRNN far above the others, in a fair comparison and in one that is not."""
+    others = [make_capacity(cell, 3.0 + 0.01 * n, max_params=n) for cell in BITS if cell != "irnn" for n in (500, 600)]
+    irnn = lambda **more: [make_capacity("irnn", 9.0 + 0.01 * n, max_params=n, **more) for n in (500, 600)]
+    assert fig1.irnn_lowest([*others, *irnn()]).verdict == DISAGREES
+    unfair = fig1.irnn_lowest([*others, *irnn(**fields)])
+    assert unfair.verdict == UNDECIDED
+    assert "searched unlike" in unfair.ours or "still rising: irnn" in unfair.ours
+
+
+@pytest.mark.parametrize("module", [fig1, fig1i, figA1, fig2a, fig2b, fig2c])
+@pytest.mark.parametrize("factor", [0.3, 0.9])
+def test_tiny_searches_refute_nothing_about_maxima(module, factor):
+    """All of it far below the paper's, by 4 trials of 1,500 steps a point."""
+    tiny = {"num_trials": 4, "train_steps": 1500}
+    worse = {"bits": factor, "bits_per_param": factor**2}
+    found = [
+        r
+        | tiny
+        | {name: r[name] * f for name, f in worse.items() if name in r}
+        | {"repeats": [factor * x for x in r["repeats"]], "interval": [factor * x for x in r["interval"]]}
+        | ({"error": 1 - factor * (1 - r["error"])} if "error" in r else {})
+        for r in AS_PUBLISHED
+    ]
+    for claim in claimed(module, found):
+        assert claim.verdict != DISAGREES, claim
+        if claim.verdict == NOT_REACHED:
+            assert claim.spent.startswith("4 trials of 1,500 steps a point")
+
+
+@pytest.mark.parametrize(
+    ("interval", "allowed", "more_is_better", "expected"),
+    [
+        ((3.5, 4.0), (3, 6), True, AGREES),
+        ((2.0, 2.5), (3, 6), True, NOT_REACHED),
+        ((7.0, 7.5), (3, 6), True, DISAGREES),
+        ((2.5, 3.5), (3, 6), True, UNDECIDED),
+        ((0.2, 0.3), (0.0, 0.1), False, NOT_REACHED),
+        ((-0.3, -0.2), (0.0, 0.1), False, DISAGREES),
+        ((NAN, NAN), (3, 6), True, UNDECIDED),
+    ],
+)
+def test_the_best_of_a_search_confirms_or_passes_and_never_falls_short(interval, allowed, more_is_better, expected):
+    assert claims.of_best(interval, allowed, more_is_better=more_is_better) == expected
 
 
 # --- Figure 1i --------------------------------------------------------------------------------------------------------
@@ -338,7 +397,7 @@ def test_the_best_b_is_judged_by_the_mean_ratio():
     assert claim.ours.endswith("b was searched within 2 to 5 per parameter")
     assert claim.verdict == AGREES
     much = [make_capacity(bits=4.0, b=b, max_params=n) for b, n in ((6.0, 500), (6.4, 600), (6.2, 700))]
-    assert verdicts(figA1, much) == [DISAGREES]
+    assert verdicts(figA1, much) == [NOT_REACHED]
     assert verdicts(figA1, [slightly[0], much[0]]) == [UNDECIDED]
     assert told(figA1, slightly)["b over bits"].tolist() == pytest.approx([1.1, 1.12, 1.08])
 
@@ -412,10 +471,11 @@ def test_about_3_5_is_within_half_a_bit():
         return [make_capacity(cell, bits, held="relu", repeats=repeats) for cell in ("rnn", "ugrnn")]
 
     assert verdicts(fig2a, of(3.5, 3.4, 3.5, 3.45)) == [MISSING, AGREES]
-    assert verdicts(fig2a, of(2.4, 2.3, 2.4, 2.35)) == [MISSING, DISAGREES]
+    assert verdicts(fig2a, of(2.4, 2.3, 2.4, 2.35)) == [MISSING, NOT_REACHED]
+    assert verdicts(fig2a, of(4.4, 4.3, 4.4, 4.35)) == [MISSING, DISAGREES]
     assert verdicts(fig2a, of(3.1, 3.0, 3.1, 2.9)) == [MISSING, UNDECIDED]
     (_, claim) = claimed(fig2a, of(2.4, 2.3, 2.3))
-    assert claim.ours == "rnn 2.40 (again 2.30 to 2.30); ugrnn 2.40 (again 2.30 to 2.30); 3 trials each"
+    assert claim.ours == "rnn 2.40 (again 2.30 to 2.30); ugrnn 2.40 (again 2.30 to 2.30)"
 
 
 def test_relu_and_tanh_are_joined_on_a_line_of_their_own():
@@ -480,10 +540,10 @@ def test_the_line_is_judged_by_the_farthest_point_of_each_cell():
     near = [make_recall("rnn", 16, 0.76), make_recall("rnn", 64, 0.02), make_recall("gru", 48, 0.22)]
     claim = fig2c.on_the_line(near)
     assert claim.verdict == AGREES
-    assert "rnn +0.020 at 64; gru -0.030 at 48; 3 trials" in claim.ours
-    for far in (0.31, 0.19):
+    assert "rnn +0.020 at 64; gru -0.030 at 48" in claim.ours
+    for far, verdict in ((0.31, NOT_REACHED), (0.19, DISAGREES)):
         claim = fig2c.on_the_line([*near, make_recall("lstm", 48, far)])
-        assert claim.verdict == DISAGREES
+        assert claim.verdict == verdict
         assert f"lstm {far - 0.25:+.3f} at 48" in claim.ours
 
 
@@ -491,12 +551,12 @@ def test_the_line_is_judged_by_the_farthest_point_of_each_cell():
     ("errors", "expected"),
     [
         ({48: 0.25, 64: 0.01}, AGREES),
-        ({48: 0.25, 64: 0.06}, DISAGREES),
+        ({48: 0.25, 64: 0.06}, NOT_REACHED),
         ({48: 0.04, 64: 0.01}, DISAGREES),
         ({48: 0.25, 63: 0.01, 64: 0.01}, AGREES),  # the line is at 0.0156 there
         ({48: 0.25}, UNDECIDED),
         ({64: 0.01}, UNDECIDED),
-        ({64: 0.06}, DISAGREES),
+        ({64: 0.06}, NOT_REACHED),
         ({64: NAN}, MISSING),
     ],
 )

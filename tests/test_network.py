@@ -52,6 +52,49 @@ def test_a_budget_too_small_for_one_unit_is_refused_by_name_with_the_smallest_th
     assert re.search(rf"{re.escape(cell.name)} of depth 2 with 20 inputs", str(error.value))
 
 
+def taking(allowed):
+    """An RNN that takes some numbers of units only."""
+
+    def init(key, num_inputs, num_units, hparams):
+        if not allowed(num_units):
+            raise ValueError(f"{num_units} units are not to my taste")
+        return CELLS["rnn"].init(key, num_inputs, num_units, hparams)
+
+    return CELLS["rnn"]._replace(name="choosy", init=init)
+
+
+ALLOWED = {
+    "a multiple of 3": lambda n: n % 3 == 0,
+    "a multiple of 8": lambda n: n % 8 == 0,
+    "a power of 2": lambda n: n & (n - 1) == 0,
+    "16 and more": lambda n: n >= 16,
+    "at most 5": lambda n: n <= 5,
+    "19 only": lambda n: n == 19,
+}
+
+
+@pytest.mark.parametrize("allowed", ALLOWED.values(), ids=ALLOWED.keys())
+@pytest.mark.parametrize("budget", [900, 1500])
+def test_sizes_that_a_cell_refuses_are_skipped_and_the_largest_other_is_found(allowed, budget, caplog):
+    count = functools.partial(network.num_params, CELLS["rnn"], num_inputs=20)
+    network._warn_once.cache_clear()
+    best = max(n for n in range(1, 60) if allowed(n) and count(num_units=n) <= budget)
+    assert network.units_for_budget(budget, taking(allowed), num_inputs=20) == best
+    if not allowed(best + 1):
+        assert f"does not take {best + 1} units ({best + 1} units are not to my taste)" in caplog.text
+
+
+def test_a_budget_below_the_smallest_size_that_a_cell_takes_says_what_that_is():
+    smallest = network.num_params(CELLS["rnn"], num_inputs=20, num_units=16)
+    with pytest.raises(ValueError, match=rf"^num_params: 500 given.*at least {smallest} \(16 units a layer\)"):
+        network.units_for_budget(500, taking(lambda n: n % 16 == 0), num_inputs=20)
+
+
+def test_a_cell_that_takes_no_size_is_refused_with_its_own_reason():
+    with pytest.raises(ValueError, match=r"^cell: 'choosy' given; .*\(1 units are not to my taste\)$"):
+        network.units_for_budget(500, taking(lambda n: False), num_inputs=20)
+
+
 @pytest.mark.parametrize("depth", [0, -1, 1.5, True])
 def test_a_depth_that_is_no_positive_integer_is_refused_by_name(depth):
     with pytest.raises(ValueError, match=f"^depth: {depth} given"):

@@ -12,7 +12,7 @@ import pytest
 from tiny import FRAGILE, TINY, TINY_PARENTHESES
 
 from rnn_capacity import CELLS, TASKS
-from rnn_capacity.plan import CapacityPlan, Plan, find_task, plan_capacity, plan_recall, plan_trainability
+from rnn_capacity.plan import CapacityPlan, Plan, find_task, plan_capacity, plan_recall, plan_trainability, title_of
 from rnn_capacity.search import space as spaces
 from rnn_capacity.tasks import SPLITS, Batch, DrawnTask
 from rnn_capacity.tasks.memorization import Memorization
@@ -166,12 +166,59 @@ def test_the_unroll_is_the_tasks_own_unless_it_is_given():
     assert trainability(task_fields=FIELDS | {"unroll": 5}, unroll=None).task.unroll == 5
 
 
-def test_a_plans_name_tells_apart_what_a_sweep_runs_over():
+def test_a_plans_title_tells_apart_what_a_sweep_runs_over():
     grid = itertools.product(("rnn", "gru"), (2, 3), (1, 2), (1, 4))
     plans = [recall(cell, num_units=n, depth=d, unroll=t) for cell, n, d, t in grid]
     plans += [trainability(task, cell, num_params=n) for task in SMALL for cell in ("rnn", "gru") for n in (800, 900)]
     plans += [capacity(cell, num_params=n) for cell in ("rnn", "gru") for n in (60, 90)]
+    assert len({plan.title for plan in plans}) == len(plans)
+
+
+# Each changes what the studies of one title are, but not the title.
+VARIANTS = {
+    "seed": {"seed": 1},
+    "steps": {"train_steps": 99},
+    "space": {"space": "paper"},
+    "a range": {"hparams": {"learning_rate": (0.01, 0.02)}},
+    "a value": {"hparams": {"learning_rate": 0.01}},
+    "sampler": {"sampler": "random"},
+    "halving": {"halving": 3},
+    "batch": {"batch_size": 3},
+    "inputs": {"num_inputs": 14},
+    "precision": {"precision": "default"},
+}
+
+
+def test_studies_of_one_title_that_differ_in_anything_have_names_of_their_own():
+    plans = [capacity(), *(capacity(**changed) for changed in VARIANTS.values())]
+    assert {plan.title for plan in plans} == {plans[0].title}
     assert len({plan.name for plan in plans}) == len(plans)
+    assert {title_of(plan.name) for plan in plans} == {plans[0].title}
+    assert capacity().name == plans[0].name
+
+
+def test_an_edited_cell_gives_its_study_another_name():
+    masked = lambda mask: FRAGILE._replace(apply=lambda p, h, x, s: FRAGILE.apply(p, h * jnp.asarray(mask)[:1], x, s))
+    ones, zeros = np.ones(8, np.float32), np.zeros(8, np.float32)
+    assert recall(masked(ones)).name == recall(masked(ones.copy())).name
+    assert recall(masked(ones)).name != recall(masked(zeros)).name
+
+
+def test_a_text_has_one_study_wherever_its_file_lies(tmp_path, monkeypatch):
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "text8").write_text("the cat sat on the mat " * 400)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    places = (tmp_path / "here", str(tmp_path / "here") + "/", "here", "./here", tmp_path / "there")
+    fields = {"num_held_out": 8, "warm_up": 2}
+    plans = [trainability("text8", task_fields={"data_dir": place, **fields}, unroll=4) for place in places]
+    assert len({plan.name for plan in plans}) == 1
+    assert [plan.task.label for plan in plans] == ["text8:here"] * 4 + ["text8:there"]
+    kept = plans[0].describe()
+    assert Plan.of(plans[0].name, kept, task=plans[-1].task).name == plans[0].name
+    (tmp_path / "there" / "text8").write_text("the cat sat on the hat " * 400)
+    assert trainability("text8", task_fields={"data_dir": "there", **fields}, unroll=4).name != plans[0].name
 
 
 @pytest.mark.parametrize("task", ["memorization", Memorization(max_mappings=4)])
@@ -198,7 +245,7 @@ def test_a_plan_comes_back_from_what_is_kept_of_it(kind):
     kept = json.loads(json.dumps(plan.describe(), allow_nan=False))
     own = {"cell": FRAGILE} if kind == "user's cell" else {"task": Own()} if kind == "user's task" else {}
     again = Plan.of(plan.name, kept, **own)
-    assert again == plan
+    assert (again, again.name) == (plan, plan.name)
     assert type(again) is (CapacityPlan if kind == "capacity" else Plan)
     assert json.loads(json.dumps(again.describe())) == kept
 

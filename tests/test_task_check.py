@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rnn_capacity import measure_trainability, store, train
-from rnn_capacity.tasks import TASKS, Batch, DrawnTask, check_task, fingerprint
+from rnn_capacity.tasks import TASKS, Batch, DrawnTask, check_task, program_digest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,19 +75,61 @@ def test_our_own_tasks_pass_the_check(task):
     check_task(TASKS[task]())
 
 
+def digest(task):
+    return program_digest(task, 64)
+
+
 def test_a_tasks_program_tells_it_from_its_edited_self_and_from_no_other():
     twice = lambda self, outputs_tob, batch: 2 * Echo.loss(self, outputs_tob, batch)
-    assert fingerprint(Echo()) == fingerprint(Echo()) == fingerprint(variant())
-    assert len({fingerprint(task) for task in (Echo(), variant(loss=twice), Echo(num_held_out=9))}) == 3
+    assert digest(Echo()) == digest(Echo()) == digest(variant())
+    assert len({digest(task) for task in (Echo(), variant(loss=twice), Echo(num_held_out=9))}) == 3
 
 
-def test_a_study_of_a_task_that_was_edited_is_not_gone_on_with(tmp_path):
+def looking_up(table):
+    """A task whose targets are captured in one of its functions."""
+    draw = lambda self, key, num_examples, source: Echo.draw(self, key, num_examples, source)._replace(
+        targets=jnp.broadcast_to(jnp.asarray(table)[:, None], (2, num_examples))
+    )
+    return variant(draw=draw)
+
+
+def sharing(table):
+    """A task whose targets are among the arrays that all trials share."""
+    draw = lambda self, key, num_examples, source: Echo.draw(self, key, num_examples, source)._replace(
+        targets=jnp.broadcast_to(source.shared[:, None], (2, num_examples))
+    )
+    return variant(draw=draw, shared=lambda self: np.asarray(table))
+
+
+def steeper(slope):
+    """A task whose loss has a gradient of its own, which its value does not show."""
+
+    @jax.custom_vjp
+    def itself(x):
+        return x
+
+    itself.defvjp(lambda x: (x, None), lambda _, cotangent: (slope * cotangent,))
+    return variant(loss=lambda self, outputs_tob, batch: Echo.loss(self, itself(outputs_tob), batch))
+
+
+@pytest.mark.parametrize("kind", [looking_up, sharing])
+def test_the_arrays_of_a_task_are_part_of_its_program(kind):
+    ones, zeros = np.ones(2, np.float32), np.zeros(2, np.float32)
+    assert digest(kind(ones)) == digest(kind(ones.copy()))
+    assert digest(kind(ones)) != digest(kind(zeros))
+
+
+def test_the_gradient_of_a_task_is_part_of_its_program():
+    assert digest(steeper(2.0)) == digest(steeper(2.0))
+    assert digest(steeper(2.0)) != digest(steeper(3.0))
+
+
+@pytest.mark.parametrize("kind", [looking_up, sharing])
+def test_an_edited_task_is_measured_again_on_the_same_storage(tmp_path, kind):
     options = {"num_params": 60, "num_trials": 2, "train_steps": 3, "space": "quick", "progress": False}
-    first = measure_trainability("rnn", Echo(), storage=tmp_path, **options)
-    assert np.isfinite(first.loss)
-    again = measure_trainability("rnn", Echo(), storage=tmp_path, **options)
-    assert again.loss == first.loss
-    twice = variant(loss=lambda self, outputs_tob, batch: 2 * Echo.loss(self, outputs_tob, batch))
-    with pytest.raises(ValueError, match=r"task's program: .* was made with"):
-        measure_trainability("rnn", twice, storage=tmp_path, **options)
-    assert len(store.results(store.open_storage(tmp_path))) == 1
+    measure = lambda table: measure_trainability("rnn", kind(np.float32(table)), storage=tmp_path, **options).loss
+    alone = measure_trainability("rnn", kind(np.float32([500, 0])), **options).loss
+    first = measure([1, 0])
+    assert measure([500, 0]) == alone != first
+    assert measure([1, 0]) == first  # and what was measured before is still there
+    assert len(store.results(store.open_storage(tmp_path))) == 2

@@ -121,10 +121,10 @@ def within_the_band(results):
     for cell in plots.in_order(r["cell"] for r in best):
         mean, interval = claims.mean([per_param(r) for r in best if r["cell"] == cell])
         said.append(f"{cell} {mean:.2f} ({claims.shown(interval)})")
-        verdicts.append(claims.verdict(interval, (low, high)))
+        verdicts.append(claims.of_best(interval, (low, high)))
     inside = sum(low <= per_param(r) <= high for r in best)
-    ours = f"{'; '.join(said)}; {inside} of {len(best)} points inside; {claims.trials_each(best)}"
-    return Claim(text, paper, ours, claims.worst(verdicts))
+    ours = f"{'; '.join(said)}; {inside} of {len(best)} points inside"
+    return Claim(text, paper, ours, claims.worst(verdicts), claims.spent(best))
 
 
 def on_average(results):
@@ -136,11 +136,9 @@ def on_average(results):
         return claims.missing(text, paper)
     mean, interval = claims.mean([per_param(r) for r in known])
     sizes = [r["num_params"] for r in known]
-    ours = (
-        f"{mean:.2f} ({claims.shown(interval)}), {min(sizes)} to {max(sizes)} parameters, {claims.trials_each(known)}"
-    )
+    ours = f"{mean:.2f} ({claims.shown(interval)}), {min(sizes)} to {max(sizes)} parameters"
     allowed = (published.CAPACITY_MEAN - ABOUT, published.CAPACITY_MEAN + ABOUT)
-    return Claim(text, paper, ours, claims.verdict(interval, allowed))
+    return Claim(text, paper, ours, claims.of_best(interval, allowed), claims.spent(known))
 
 
 def linear(results):
@@ -157,7 +155,8 @@ def linear(results):
     mean, interval = claims.mean(exponents)
     sizes = [r["num_params"] for r in results]
     ours = f"{mean:.2f} ({claims.shown(interval)}), {len(exponents)} cells and depths, {min(sizes)} to {max(sizes)}"
-    return Claim(text, paper, f"{ours} parameters", claims.verdict(interval, (0.9, 1.1)))
+    found, why = claims.of_difference(interval, (0.9, 1.1), results)
+    return Claim(text, paper, "; ".join(filter(None, [f"{ours} parameters", why])), found, claims.spent(results))
 
 
 def irnn_lowest(results):

@@ -90,11 +90,14 @@ def found_claims(results):
     for less, more in itertools.pairwise(order):
         times, interval, points = multiplier(results, more, less)
         if points:
-            said.append(f"{more} {times:.2f} times {less} ({claims.shown(interval, '.3g')})")
-            verdicts.append(claims.verdict(interval, (1.0, math.inf)))
+            sides = [r for both in claims.beside(results, more, less, *ALIKE) for r in both]
+            found, why = claims.of_difference(interval, (1.0, math.inf), sides)
+            about = ", ".join(filter(None, [claims.shown(interval, ".3g"), why]))
+            said.append(f"{more} {times:.2f} times {less} ({about})")
+            verdicts.append(found)
     if not said:
         return [claims.missing(text, f"{paper}; no numbers known")]
-    claim = Claim(text, f"{paper}; no numbers known", "; ".join(said), claims.worst(verdicts))
+    claim = Claim(text, f"{paper}; no numbers known", "; ".join(said), claims.worst(verdicts), claims.spent(results))
     return [claims.of_all(claim, order, {r["cell"] for r in results})]
 
 

@@ -137,7 +137,7 @@ def both(results):
 def below(results):
     """By the paired points of a cell; where there is but one, by Welch's interval of the repeats of both."""
     text, paper = "ReLU alone stores less than tanh, in each cell", "less"
-    said, verdicts = [], []
+    said, verdicts, compared = [], [], []
     for cell, found in both(results).items():
         if len(found) > 1:
             difference, interval = claims.mean(
@@ -152,8 +152,14 @@ def below(results):
             said.append(f"{cell} {relu['bits_per_param']:.2f} against {tanh['bits_per_param']:.2f}")
             if not math.isnan(difference):
                 said[-1] += f", both again {difference:+.2f} ({claims.shown(interval, '+.2f')})"
-        verdicts.append(claims.verdict(interval, (-math.inf, 0.0)))
-    return Claim(text, paper, "; ".join(said), claims.worst(verdicts)) if said else claims.missing(text, paper)
+        sides = [result for pair in found for result in pair]
+        judged, why = claims.of_difference(interval, (-math.inf, 0.0), sides)
+        said[-1] += f", {why}" if why else ""
+        verdicts.append(judged)
+        compared += sides
+    if not said:
+        return claims.missing(text, paper)
+    return Claim(text, paper, "; ".join(said), claims.worst(verdicts), claims.spent(compared))
 
 
 def about(results):
@@ -171,11 +177,11 @@ def about(results):
         again = "again " if len(found) == 1 else ""
         interval = tuple(found[0]["interval"]) if again else interval
         said.append(f"{cell} {mean:.2f} ({again}{claims.shown(interval)})")
-        verdicts.append(claims.verdict(interval, (bits - ABOUT, bits + ABOUT)))
+        verdicts.append(claims.of_best(interval, (bits - ABOUT, bits + ABOUT)))
         trained += found
     if not said:
         return claims.missing(text, paper)
-    return Claim(text, paper, f"{'; '.join(said)}; {claims.trials_each(trained)}", claims.worst(verdicts))
+    return Claim(text, paper, "; ".join(said), claims.worst(verdicts), claims.spent(trained))
 
 
 FIGURE = Figure(

@@ -119,9 +119,9 @@ def on_the_line(known):
         own = [r for r in known if r["cell"] == cell]
         farthest = max(own, key=lambda r: abs(off(r)))
         said.append(f"{cell} {off(farthest):+.3f} at {farthest['num_units']}")
-        verdicts.append(claims.verdict((off(farthest),) * 2, (-NEAR, NEAR)))
-    ours = f"farthest off it, at so many units: {'; '.join(said)}; {claims.trials_each(known)}"
-    return Claim(text, paper, ours, claims.worst(verdicts))
+        verdicts.append(claims.of_best((off(farthest),) * 2, (-NEAR, NEAR), more_is_better=False))
+    ours = f"farthest off it, at so many units: {'; '.join(said)}"
+    return Claim(text, paper, ours, claims.worst(verdicts), claims.spent(known))
 
 
 def only_with_enough_units(known):
@@ -135,11 +135,11 @@ def only_with_enough_units(known):
     said, verdicts = [], [] if enough and few else [UNDECIDED]
     if enough:
         said.append(f"with enough {min(enough):.3f} to {max(enough):.3f} ({claims.counted(len(enough), 'points')})")
-        verdicts.append(claims.verdict((max(enough),) * 2, (-math.inf, NEAR)))
+        verdicts.append(claims.of_best((max(enough),) * 2, (-math.inf, NEAR), more_is_better=False))
     if few:
         said.append(f"with fewer {min(few):.3f} to {max(few):.3f} ({claims.counted(len(few), 'points')})")
-        verdicts.append(claims.verdict((min(few),) * 2, (NEAR, math.inf)))
-    return Claim(text, paper, "; ".join(said), claims.worst(verdicts))
+        verdicts.append(claims.verdict((min(few),) * 2, (NEAR, math.inf)))  # what passes the line refutes it
+    return Claim(text, paper, "; ".join(said), claims.worst(verdicts), claims.spent(known))
 
 
 FIGURE = Figure(

@@ -175,7 +175,8 @@ def same_by_parameters(name, results):
     )
     if results[0]["task"] == SYNTHETIC:
         ours += f"; nothing is below this text's entropy, {corpus.entropy_rate():.2f} bits"
-    return Claim(text, paper, ours, claims.verdict(interval, (-math.inf, 1.0)))
+    found, why = claims.of_difference(interval, (-math.inf, 1.0), results)
+    return Claim(text, paper, "; ".join(filter(None, [ours, why])), found, claims.spent(results))
 
 
 def distances(results):
@@ -234,7 +235,8 @@ def best_text(results):
     known = [r for r in results if r["task"] == "text8" and math.isfinite(r["score"])]
     ours = min((r["score"] for r in known if alike(r)), default=None)
     if ours is not None:
-        return Claim(text, paper, f"{ours:.3f} bits", claims.verdict((ours, ours), (0.95 * low, 1.05 * high)))
+        found = claims.of_best((ours, ours), (0.95 * low, 1.05 * high), more_is_better=False)
+        return Claim(text, paper, f"{ours:.3f} bits", found, claims.spent([r for r in known if alike(r)]))
     if not known:
         return claims.missing(text, paper)
     least = min(known, key=lambda r: r["score"])

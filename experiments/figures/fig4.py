@@ -20,6 +20,7 @@ from rnn_capacity.report import charts, claims, plots
 from rnn_capacity.report.figure import (
     AGREES,
     DISAGREES,
+    NOT_REACHED,
     UNDECIDED,
     Chart,
     Claim,
@@ -64,6 +65,7 @@ def get_config(arg: str = ""):
 
 
 UNGATED = ("rnn", "irnn")
+SPENT = f"up to {published.TUNER_ITERATIONS} trials of 50,000 to 20 million steps"
 LEARNED = 0.9  # of the loss of who never reads the input: a network below it has learned
 LEAST = float(np.finfo(np.float32).eps)  # losses below it are rounding
 WHOLE = {"parentheses": np.sum, "arithmetic": np.mean}  # the loss of an example from those of its outputs
@@ -232,11 +234,15 @@ def easier(results, column):
         f"{math.exp(mean):.2f} times theirs ({claims.shown((low, high), '.3g')}), {sum(x < 0 for x in found)} of "
         f"{len(found)} tasks and depths lower, after at most {most} iterations"
     )
-    return Claim(text, paper, ours, claims.verdict((low, high), (-math.inf, 1.0)))
+    sides = [result for group in complete(results).values() for result in group]
+    judged, why = claims.of_difference((low, high), (-math.inf, 1.0), sides)
+    return Claim(text, paper, "; ".join(filter(None, [ours, why])), judged, claims.spent(sides, SPENT))
 
 
 def only_gated_learn(results):
     """Agrees where all gated cells learned and no other did; disagrees where another did.
+
+    A gated cell that has not learned may still do so in a larger search.
 
     What has learned has a best loss below 0.9 of the loss of who never reads the input.
     """
@@ -254,7 +260,8 @@ def only_gated_learn(results):
         return claims.missing(text, paper)._replace(ours=f"depth 8 was not run, only {depths}; at {deepest}: {told}")
     if any(others):
         return Claim(text, paper, told, DISAGREES)
-    claim = Claim(text, paper, told, AGREES if others and gated and all(gated) else UNDECIDED)
+    found = AGREES if others and gated and all(gated) else UNDECIDED if all(gated) else NOT_REACHED
+    claim = Claim(text, paper, told, found, claims.spent(deep, SPENT))
     return claims.of_all(claim, published.cells_at(deepest), {r["cell"] for r in deep})
 
 
@@ -282,7 +289,9 @@ def easiest(results, depth, cell):
         for setting, (rival, name) in rivals.items()
     )
     ours = f"{said}; {math.exp(mean):.2f} times the best other cell's ({claims.shown((low, high), '.3g')})"
-    return Claim(text, paper, ours, claims.verdict((low, high), (-math.inf, 1.0)))
+    sides = [r for r in theirs if r["setting"] in rivals]
+    judged, why = claims.of_difference((low, high), (-math.inf, 1.0), sides)
+    return Claim(text, paper, "; ".join(filter(None, [ours, why])), judged, claims.spent(sides, SPENT))
 
 
 FIGURE = Figure(

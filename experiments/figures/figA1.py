@@ -102,7 +102,8 @@ def found_claims(results):
     studies = claims.counted(len(ratios), "studies", "study")
     ours = f"{mean:.3f} times ({claims.shown(interval, '.3f')}), the best of {studies}"
     ours += f"; b was searched within {min(ranges):g} to {max(ranges):g} per parameter" if ranges else ""
-    return [Claim(text, paper, ours, claims.verdict(interval, (-math.inf, SLIGHTLY)))]
+    found = claims.of_best(interval, (-math.inf, SLIGHTLY), more_is_better=False)
+    return [Claim(text, paper, ours, found, claims.spent(known))]
 
 
 FIGURE = Figure(

@@ -19,7 +19,7 @@ from rnn_capacity.plan import plan_capacity
 from rnn_capacity.progress import Reporter
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CapacityResult(Result):
     """How many bits a cell stores of what it was shown.
 

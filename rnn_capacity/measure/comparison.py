@@ -10,7 +10,7 @@ from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.shown import Shown
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Comparison(Shown):
     """Results that answer one question, in the order given."""
 

@@ -27,7 +27,7 @@ from rnn_capacity.trials import finite
 UNITS = (16, 32, 48, 64, 80)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class RecallPoint(Result):
     """How much of its input a cell of so many units gives back; `repeats` and `interval` are squared errors.
 
@@ -49,7 +49,7 @@ class RecallPoint(Result):
         return f"squared error {self.error:.3f}"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class RecallResult(Shown):
     """Squared error against units, beside the paper's line: a point a number of units."""
 

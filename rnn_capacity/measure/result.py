@@ -12,7 +12,7 @@ import pandas as pd
 from rnn_capacity.measure.shown import Shown
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Result(Shown):
     """What a study gave. The best of `num_trials` trials is reported, as in the paper, and so it is optimistic.
 
@@ -22,6 +22,7 @@ class Result(Shown):
 
     measure: ClassVar[str]  #: which question it answers
 
+    study: str  #: its name in the storage, for `train_again`
     cell: str  #: its name
     depth: int  #: layers
     max_params: int | None  #: the budget; None where the units were given
@@ -40,7 +41,7 @@ class Result(Shown):
     train_steps: int  #: gradient steps of a trial that is not stopped
     total_steps: int  #: gradient steps of the whole search
     seconds: float  #: of training, the repeats included
-    trials: pd.DataFrame = dataclasses.field(compare=False)  #: a row a trial of the search
+    trials: pd.DataFrame  #: a row a trial of the search
 
     @property
     def mean(self) -> float:

@@ -146,6 +146,7 @@ def summary(plan: Plan, searched: Searched) -> dict[str, Any]:
     """What the results of all measurements say alike, under the names of their fields."""
     found = of_trials(searched.trials, searched.best, searched.repeats, plan.space, plan.reported, plan.sign)
     return {
+        "study": plan.name,
         "cell": plan.cell.name,
         "depth": plan.static["depth"],
         "max_params": plan.max_params,

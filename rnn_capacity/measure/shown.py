@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,16 @@ class Shown:
     def parts(self) -> Sequence[Result]:
         """The results that are shown, a row of the table each."""
         raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all numbers are the same; two that are missing are, though NaN is not NaN."""
+        return type(self) is type(other) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> str:
+        return json.dumps(self.rows(), sort_keys=True)
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of a table that it is."""

@@ -23,7 +23,7 @@ from rnn_capacity.tasks import Task
 from rnn_capacity.trials import box, curve, finite, losses, welch
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class TrainabilityResult(Result):
     """What training on a task gave, over all trials; losses are the task's own, on the evaluation split.
 

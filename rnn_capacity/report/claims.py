@@ -1,4 +1,9 @@
-"""From intervals to verdicts: whether what was measured agrees with what the paper found."""
+"""From intervals to verdicts: whether what was measured agrees with what the paper found.
+
+The best of N trials is a lower bound of what a larger search would find. So it confirms a claim about a maximum, or
+passes it, and never falls short of it for good; and the difference of two such bounds refutes nothing unless both were
+searched alike and had stopped rising.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +17,21 @@ import numpy as np
 
 from rnn_capacity import published
 from rnn_capacity.information import confidence_interval
-from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Claim
+from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, NOT_REACHED, UNDECIDED, Claim
 from rnn_capacity.tasks import TASKS
+
+RULES = {
+    AGREES: "The 95 % interval of ours lies within what the paper found, or within our reading of its words, which "
+    "stands beside it.",
+    DISAGREES: "It lies outside. Of the best of a search this counts only where ours passes the paper's: the best of N "
+    "trials is a lower bound, and a larger search may raise it. Of a difference or an order it counts only where both "
+    "sides had equally many trials, at least 8, of equally many steps, and neither was still rising.",
+    NOT_REACHED: "Ours is the best of a search, and falls short of the paper's. What was spent stands beside it, with "
+    "the command that spends more.",
+    UNDECIDED: "The interval allows either, or the comparison was not fair enough to refute anything.",
+    MISSING: "A study or a cell of it is missing, or not finished.",
+}
+LEAST_TRIALS = 8  # of a search whose last quarter shows whether it was still rising
 
 
 def verdict(interval: tuple[float, float], allowed: tuple[float, float]) -> str:
@@ -30,11 +48,61 @@ def verdict(interval: tuple[float, float], allowed: tuple[float, float]) -> str:
     return DISAGREES if high < least or low > most else UNDECIDED
 
 
+def of_best(interval: tuple[float, float], allowed: tuple[float, float], *, more_is_better: bool = True) -> str:
+    """The verdict on the best that a search found: where it falls short of the paper's, that is not reached yet."""
+    found, (low, high), (least, most) = verdict(interval, allowed), interval, allowed
+    falls_short = high < least if more_is_better else low > most
+    return NOT_REACHED if found == DISAGREES and falls_short else found
+
+
+def of_difference(
+    interval: tuple[float, float], allowed: tuple[float, float], sides: Iterable[Mapping[str, Any]]
+) -> tuple[str, str]:
+    """The verdict on a difference between the best that several searches found, and why it is not "disagrees".
+
+    Args:
+        sides: the results that are compared; those of a fair comparison had equal budgets and had stopped rising.
+    """
+    found = verdict(interval, allowed)
+    why = unfair(list(sides)) if found == DISAGREES else ""
+    return (UNDECIDED if why else found), why
+
+
+def unfair(results: Sequence[Mapping[str, Any]]) -> str:
+    """What keeps a comparison of searches from refuting anything; empty where it is fair."""
+    budgets = {(r["num_trials"], r["train_steps"]) for r in results}
+    if len(budgets) > 1:
+        return f"searched unlike, {spending(results)}"
+    if any(r["num_trials"] < LEAST_TRIALS for r in results):
+        return f"fewer than {LEAST_TRIALS} trials cannot show that a search has stopped rising"
+    rising = dict.fromkeys(r["cell"] for r in results if r["still_improving"])
+    return f"still rising: {', '.join(rising)}" if rising else ""
+
+
+def spending(results: Sequence[Mapping[str, Any]]) -> str:
+    """How much the searches had, as it is read."""
+    steps = [r["train_steps"] for r in results if r["train_steps"]]
+    of = f" of {_span(steps)} steps" if steps else ""
+    return f"{_span([r['num_trials'] for r in results])} trials{of}"
+
+
+def spent(results: Sequence[Mapping[str, Any]], paper: str = published.SPENT) -> str:
+    """What the searches of a claim cost, which were still rising, and what the paper's cost."""
+    rising = dict.fromkeys(r["cell"] for r in results if r["still_improving"])
+    state = f"still rising: {', '.join(rising)}" if rising else "none still rising"
+    return f"{spending(results)} a point, {state}; the paper: {paper}"
+
+
+def _span(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{most:,}" if least == most else f"{least:,} to {most:,}"
+
+
 def worst(verdicts: Sequence[str]) -> str:
     """Of a claim with several parts, each of which must hold."""
     if not verdicts:
         return MISSING
-    return next(v for v in (DISAGREES, MISSING, UNDECIDED, AGREES) if v in verdicts)
+    return next(v for v in (DISAGREES, MISSING, NOT_REACHED, UNDECIDED, AGREES) if v in verdicts)
 
 
 def of_all(claim: Claim, cells: Iterable[str], measured: Iterable[str]) -> Claim:
@@ -68,10 +136,17 @@ def paired(
     Args:
         alike: the fields that make a point, such as depth.
     """
-    at = lambda name: {tuple(r[field] for field in alike): value(r) for r in results if r["cell"] == name}
-    mine, theirs = at(cell), at(other)
-    found = [mine[point] - theirs[point] for point in mine if point in theirs]
+    found = [value(mine) - value(theirs) for mine, theirs in beside(results, cell, other, *alike)]
     return [difference for difference in found if math.isfinite(difference)]
+
+
+def beside(
+    results: Sequence[Mapping[str, Any]], cell: str, other: str, *alike: str
+) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """The results of two cells at each point of the grid that both were measured at."""
+    at = lambda name: {tuple(r[field] for field in alike): r for r in results if r["cell"] == name}
+    mine, theirs = at(cell), at(other)
+    return [(mine[point], theirs[point]) for point in mine if point in theirs]
 
 
 def mean(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
@@ -89,16 +164,19 @@ def ranked(
     spec: str = "+.2f",
 ) -> Claim:
     """That of each pair of cells the first has the lower value, by the 95 % interval of their paired differences."""
-    said, verdicts = [], []
+    said, verdicts, compared = [], [], []
     for cell, other in pairs:
         differences = paired(results, cell, other, value, *alike)
         if differences:
             average, interval = mean(differences)
-            said.append(f"{cell} - {other} {average:{spec}} ({shown(interval, spec)})")
-            verdicts.append(verdict(interval, (-math.inf, 0.0)))
+            sides = [r for both in beside(results, cell, other, *alike) for r in both]
+            found, why = of_difference(interval, (-math.inf, 0.0), sides)
+            said.append(f"{cell} - {other} {average:{spec}} ({', '.join(filter(None, [shown(interval, spec), why]))})")
+            verdicts.append(found)
+            compared += sides
     if not said:
         return missing(text, paper)
-    claim = Claim(text, paper, "; ".join(said), worst(verdicts))
+    claim = Claim(text, paper, "; ".join(said), worst(verdicts), spent(compared))
     return of_all(claim, dict.fromkeys(cell for pair in pairs for cell in pair), {r["cell"] for r in results})
 
 
@@ -146,13 +224,6 @@ def measured(results: Sequence[Mapping[str, Any]], measure: str) -> list[Mapping
     places = ["depth", "unroll", "num_params", "num_units", "num_inputs", *["max_params"] * (measure == "capacity")]
     known = [r for r in results if r["measure"] == measure and r["num_trials"]]
     return [r for r in known if all(r[name] is not None for name in places)]
-
-
-def trials_each(results: Sequence[Mapping[str, Any]]) -> str:
-    """How many trials the searches had, as it is read."""
-    counts = [r["num_trials"] for r in results]
-    least, most = min(counts), max(counts)
-    return f"{most} trials each" if least == most else f"{least} to {most} trials each"
 
 
 def counted(count: int, what: str, one: str | None = None) -> str:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-AGREES, DISAGREES, UNDECIDED, MISSING = "agrees", "disagrees", "undecided", "not measured"
+AGREES, DISAGREES = "agrees", "disagrees"
+NOT_REACHED = "not reached yet"  # a maximum that a larger search may still find
+UNDECIDED, MISSING = "undecided", "not measured"
 
 Results = Sequence[Mapping[str, Any]]  # as `report.collection` has them
 
@@ -19,7 +21,8 @@ class Claim(NamedTuple):
     text: str  #: what is claimed
     paper: str  #: its number
     ours: str  #: with intervals
-    verdict: str  #: AGREES, DISAGREES, MISSING, or UNDECIDED where the intervals allow either
+    verdict: str  #: AGREES, DISAGREES, NOT_REACHED, MISSING, or UNDECIDED where the intervals allow either
+    spent: str = ""  #: what the search cost here and in the paper, and whether it was still rising
 
 
 class Chart(NamedTuple):

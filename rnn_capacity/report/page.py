@@ -22,12 +22,12 @@ import pandas as pd
 from rnn_capacity.checks import InputError, MissingPackageError
 from rnn_capacity.database import first_line
 from rnn_capacity.report import tables
-from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Claim, Figure
+from rnn_capacity.report.claims import RULES
+from rnn_capacity.report.figure import Claim, Figure
 
 if TYPE_CHECKING:
     from rnn_capacity.report.collection import Collection
 
-VERDICTS = (AGREES, DISAGREES, UNDECIDED, MISSING)
 PAGE, FIGURES = "report.html", "figures"  # what is written, in the folder that is given
 ASSETS = pathlib.Path(__file__).with_name("assets")
 DIGITS = 4  # significant ones of what is drawn
@@ -39,9 +39,9 @@ NOTHING = ("", "-", "–", "nan", "None")
 
 
 class Wanted(NamedTuple):
-    """A study that a figure needs: its name, and what must be so of its plan."""
+    """A study that a figure needs: its title, and what its plan must have."""
 
-    name: str
+    title: str
     settings: Mapping[str, Any]
 
 
@@ -50,8 +50,8 @@ class Shown(NamedTuple):
 
     figure: Figure
     command: str  # measures what the figure needs, in the workdir that is appended to it
-    wanted: Sequence[Wanted]  # the studies that this command measures
-    beyond: str | None = None  # the command at the paper's own scale, where that is another
+    beyond: str  # the command of a larger search
+    wanted: Sequence[Wanted]  # the studies that the first command measures
 
 
 class Written(NamedTuple):
@@ -146,7 +146,8 @@ def _page(jinja2, vega, collection: Collection, sections: Sequence[Mapping[str, 
         num_trials=sum(len(result["trials"]) for result in results),
         sections=sections,
         claims=found,
-        verdicts={verdict: sum(claim.verdict == verdict for _, claim in found) for verdict in VERDICTS},
+        verdicts={verdict: sum(claim.verdict == verdict for _, claim in found) for verdict in RULES},
+        rules=RULES,
         measures=[
             (measure, _results_table(group, results), tables.CAPTIONS[measure])
             for measure, group in tables.by_measure(results).items()
@@ -178,10 +179,12 @@ def _replace(path: pathlib.Path, content: bytes) -> None:
 
 def _section(shown: Shown, collection: Collection, folder: pathlib.Path) -> dict[str, Any]:
     figure, there = shown.figure, _found(shown.wanted, collection.results)
+    command = f"{shown.command} --workdir={shlex.quote(_home(there, collection.workdir))}"
     section = {
         "figure": figure,
-        "command": f"{shown.command} --workdir={shlex.quote(_home(there, collection.workdir))}",
+        "command": command,
         "beyond": shown.beyond,
+        "more": command if _missing(there) else shown.beyond,
         "wanted": shown.wanted,
         "missing": _missing(there),
         "failed": None,
@@ -226,20 +229,16 @@ def _draw(figure: Figure, results: Sequence[Mapping[str, Any]], folder: pathlib.
 def _found(
     wanted: Sequence[Wanted], results: Iterable[Mapping[str, Any]]
 ) -> list[tuple[Wanted, Mapping[str, Any] | None]]:
-    """Each wanted study with its result, a finished one where there are several; None where there is none.
-
-    Two searches of one name may be wanted, as of the same cell with tanh and with ReLU; their plans tell them apart.
-    """
-    named: dict[str, list[Mapping[str, Any]]] = {}
-    for result in sorted(results, key=lambda r: not r["finished"]):
-        named.setdefault(result["study"], []).append(result)
+    """Each wanted study with its result, a finished one where there are several; None where there is none."""
+    own = ("cell's program", "task's program")  # of a user's, whatever it is called
+    found = sorted((r for r in results if not any(name in r["plan"] for name in own)), key=lambda r: not r["finished"])
     is_of = lambda plan, settings: all(name in plan and plan[name] == value for name, value in settings.items())
-    return [(w, next((r for r in named.get(w.name, ()) if is_of(r["plan"], w.settings)), None)) for w in wanted]
+    return [(w, next((r for r in found if is_of(r["plan"], w.settings)), None)) for w in wanted]
 
 
 def _missing(there: Iterable[tuple[Wanted, Mapping[str, Any] | None]]) -> list[tuple[str, str]]:
     """The wanted studies that are not there or not finished, and how far they are."""
-    states = [(wanted.name, "not begun" if result is None else _progress(result)) for wanted, result in there]
+    states = [(wanted.title, "not begun" if result is None else _progress(result)) for wanted, result in there]
     return [(name, state) for name, state in states if state]
 
 

@@ -39,13 +39,18 @@ from rnn_capacity.search.ranges import (
 
 
 def space_for(
-    cell: Cell, space: str = "quick", overrides: Mapping[str, Any] | None = None, task: str = "memorization"
+    cell: Cell,
+    space: str = "quick",
+    overrides: Mapping[str, Any] | None = None,
+    task: str = "memorization",
+    sizes: Mapping[str, int] | None = None,
 ) -> dict[str, Dimension]:
     """All dimensions of a cell's search on a task: those of training, of the task, and those that its `init` reads.
 
     Args:
         space: "quick" or "paper".
         overrides: a dimension or a family -> a value that fixes it, (low, high) that narrows it, or a list of names.
+        sizes: of the network, as `network.hparam_names` takes them; by default small ones.
 
     Raises:
         InputError: an unknown space; an override that names nothing, is out of range or upside down; an hparam of the
@@ -59,12 +64,10 @@ def space_for(
         }
     table = {name: d for name, d in table.items() if task in TASK_DIMENSIONS.get(name, (task,))}
     limits = CELL_LIMITS.get(cell.name, {})
-    if not isinstance(overrides, Mapping | None):
-        raise InputError(f"hparams: {overrides!r} given; it must be a mapping from names to values or ranges")
-    overrides = {name: value for name, value in (overrides or {}).items() if value is not None}
+    overrides = _given(overrides)
 
     names = [name for name in table if name not in INIT_FAMILIES]
-    names += [name for name in network.hparam_names(cell) if name not in names]
+    names += [name for name in network.hparam_names(cell, **(sizes or {})) if name not in names]
     families = {name: _family(name) for name in names}
     for name, family in families.items():
         if family is None:
@@ -83,20 +86,36 @@ def space_for(
         if given in overrides:
             chosen[name] = _parse(given, overrides[given], table[family], limits.get(family))
         elif family in limits:
-            kept = tuple(o for o in _options(table[family]) if o in limits[family])
+            kept = tuple(o for o in options(table[family]) if o in limits[family])
             chosen[name] = _choice(kept or limits[family])
         else:
             chosen[name] = table[family]
     for name, dimension in chosen.items():
         if isinstance(dimension, Range) and not _may_hold(chosen, name):
             if name in overrides or families[name] in overrides:
-                parent, options = condition(chosen, name)
+                parent, needed = condition(chosen, name)
                 raise InputError(
                     f"hparams.{name}: ({dimension.low}, {dimension.high}) given; it matters only where {parent} is "
-                    f"{' or '.join(options)}, and that is {chosen[parent]!r}"
+                    f"{' or '.join(needed)}, and that is {chosen[parent]!r}"
                 )
             chosen[name] = _middle(dimension)
     return chosen
+
+
+def searched(name: str, space: str, overrides: Mapping[str, Any] | None) -> Dimension:
+    """One dimension of training or of the task, for which no cell need be known.
+
+    Raises:
+        InputError: as of `space_for`.
+    """
+    table, given = SPACES[check_choice("space", space, tuple(SPACES))], _given(overrides)
+    return _parse(name, given[name], table[name], None) if name in given else table[name]
+
+
+def _given(overrides: Any) -> dict[str, Any]:
+    if not isinstance(overrides, Mapping | None):
+        raise InputError(f"hparams: {overrides!r} given; it must be a mapping from names to values or ranges")
+    return {name: value for name, value in (overrides or {}).items() if value is not None}
 
 
 def _family(name: str) -> str | None:
@@ -109,14 +128,14 @@ def _family(name: str) -> str | None:
 def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] | None) -> Dimension:
     """An override from a config or a call, checked."""
     if name in CHOICES:
-        options = _options(value)
-        if not isinstance(options, tuple | list) or not options:
+        given = options(value)
+        if not isinstance(given, tuple | list) or not given:
             raise InputError(
                 f"hparams.{name}: {value!r} given; it must be one or several of {', '.join(CHOICES[name])}"
             )
-        for option in options:
+        for option in given:
             check_choice(f"hparams.{name}", option, limit or CHOICES[name])
-        return _choice(options)
+        return _choice(given)
     if isinstance(value, Range):
         value = (value.low, value.high)
     low, high = value if isinstance(value, tuple | list) and len(value) == 2 else (value, value)
@@ -133,7 +152,7 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
     return Range(float(low), float(high), log, whole)
 
 
-def _options(dimension: Dimension | Sequence[str]) -> Sequence[str]:
+def options(dimension: Dimension | Sequence[str]) -> Sequence[str]:
     """The names that a Choice, a name that is fixed, or an override holds."""
     if isinstance(dimension, Choice):
         return dimension.options
@@ -190,7 +209,7 @@ def tuned(space: Space) -> dict[str, Range | Choice]:
 
 def _may_hold(space: Space, name: str) -> bool:
     needed = condition(space, name)
-    return needed is None or any(option in needed[1] for option in _options(space[needed[0]]))
+    return needed is None or any(option in needed[1] for option in options(space[needed[0]]))
 
 
 def _middle(dimension: Dimension) -> float | str:

@@ -50,13 +50,19 @@ class Task:
     batch_size: ClassVar[int | None] = None  #: examples a step, unless the user says otherwise; None: all there are
     read_steps: ClassVar[int] = 1  #: the last steps, whose outputs are judged
     one_set: ClassVar[bool] = False  #: training, validation and evaluation are the same examples
+    located_by: ClassVar[tuple[str, ...]] = ()  #: fields that say where its data are, and not which they are
 
     unroll: int  #: T, steps in time
 
     @property
-    def label(self) -> str:
-        """What people are told, where one name stands for several."""
+    def kind(self) -> str:
+        """Its name, with a part of its own where one name stands for several kinds of data."""
         return self.name
+
+    @property
+    def label(self) -> str:
+        """Its kind, for tables, with where its data are."""
+        return self.kind
 
     def digest(self) -> str | None:
         """What tells data from outside apart, so that no study goes on with other data; None: there is none."""

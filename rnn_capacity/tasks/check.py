@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.fingerprint import fingerprint
 from rnn_capacity.tasks.base import Batch, Source, Task
+from rnn_capacity.types import Hparams
 
 EXAMPLES = 7  # of the batch that is traced
 KEPT = ("feasible", "steps", "stopped_early", "seconds", "train_loss", "valid_loss", "eval_loss")  # of every trial
@@ -55,25 +57,32 @@ def check_task(task: Task, reserved: Sequence[str] = ()) -> None:
             raise InputError(f"{given}scores {name} of shape {value.shape}; it must be a scalar, and not in {KEPT}")
 
 
-def fingerprint(task: Task) -> str:
-    """A digest of the operations of a task, to tell an edited one from its former self."""
-    operations = re.sub(r"0x[0-9a-f]+", "", str(jax.make_jaxpr(lambda shared: _run(task, shared))(task.shared())))
-    return hashlib.sha256(operations.encode()).hexdigest()[:12]
+def program_digest(task: Task, batch_size: int | None) -> str:
+    """A digest of all that a task computes, and of its data, which tells an edited task from its former self."""
+    shared = task.shared()
+    hparams = dict.fromkeys(task.hparam_names, jax.ShapeDtypeStruct((), jnp.float32))
+    program = lambda shared, hparams: _run(task, shared, hparams, batch_size)
+    text = fingerprint(program, shared, hparams)
+    for array in map(np.asarray, jax.tree.leaves(shared)):
+        text += f"{array.dtype}{array.shape}{hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _traced(task: Task) -> Any:
+    hparams = dict.fromkeys(task.hparam_names, jax.ShapeDtypeStruct((), jnp.float32))
     try:
-        return jax.eval_shape(lambda shared: _run(task, shared), task.shared())
-    except (TypeError, ValueError, KeyError, NotImplementedError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        run = lambda shared, hparams: _run(task, shared, hparams, EXAMPLES)[:3]
+        return jax.eval_shape(run, task.shared(), hparams)
+    except Exception as error:  # of a user's own code
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"task: {task.name!r} cannot make or judge a batch: {reason}") from error
 
 
-def _run(task: Task, shared: Any) -> tuple[Batch, Any, Any]:
-    hparams = {name: jnp.float32(1) for name in task.hparam_names}
+def _run(task: Task, shared: Any, hparams: Hparams, batch_size: int | None) -> tuple[Batch, Any, Any, Any]:
     source = Source(jnp.int32(0), shared, hparams)
     data = task.data(jax.random.key(0), hparams)
-    task.examples(data, source)
-    batch = task.sample(data, jnp.int32(0), EXAMPLES, source)
+    batch = task.sample(data, jnp.int32(0), batch_size, source)
     outputs_tob = jnp.zeros((task.read_steps, task.num_outputs, batch.weights_b.shape[-1]))
-    return batch, task.loss(outputs_tob, batch), task.score(outputs_tob, batch)
+    judged = (task.loss(outputs_tob, batch), task.score(outputs_tob, batch))
+    gradient = jax.grad(lambda outputs_tob: jnp.sum(task.loss(outputs_tob, batch)))(outputs_tob)
+    return batch, *judged, (gradient, task.examples(data, source))

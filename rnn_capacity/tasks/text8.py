@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import pathlib
 from typing import ClassVar
 
@@ -36,11 +37,13 @@ class Text8(DrawnTask):
     measure: ClassVar[str] = "bits_per_char"
     num_inputs: ClassVar[int] = len(corpus.SYMBOLS)
     num_outputs: ClassVar[int] = len(corpus.SYMBOLS)
+    located_by: ClassVar[tuple[str, ...]] = ("data_dir",)
 
     unroll: int = 50  #: T, characters read
     warm_up: int = 13  #: the first steps, which carry no loss
     text: str = "text8"  #: where the characters come from, one of corpus.TEXTS
-    data_dir: str | None = None  #: a folder with the user's file text8 or text8.zip; None: text8 is downloaded
+    #: a folder with the user's file text8 or text8.zip; None: text8 is downloaded
+    data_dir: str | os.PathLike | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -48,16 +51,22 @@ class Text8(DrawnTask):
         if self.unroll <= self.warm_up:
             raise InputError(f"unroll: {self.unroll!r} given; it must be above warm_up = {self.warm_up}")
         check_choice("text", self.text, corpus.TEXTS)
+        if isinstance(self.data_dir, os.PathLike):
+            object.__setattr__(self, "data_dir", os.fspath(self.data_dir))
         if self.data_dir is not None and (not isinstance(self.data_dir, str) or self.text != "text8"):
             raise InputError(
                 f"data_dir: {self.data_dir!r} given; it must be the path of a folder where text is 'text8', or None"
             )
 
     @property
-    def label(self) -> str:
-        if self.data_dir is not None:
-            return f"{self.name}:{pathlib.Path(self.data_dir).name}"
+    def kind(self) -> str:
         return self.name if self.text == self.name else f"{self.name}:{self.text}"
+
+    @property
+    def label(self) -> str:
+        if self.data_dir is None:
+            return self.kind
+        return f"{self.name}:{pathlib.Path(self.data_dir).expanduser().resolve().name}"
 
     def digest(self) -> str:
         """Of the characters."""
