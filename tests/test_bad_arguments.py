@@ -4,12 +4,13 @@ import inspect
 import io
 
 import numpy as np
+import optuna
 import pytest
 from rich.console import Console
 from tiny import TINY, TINY_PARENTHESES, TINY_RECALL
 
 import rnn_capacity
-from rnn_capacity import Cell, compare, progress, sweep, train, train_again
+from rnn_capacity import Cell, compare, progress, store, sweep, train, train_again
 from rnn_capacity.checks import InputError
 
 CALLS = {
@@ -89,7 +90,9 @@ def test_progress_may_be_none_and_is_else_a_bool_or_a_reporter(refused, capsys):
 
 def test_what_is_compared_or_trained_again_is_refused_in_a_line(refused, trainer, tmp_path):
     rnn_capacity.measure_capacity(storage=tmp_path, progress=False, **CALLS["measure_capacity"])
-    known = {"storage": tmp_path, "study_name": "capacity rnn depth=1 params=60 T=1", "number": 0}
+    name = optuna.get_all_study_names(store.open_storage(tmp_path))[0]
+    known = {"storage": tmp_path, "study_name": name, "number": 0}
+    train_again(**known)
     for value in VALUES:
         assert refused(compare, value)
         assert refused(compare, [value])

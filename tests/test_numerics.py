@@ -9,11 +9,12 @@ import subprocess
 import sys
 
 import jax
+import optuna
 import pytest
 from absl import logging as absl_logging
 from tiny import FRAGILE, TINY, TINY_RECALL, numbers, without_seconds
 
-from rnn_capacity import measure_capacity, measure_recall, numerics, sweep, train, train_again
+from rnn_capacity import measure_capacity, measure_recall, numerics, store, sweep, train, train_again
 
 ROOT = pathlib.Path(__file__).parents[1]
 SETTINGS = {
@@ -90,7 +91,8 @@ def test_a_study_begun_without_a_setting_goes_on_with_it(tmp_path, configure):
     train._programs.cache_clear()
     found = measure_capacity("rnn", storage=tmp_path, **fields)
     assert without_seconds(found.trials).to_csv() == without_seconds(alone.trials).to_csv()
-    then, again = train_again(tmp_path, "capacity rnn depth=1 params=60 T=1", 0)
+    (name,) = optuna.get_all_study_names(store.open_storage(tmp_path))
+    then, again = train_again(tmp_path, name, 0)
     assert again | {"seconds": 0} == then | {"seconds": 0}
 
 

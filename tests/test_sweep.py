@@ -476,7 +476,7 @@ def test_a_config_of_all_cells_can_be_narrowed_to_some(monkeypatch, cells):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_config_argument_that_there_is_not_is_refused(monkeypatch, name):
     monkeypatch.syspath_prepend(str(ROOT))
-    with pytest.raises(ValueError, match=r"^config argument: 'fast' given; it must be 'quick' or nothing$"):
+    with pytest.raises(ValueError, match=r"^config argument: 'fast' given; it must be 'quick', 'evening' or nothing$"):
         importlib.import_module(f"experiments.{name}").get_config("fast")
 
 
