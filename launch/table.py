@@ -9,6 +9,7 @@ import sys
 from absl import app, flags
 
 from rnn_capacity import dataset
+from rnn_capacity.database import StorageLostError
 
 _STORAGE = flags.DEFINE_string("storage", None, "what to export: the folder of a study.db, or a database URL")
 _AUTHORS = flags.DEFINE_string("authors", None, "what to import: a pickle of the authors' published table")
@@ -26,7 +27,7 @@ def main(argv):
             written = dataset.import_authors(_AUTHORS.value, _OUT.value)
         else:
             written = dataset.export(_STORAGE.value, _OUT.value, _FORMAT.value)
-    except (ValueError, ImportError) as error:  # bad input is told in a line
+    except (ValueError, ImportError, StorageLostError) as error:  # bad input is told in a line
         sys.exit(f"error: {error}")
     print(f"Written: {written}")
 

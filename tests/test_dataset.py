@@ -301,6 +301,10 @@ def test_the_launcher_exports_and_imports(measured, pickled, tmp_path):
         ("storage: 'none' given", ["--storage=none", "--out=o.parquet"]),
         ("it names posix.system", ["--authors=hostile.p", "--out=o.parquet"]),
         ("out: 'hostile.p' given", ["--storage=none", "--out=hostile.p"]),
+        ("git lfs pull", ["--authors=pointer.p", "--out=o.parquet"]),
+        ("authors: '.' given; it must be a file (Is a directory)", ["--authors=.", "--out=o.parquet"]),
+        ("out: '~nobody.at.all/o.parquet' given", ["--storage=none", "--out=~nobody.at.all/o.parquet"]),
+        ("storage: 'postgresql://u:***@h/d' given", ["--storage=postgresql://u:s3cr@et@h/d", "--out=o.parquet"]),
         ("--out must be given", ["--storage=none"]),
         ("one of --storage and --authors", ["--out=o.parquet", "--storage=a", "--authors=b"]),
         ("csv", ["--storage=none", "--out=o.parquet", "--format=csv"]),
@@ -310,12 +314,14 @@ def test_the_launcher_exports_and_imports(measured, pickled, tmp_path):
 def test_a_bad_command_line_is_told_in_one_line(tmp_path, named, flags):
     hostile = tmp_path / "hostile.p"
     hostile.write_bytes(b"cposix\nsystem\n(S'touch ran'\ntR.")
+    pointer = tmp_path / "pointer.p"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\n")
     done = launch(*flags, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
     assert named in line
-    assert list(tmp_path.iterdir()) == [hostile]
+    assert sorted(tmp_path.iterdir()) == [hostile, pointer]
 
 
 def test_without_pyarrow_the_way_to_install_it_is_told(tmp_path):
