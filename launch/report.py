@@ -32,7 +32,7 @@ def main(argv):
         sys.exit("error: --workdir must be given")
     logging.set_verbosity(logging.WARNING)
     console = Console()
-    say = lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False)
+    say = lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
     try:
         collection = collect(_WORKDIR.value, _STORAGE.value)
         shown = _shown(collection)

@@ -224,7 +224,7 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, conso
     storage = store.open_storage(config.get("storage") or workdir)
     for planned in (_call(plan, point) for point in grid):
         store.check_plan(storage, planned.name, planned.describe())  # a text that is not there is told here too
-    show = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    show = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False, emoji=False)
     where = sharding.describe(sharding.choose_devices(config.get("devices")))
     where += f" in each of {hosts.count()} processes" if hosts.count() > 1 else ""
     show(f"{len(grid)} studies on {where}, into {workdir}")
