@@ -33,7 +33,7 @@ setup(
         "pandas>=2.2",
         "rich>=13.7",
         "scipy>=1.13",
-        "sqlalchemy>=2.0",
+        "sqlalchemy>=2.1",
         "tinygp>=0.3.1",
     ],
     extras_require={

@@ -36,7 +36,7 @@ def main(_):
     if _WORKDIR.value is None:
         raise InputError("--workdir must be given")
     console = Console()
-    say = lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False)
+    say = lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
     collection = collect(_WORKDIR.value, _STORAGE.value)
     shown = _shown(collection)
     written = page.write(collection, shown, _OUT.value or _WORKDIR.value, progress=say)

@@ -7,7 +7,6 @@ import functools
 import json
 import os
 import pathlib
-import re
 import sqlite3
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -35,7 +34,7 @@ def open_existing(storage: str | os.PathLike | optuna.storages.BaseStorage) -> o
         InputError: there is no study, or the database does not answer.
     """
     if isinstance(storage, str | os.PathLike):
-        storage = _url_and_file(storage)[0]
+        return store.connect(_url_and_file(storage)[0], make=False)
     return store.open_storage(storage)
 
 
@@ -48,17 +47,13 @@ def file_of(storage: str | os.PathLike) -> pathlib.Path | None:
     return _url_and_file(storage)[1]
 
 
-def _url_and_file(storage: str | os.PathLike) -> tuple[str, pathlib.Path | None]:
-    url = str(storage)
-    if "://" not in url:
-        url = f"sqlite:///{pathlib.Path(url).expanduser() / store.DATABASE}"  # by URL, also where one may only read
-    sqlite = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]*).*", url)
-    if sqlite is None:
-        return url, None
-    if not os.path.isfile(sqlite[1]):
+def _url_and_file(storage: str | os.PathLike) -> tuple[sqlalchemy.URL, pathlib.Path | None]:
+    url = store.url_of(storage)
+    file = database.file_of(url)
+    if file is not None and not os.path.isfile(file):
         must = f"it must be a folder with a {store.DATABASE}, or the URL of a database that is there"
         raise InputError(f"storage: {database.hide_password(storage)!r} given; {must}")
-    return url, pathlib.Path(sqlite[1])
+    return url, file
 
 
 def load_study(storage: str | os.PathLike | optuna.storages.BaseStorage, name: str) -> optuna.Study:
@@ -136,19 +131,15 @@ def read(storage: str | os.PathLike) -> tuple[list[Kept], dict[str, str]]:
                 try:
                     found.append(_read_study(connection, study_id, name))
                 except Exception as error:  # whatever another program, or a broken disk, has put there
-                    failed[name] = _reason(error)
+                    failed[name] = database.reason(error)
     except Exception as error:
-        raise InputError(f"it must be a database of studies ({_reason(error)})") from error
+        raise InputError(f"it must be a database of studies ({database.reason(error)})") from error
     return found, failed
 
 
-def _reason(error: Exception) -> str:
-    return database.hide_password(database.first_line(getattr(error, "orig", None) or error))
-
-
-def _engine(url: str, file: pathlib.Path | None) -> sqlalchemy.Engine:
+def _engine(url: sqlalchemy.URL, file: pathlib.Path | None) -> sqlalchemy.Engine:
     if file is None:
-        return sqlalchemy.create_engine(re.sub("^postgresql://", "postgresql+psycopg://", url), poolclass=NullPool)
+        return sqlalchemy.create_engine(url, connect_args=database.connect_args(url), poolclass=NullPool)
     # Never made if it is not there; not "ro", which cannot undo what a killed worker had half written.
     uri = f"{file.resolve().as_uri()}?mode=rw"
     connect = functools.partial(sqlite3.connect, uri, uri=True, timeout=database.LOCK_TIMEOUT)

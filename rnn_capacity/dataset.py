@@ -119,7 +119,7 @@ def _authors_table(frame: pd.DataFrame):
 def _check_out(out: str | os.PathLike) -> pathlib.Path:
     """Before anything is read: pyarrow is there, and the file is not."""
     _pyarrow()
-    path = pathlib.Path(out).expanduser()
+    path = pathlib.Path(os.path.expanduser(out))
     if os.path.lexists(path) or not path.parent.is_dir():
         raise InputError(f"out: {str(out)!r} given; it must be a file that is not there yet, in a folder that is")
     return path

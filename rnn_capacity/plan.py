@@ -230,7 +230,11 @@ def _plan(
     num_units=None,
 ) -> Plan:
     if TASKS.get(task.name) is not type(task):
-        tasks.check_task(task, reserved=(*STATIC, *SIZES, *SEARCH, "task", "cell"))
+        tasks.check_task(
+            task,
+            reserved=(*STATIC, *SIZES, *SEARCH, "task", "cell"),
+            is_hparam=lambda name: spaces.family_of(name) is not None,
+        )
     check_choice("sampler", sampler, tuple(SAMPLERS))
     depth = check_positive_int("depth", depth)
     sizes = {"num_inputs": task.num_inputs, "num_outputs": task.num_outputs, "depth": depth}

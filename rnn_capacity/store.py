@@ -7,27 +7,30 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import pathlib
 import shlex
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import optuna
 import pandas as pd
+import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
+from rnn_capacity import database
 from rnn_capacity.checks import InputError
-from rnn_capacity.database import Database, being_made, first_line, hide_password
+from rnn_capacity.database import Database, hide_password
 from rnn_capacity.search.space import Space, complete, distributions, holding
 
 DATABASE, CHECKPOINTS = "study.db", "checkpoints"  # in the folder of a study
 # The names of what we attach to studies and trials.
 PLAN, ASKED, WORKER, RESULT, OUTCOME = "plan", "asked for", "worker ", "result", "outcome"
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # the study's own progress says more
 PACKAGES = ("rnn_capacity", "jax", "jaxlib", "flax", "optax", "optuna", "numpy")
 
 
@@ -37,17 +40,17 @@ def check_workdir(workdir: str | os.PathLike, field: str = "workdir") -> pathlib
     Raises:
         InputError: it cannot.
     """
-    if not isinstance(workdir, str | os.PathLike) or "://" in str(workdir) or not str(workdir):
-        raise InputError(f"{field}: {workdir!r} given; it must be a folder of this machine that can be written")
-    path = pathlib.Path(workdir).expanduser()
+    if not isinstance(workdir, str | os.PathLike) or not str(workdir) or "://" in str(workdir):
+        given = hide_password(workdir) if isinstance(workdir, str) else workdir
+        raise InputError(f"{field}: {given!r} given; it must be a folder of this machine that can be written")
+    path = pathlib.Path(os.path.expanduser(workdir))
     probe = path / ".writable"
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe.write_text("")
         probe.unlink(missing_ok=True)  # another worker's check may have been first
-    except (OSError, ValueError) as error:  # a null character is the latter
-        reason = getattr(error, "strerror", error)
-        must = f"it must be a folder that can be written ({reason})"
+    except (OSError, ValueError) as error:  # a ValueError: of a null byte
+        must = f"it must be a folder that can be written ({getattr(error, 'strerror', None) or error})"
         raise InputError(f"{field}: {str(workdir)!r} given; {must}") from None
     return path
 
@@ -60,38 +63,65 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
     """
     if storage is None:
         return optuna.storages.InMemoryStorage()
-    if isinstance(storage, optuna.storages.RDBStorage) and not isinstance(storage, Database):
-        storage = str(storage.url)  # ours has heartbeats, and waits
-    if isinstance(storage, optuna.storages.BaseStorage):
+    url = url_of(storage)
+    if url is None or isinstance(storage, Database):
         return storage
-    if not isinstance(storage, str | os.PathLike):
+    if isinstance(storage, str | os.PathLike) and "://" not in str(storage):
+        check_workdir(storage, "storage")
+    return connect(url)  # of an RDBStorage too: ours has heartbeats, and waits
+
+
+def url_of(storage: str | os.PathLike | optuna.storages.BaseStorage | None) -> sqlalchemy.URL | None:
+    """The URL of the database that a storage names or is; None where it is of another kind, or in memory.
+
+    Raises:
+        InputError: it names none.
+    """
+    if isinstance(storage, optuna.storages.RDBStorage):
+        url = storage.engine.url
+        in_memory = url.get_backend_name() == "sqlite" and database.file_of(url) is None
+        return None if in_memory else database.parse(url.render_as_string(hide_password=False))
+    if storage is None or isinstance(storage, optuna.storages.BaseStorage):
+        return None
+    text = str(storage)
+    if not isinstance(storage, str | os.PathLike) or not text:
         raise InputError(f"storage: {storage!r} given; it must be a folder, a database URL or None")
-    url = str(storage)
-    if "://" not in url:
-        folder = check_workdir(storage, "storage")
-        url = f"sqlite:///{folder / DATABASE}"
+    if text != text.encode(errors="replace").decode():
+        raise InputError(f"storage: {hide_password(text)!r} given; it must be text in UTF-8")
+    if "://" in text or database.MISTYPED.fullmatch(text):
+        return database.parse(text)
+    # By its parts, so that what has a meaning in a URL is quoted.
+    return sqlalchemy.URL.create("sqlite", database=os.path.join(os.path.expanduser(storage), DATABASE))
+
+
+def connect(url: sqlalchemy.URL, make: bool = True) -> Database:
+    """Opens a database.
+
+    Args:
+        make: whether it is made if it is not there yet.
+
+    Raises:
+        InputError: it does not answer, or is of another program.
+    """
     for attempt in range(10):
         try:
-            return Database(url)
+            return Database(url, make)
+        except ImportError as error:
+            missing = f"its driver is not installed; pip install '.[postgres]' brings that of {database.POSTGRES}"
+            raise InputError(f"storage: {database.show(url)!r} given; {missing}") from error
         except Exception as error:
-            if being_made(error) and attempt < 9:
+            if database.being_made(error) and attempt < 9:
                 time.sleep(0.2)
                 continue
-            reason = first_line(error.__cause__ or error)
-            if isinstance(error, ImportError) and url.startswith("postgresql"):
-                reason += "; pip install '.[postgres]' brings what PostgreSQL needs"
-            given = hide_password(url)
-            raise InputError(f"storage: {given!r} given; it must be a database that answers ({reason})") from error
+            must = f"it must be a database that answers ({database.reason(error)})"
+            raise InputError(f"storage: {database.show(url)!r} given; {must}") from error
 
 
 def checkpoint_folder(storage: str | os.PathLike | optuna.storages.BaseStorage | None) -> pathlib.Path | None:
     """Where batches in training are kept if nobody says: beside the study, where that is a file; None: nowhere."""
-    url = str(storage.url if isinstance(storage, optuna.storages.RDBStorage) else storage)
-    if url.startswith("sqlite:///") and ":memory:" not in url:
-        return pathlib.Path(url.removeprefix("sqlite:///")).parent / CHECKPOINTS
-    if isinstance(storage, str | os.PathLike) and "://" not in url:
-        return pathlib.Path(storage).expanduser() / CHECKPOINTS
-    return None
+    url = url_of(storage)
+    file = None if url is None else database.file_of(url)
+    return None if file is None else file.parent / CHECKPOINTS
 
 
 def open_study(
@@ -106,13 +136,29 @@ def open_study(
     Raises:
         InputError: it is there with another plan; its trials would not be comparable.
     """
-    study = optuna.create_study(
-        storage=storage, study_name=name, sampler=sampler, direction=direction, load_if_exists=True
-    )
+    with _without_info(storage):
+        study = optuna.create_study(
+            storage=storage, study_name=name, sampler=sampler, direction=direction, load_if_exists=True
+        )
     _check_plan(name, study.user_attrs.get(PLAN), plan)
     if PLAN not in study.user_attrs:
         study.set_user_attr(PLAN, dict(plan))
     return study
+
+
+@contextlib.contextmanager
+def _without_info(storage: optuna.storages.BaseStorage) -> Iterator[None]:
+    """Leaves out Optuna's own line on a study that is opened, in this thread alone: our progress says more."""
+    here = threading.get_ident()
+    keep = lambda record: record.thread != here or record.levelno != logging.INFO
+    loggers = [logging.getLogger(kind.__module__) for kind in (optuna.Study, *type(storage).__mro__)]
+    for logger in loggers:
+        logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(keep)
 
 
 def check_plan(storage: optuna.storages.BaseStorage, name: str, plan: Mapping[str, Any]) -> None:

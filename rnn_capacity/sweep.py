@@ -234,7 +234,7 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, conso
     storage = store.open_storage(workdir if config.get("storage") is None else config["storage"])
     for planned in (_call(plan, point) for point in grid):
         store.check_plan(storage, planned.name, planned.describe())  # a text that is not there is told here too
-    show = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    show = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False, emoji=False)
     where = sharding.describe(sharding.choose_devices(config.get("devices")))
     where += f" in each of {hosts.count()} processes" if hosts.count() > 1 else ""
     code = f"rnn_capacity {rnn_capacity.__version__} in {pathlib.Path(rnn_capacity.__file__).parent}"

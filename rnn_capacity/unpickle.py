@@ -9,10 +9,13 @@ Not guarded against: a stream that asks for more memory than there is.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import pickle
 import re
+import shlex
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +23,14 @@ import numpy as np
 
 from rnn_capacity.checks import InputError
 
+# What else people have under the name of a pickle, by how it begins, and what to do.
+_OTHERS = {
+    b"version https://git-lfs": "a pointer of Git LFS; git lfs pull, in its repository, gets the file itself",
+    b"\x1f\x8b": "compressed; gzip -dc unpacks it",
+    b"PK\x03\x04": "a zip archive; unzip unpacks it",
+    b"PAR1": "a Parquet file already; rnn_capacity.dataset.read reads one that was written here",
+    b"<": "a web page; download the file itself",
+}
 _CODE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[SU]\d*|O[48]?|V\d+)")
 
 
@@ -144,6 +155,18 @@ class _Unpickler(pickle.Unpickler):
         return ADMITTED[full]
 
 
+def _other(start: bytes, path: str | os.PathLike) -> str | None:
+    """What a file that begins so is, if no pickle, and what to do; None where that is not known."""
+    unpacked = start
+    with contextlib.suppress(zlib.error):
+        unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(start, 512)  # of gzip; never more than that
+    if unpacked[257:262] == b"ustar":
+        return f"it is an archive; tar -x{'z' * (unpacked != start)}f {shlex.quote(os.fspath(path))} unpacks it"
+    if not start:
+        return "it is empty"
+    return next((f"it is {what}" for begins, what in _OTHERS.items() if start.startswith(begins)), None)
+
+
 def load(path: str | os.PathLike) -> list[np.ndarray]:
     """The arrays of a pickle: of one array, or of a dict or list of arrays, written by Python 2 or 3 at any protocol.
 
@@ -154,8 +177,10 @@ def load(path: str | os.PathLike) -> list[np.ndarray]:
             else than arrays.
     """
     must = f"authors: {str(path)!r} given; it must be a pickle of NumPy arrays and plain types alone"
+    start = b"?"
     try:
         with open(path, "rb") as file:
+            start = file.peek(512)
             found = _Unpickler(file, encoding="latin1").load()
             if file.read(1):
                 raise pickle.UnpicklingError("it goes on behind its end")
@@ -163,6 +188,7 @@ def load(path: str | os.PathLike) -> list[np.ndarray]:
         raise InputError(f"authors: {str(path)!r} given; it must be a file ({error.strerror})") from None
     except Exception as error:  # a broken stream may raise anything
         reason = "".join(c for c in str(error) or type(error).__name__ if c.isprintable())[:200]  # it quotes the stream
+        reason = _other(start, path) or reason
         raise InputError(f"{must} ({reason})") from None
     if isinstance(found, dict):
         found = list(found.values())

@@ -1,6 +1,7 @@
 """Tables and figures: every number where it belongs, also where there is none."""
 
 import csv
+import html
 import itertools
 import json
 import math
@@ -444,6 +445,19 @@ def test_the_figure_is_drawn_whatever_there_is(tmp_path, results, labels):
     assert set(lines_of(figure)) == labels
     assert band_of(figure) == (3, 6)
     draw(figure, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["$\\frac$", "a $x$ b", "$", "_mine", r"\$", "x_y^2"])
+def test_a_name_is_no_formula_and_is_in_the_legend(tmp_path, name):
+    """To matplotlib $ begins a formula, and a label that begins with _ is none."""
+    results = [make_result(name), make_recall(name), make_trained(name, task=f"task {name}")]
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plots.write(results, tmp_path)
+    drawn = {path.name: html.unescape(path.read_text()) for path in tmp_path.glob("*.svg")}
+    assert len(drawn) == 4
+    for text in drawn.values():
+        assert re.search(rf">\s?{re.escape(name)}[<,]", text)
+    assert sum(f">task {name}: " in text for text in drawn.values()) == 2
 
 
 def test_every_measured_point_is_inside_the_figure(tmp_path):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnn_capacity import measure_trainability, store, train
+from rnn_capacity import archive, measure_capacity, measure_recall, measure_trainability, store, train
 from rnn_capacity.tasks import TASKS, Batch, DrawnTask, check_task, program_digest
 
 
@@ -58,7 +58,6 @@ WRONG = {
     ),
     "cannot make or judge a batch: ": variant(num_outputs=5),
     "has the measure 'typo'": variant(measure="typo"),
-    r"scores valid_loss of shape \(\)": variant(score=lambda *_: {"error": jnp.ones(()), "valid_loss": jnp.ones(())}),
     r"scores error of shape \(4,\)": variant(score=lambda *_: {"error": jnp.ones(4)}),
 }
 
@@ -68,6 +67,36 @@ def test_what_is_wrong_with_a_task_is_told_before_anything_is_trained(monkeypatc
     monkeypatch.setattr(train, "advance", lambda *_, **__: pytest.fail("a trial was trained"))
     with pytest.raises(ValueError, match=told):
         measure_trainability("rnn", task, num_params=60, num_trials=2, progress=False)
+
+
+TAKEN = ["valid_loss", "steps", "number", "study", "state", "cell", "untrained_error"]
+TAKEN += ["l2", "learning_rate", "optimizer", "recurrent_scale", "recurrent_scale_u", "forget_bias_own", "own_hparam"]
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_score_has_no_name_of_another_column(name):
+    """Else a table of trials would have one of the two, and another table the other."""
+    score = lambda *_: {"error": jnp.ones(()), name: jnp.ones(())}
+    with pytest.raises(ValueError, match=f"^task: 'echo' scores '{name}'; it must have another name, that one is"):
+        measure_trainability("rnn", variant(score=score, hparam_names=("own_hparam",)), num_params=60, progress=False)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_no_two_columns_of_a_table_of_trials_have_one_name(tmp_path, trainer, cell):
+    options = {"num_trials": 2, "num_repeats": 0, "train_steps": 3, "space": "paper", "sampler": "random"}
+    options |= {"storage": tmp_path, "progress": False}
+    measure_capacity(cell, num_params=300, **options)
+    measure_recall(cell, num_units=2, **options)
+    for task in (Echo(), "parentheses", "arithmetic", "random_functions", "text8:synthetic"):
+        measure_trainability(cell, task, num_params=2_000, **options)
+    studies = archive.studies(tmp_path)
+    assert len(studies) == 7
+    for study in studies:
+        for trial in archive.finished(study):
+            hparams, outcome = archive.hparams(study, trial), trial.user_attrs[store.OUTCOME]
+            assert len(outcome) > 6
+            assert len({"study", "number", "state", *hparams, *outcome}) == 3 + len(hparams) + len(outcome)
 
 
 @pytest.mark.parametrize("task", ["recall", "random_functions", "parentheses", "arithmetic"])

@@ -1,16 +1,20 @@
 """The restricted unpickler: arrays of any Python and NumPy come through, and nothing that a stream names is run."""
 
+import gzip
 import io
 import os
 import pickle
 import struct
 import subprocess
+import tarfile
+import zipfile
 
 import authors_table
 import numpy as np
 import pytest
 
 from rnn_capacity import unpickle
+from rnn_capacity.checks import InputError
 
 PROTOCOLS = range(6)
 TABLE = authors_table.table(authors_table.LSTM, authors_table.DIVERGED)
@@ -28,7 +32,7 @@ def refused(tmp_path, stream):
         ValueError, match=r"^authors: '.*table\.p' given; it must be a pickle of NumPy arrays"
     ) as caught:
         load(tmp_path, stream)
-    assert type(caught.value) is ValueError
+    assert type(caught.value) is InputError
     assert str(caught.value).isprintable()
     return str(caught.value)
 
@@ -290,3 +294,51 @@ def test_what_is_admitted_is_this_and_no_more():
     for admitted in unpickle.ADMITTED.values():
         assert type(admitted).__module__ == "rnn_capacity.unpickle"
         assert not hasattr(admitted, "__dict__")
+
+
+# --- Files that are no pickle -----------------------------------------------------------------------------------------
+
+
+def packed(mode):
+    """An archive that holds a pickle."""
+    file, stream = io.BytesIO(), pickle.dumps(TABLE)
+    with tarfile.open(fileobj=file, mode=mode) as archive:
+        about = tarfile.TarInfo("table.p")
+        about.size = len(stream)
+        archive.addfile(about, io.BytesIO(stream))
+    return file.getvalue()
+
+
+def zipped():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("table.p", pickle.dumps(TABLE))
+    return file.getvalue()
+
+
+OTHERS = {
+    "a pointer": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        "it is a pointer of Git LFS; git lfs pull, in its repository, gets the file itself",
+    ),
+    "an archive": (packed("w:gz"), "it is an archive; tar -xzf '{}' unpacks it"),
+    "an archive that is not compressed": (packed("w"), "it is an archive; tar -xf '{}' unpacks it"),
+    "one file compressed": (gzip.compress(pickle.dumps(TABLE)), "it is compressed; gzip -dc unpacks it"),
+    "a part of one": (gzip.compress(pickle.dumps(TABLE))[:12], "it is compressed; gzip -dc unpacks it"),
+    "a zip archive": (zipped(), "it is a zip archive; unzip unpacks it"),
+    "a Parquet file": (b"PAR1" + bytes(99) + b"PAR1", "it is a Parquet file already; rnn_capacity.dataset.read reads"),
+    "a web page": (b"<!DOCTYPE html><html></html>", "it is a web page; download the file itself"),
+    "nothing": (b"", "it is empty"),
+}
+
+
+@pytest.mark.parametrize(("stream", "what"), OTHERS.values(), ids=OTHERS)
+def test_of_a_file_that_is_something_else_is_told_what_to_do(tmp_path, stream, what):
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    assert f"({what.format(folder / 'table.p')}" in refused(folder, stream)
+
+
+def test_a_folder_is_no_table(tmp_path):
+    with pytest.raises(InputError, match=r"^authors: '.*' given; it must be a file \(Is a directory\)$"):
+        unpickle.load(tmp_path)

@@ -1,15 +1,18 @@
 """Workers side by side on one study, workers that die, databases that go away: every trial once, and none is lost."""
 
 import contextlib
+import io
 import json
 import os
 import pathlib
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 
 import jax
 import optuna
@@ -19,10 +22,11 @@ import sqlalchemy
 import sqlalchemy.event
 import sqlalchemy.exc
 from optuna.trial import TrialState
+from rich.console import Console
 from test_study import STUDY, contents
-from tiny import FakeTrainer
+from tiny import TINY, FakeTrainer
 
-from rnn_capacity import database, lease, sharding, store, study, train
+from rnn_capacity import archive, database, lease, sharding, store, study, sweep, train
 from rnn_capacity.memory import NotEnoughMemoryError
 from rnn_capacity.plan import plan_capacity
 from rnn_capacity.progress import Silent
@@ -57,7 +61,10 @@ def open_study(url, **fields):
 
 
 def run(url, num_trials, reporter=None, **fields):
-    plan, opened = open_study(url, **fields)
+    return run_of(*open_study(url, **fields), num_trials, reporter)
+
+
+def run_of(plan, opened, num_trials, reporter=None):
     return study.run(
         opened,
         plan.space,
@@ -87,12 +94,10 @@ def wait_for(condition, seconds=120):
 
 def trials_of(url):
     """All trials of the one study that is there, of any state; none where there is none yet."""
-    if "://" not in str(url):
-        if not (url / store.DATABASE).exists():
-            return []
-        url = f"sqlite:///{url / store.DATABASE}"
+    if "://" not in str(url) and not (url / store.DATABASE).exists():
+        return []
     with contextlib.suppress(ValueError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError):
-        storage = store.Database(url)
+        storage = store.Database(store.url_of(url))
         for found in storage.get_all_studies():
             return storage.get_all_trials(found._study_id)
     return []
@@ -371,6 +376,201 @@ def test_a_full_disk_ends_the_run_in_a_line_and_the_study_goes_on_when_there_is_
     before = num_told(tmp_path)
     assert before >= 4
     assert contents(run(tmp_path, 40)) == expected(40)
+
+
+def execute(url, *statements):
+    """As a person beside the study would, in a connection of its own."""
+    engine = sqlalchemy.create_engine(store.url_of(url), isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(sqlalchemy.text(statement))
+
+
+def reconnecting(opened, action):
+    """An action, after which the storage's connections are made again."""
+    return lambda: (action(), opened._storage._backend.engine.dispose())
+
+
+def overwrite_root_pages(folder):
+    with contextlib.closing(sqlite3.connect(folder / store.DATABASE)) as database:
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+        pages = [page for (page,) in database.execute("SELECT rootpage FROM sqlite_master WHERE rootpage > 0")]
+    with open(folder / store.DATABASE, "r+b") as file:
+        for page in pages:
+            file.seek((page - 1) * size)
+            file.write(b"overwritten" * (size // 11))
+
+
+def overwrite_all(folder):
+    with open(folder / store.DATABASE, "r+b") as file:
+        file.write(b"overwritten" * 500)
+
+
+def delete_studies(folder):
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / store.DATABASE}")
+    for name in optuna.get_all_study_names(storage):
+        optuna.delete_study(study_name=name, storage=storage)
+
+
+WRONG = {
+    "malformed": overwrite_root_pages,
+    "file is not a database": overwrite_all,
+    "no such table": lambda folder: execute(folder, "DROP TABLE trial_values", "DROP TABLE trial_params"),
+    "no such column": lambda folder: execute(folder, "ALTER TABLE trials RENAME COLUMN state TO other"),
+    "no such table: ": lambda folder: (folder / store.DATABASE).unlink(),  # and made anew, empty
+    "has no longer a study or trial in use": delete_studies,
+}
+
+
+@pytest.mark.parametrize(("reason", "action"), WRONG.items())
+def test_a_file_that_goes_wrong_ends_the_run_at_once_in_a_line(tmp_path, trainer, reason, action):
+    plan, opened = open_study(tmp_path)
+    with pytest.raises(database.StorageLostError, match=f"^storage: sqlite:///[^\n]*{reason}[^\n]*$") as error:
+        run_of(plan, opened, 20, At(4, reconnecting(opened, lambda: action(tmp_path))))
+    assert "minutes" not in str(error.value)  # nothing was waited for
+    assert "max length" not in str(error.value)
+
+
+def test_a_file_that_may_not_be_written_any_more_ends_the_run_in_a_line_and_the_study_goes_on_when_it_may(
+    tmp_path, trainer
+):
+    plan, opened = open_study(tmp_path)
+    engine = opened._storage._backend.engine
+
+    def lock():
+        sqlalchemy.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only = 1"))
+
+    with pytest.raises(database.StorageLostError, match=r"^storage: sqlite:///[^\n]*readonly[^\n]*the same command"):
+        run_of(plan, opened, 20, At(4, reconnecting(opened, lock)))
+    assert contents(run(tmp_path, 20)) == expected(20)
+
+
+def set_read_only(url, value):
+    server, _, name = url.rpartition("/")
+    execute(
+        f"{server}/postgres",
+        f"ALTER DATABASE {name} SET default_transaction_read_only = {value}",
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+    )
+
+
+def test_a_server_that_is_read_only_for_a_while_is_waited_for(server_url, trainer, caplog, monkeypatch):
+    """As after a failover, or where a provider stops a database that is full."""
+    monkeypatch.setattr(database, "RETRY", 0.1)
+    back = threading.Timer(2.0, set_read_only, [server_url, "off"])
+    trials = run(server_url, 20, reporter=At(4, lambda: (set_read_only(server_url, "on"), back.start())))
+    back.join()
+    assert contents(trials) == expected(20)
+    assert "in a read-only transaction); waiting for it" in caplog.text
+
+
+def test_a_server_that_stays_read_only_ends_the_run_in_a_line(server_url, trainer, monkeypatch):
+    monkeypatch.setattr(database, "RETRY", 0.1)
+    monkeypatch.setattr(database, "PATIENCE", 0.5)
+    with pytest.raises(database.StorageLostError, match=r"^storage: postgres[^\n]*read-only[^\n]*goes on") as error:
+        run(server_url, 20, reporter=At(4, lambda: set_read_only(server_url, "on")))
+    assert "secret" not in str(error.value)
+    set_read_only(server_url, "off")
+    assert contents(run(server_url, 20)) == expected(20)
+
+
+def test_a_role_that_may_only_read_is_told_at_once_in_a_line(server_url, trainer):
+    run(server_url, 4)
+    role = f"reader_{time.monotonic_ns()}"
+    execute(server_url, f"CREATE ROLE {role} LOGIN", f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    url = server_url.replace("tester:secret", f"{role}:s3cr")
+    with pytest.raises(database.StorageLostError, match=r"^storage: postgres[^\n]*permission denied[^\n]*$") as error:
+        run(url, 20)
+    assert not any(text in str(error.value) for text in ("s3cr", "minutes", "max length"))
+    assert [len(kept.trials) for kept in archive.read(url)[0]] == [4]
+
+
+def error_of(module, error):
+    """As SQLAlchemy wraps a driver's."""
+    return sqlalchemy.exc.DBAPIError.instance("SELECT", {}, error, module.Error)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_waited_for"),
+    [
+        *[
+            (name, True)
+            for name in ("BUSY", "BUSY_SNAPSHOT", "LOCKED", "FULL", "IOERR_READ", "IOERR_FSYNC", "CANTOPEN")
+        ],
+        *[(name, False) for name in ("READONLY", "READONLY_DBMOVED", "CORRUPT", "NOTADB", "ERROR", "AUTH", "PERM")],
+    ],
+)
+def test_what_passes_of_a_file_is_waited_for_and_nothing_else(name, is_waited_for):
+    error = sqlite3.OperationalError(name)
+    error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{name}")
+    assert database.passes(error_of(sqlite3, error)) == is_waited_for
+
+
+@pytest.mark.parametrize(
+    ("name", "is_waited_for"),
+    [
+        *[(name, True) for name in ("OperationalError", "AdminShutdown", "DiskFull", "TooManyConnections")],
+        *[(name, True) for name in ("SerializationFailure", "LockNotAvailable", "ReadOnlySqlTransaction", "IoError")],
+        *[(name, False) for name in ("InsufficientPrivilege", "UndefinedTable", "DataCorrupted", "InvalidCatalogName")],
+        *[(name, False) for name in ("DuplicatePreparedStatement", "StringDataRightTruncation", "UndefinedColumn")],
+    ],
+)
+def test_what_passes_of_a_server_is_waited_for_and_nothing_else(name, is_waited_for):
+    psycopg = pytest.importorskip("psycopg")
+    assert database.passes(error_of(psycopg, getattr(psycopg.errors, name)("text"))) == is_waited_for
+
+
+AWKWARD = "s3cr@/?:%{}&#+ 't0k"
+
+
+@pytest.mark.parametrize("form", ["user", "option"])
+def test_a_password_of_any_characters_reaches_the_server_and_is_shown_nowhere(
+    server_url, tmp_path, trainer, form, caplog
+):
+    """The server of the tests takes any."""
+    plain = server_url.replace(":secret", "") + "?sslmode=prefer"
+    quoted = urllib.parse.quote(AWKWARD, safe="")
+    url = plain.replace("tester", f"tester:{quoted}") if form == "user" else f"{plain}&password={quoted}"
+    opened = store.open_storage(url)
+    assert (opened.engine.url.password or opened.engine.url.query["password"]) == AWKWARD
+    console = Console(file=io.StringIO(), width=400)
+    config = TINY | {"cell": "irnn", "num_repeats": 0, "workdir": str(tmp_path), "storage": url}
+    assert len(sweep.run(config, console)) == 1
+    shown = [console.file.getvalue(), caplog.text, opened.shown, database.hide_password(opened.url)]
+    shown += [path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
+    shown += [str(study.user_attrs) for study in archive.studies(url)]
+    assert not [text for text in shown if "s3cr" in text or "t0k" in text]
+    assert f"live: optuna-dashboard '{database.hide_password(opened.url)}'" in console.file.getvalue()
+
+
+# --- A pooler between us and the server -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pooled_url(server_url):
+    if postgres.find_pooler() is None:
+        pytest.skip("no PgBouncer is installed")
+    pooler = postgres.Pooler(server_url)
+    yield pooler.url
+    pooler.remove()
+
+
+def test_workers_behind_a_pooler_that_shares_connections_train_each_trial_once(pooled_url, tmp_path):
+    outs = [tmp_path / f"{n}.json" for n in range(2)]
+    workers = [start(pooled_url, 24, out) for out in outs]
+    assert [worker.wait(240) for worker in workers] == [0, 0]
+    done = [trial for trial in trials_of(pooled_url) if store.is_measured(trial)]
+    assert contents(done) == expected(24)
+    for _ in range(8):  # a statement is prepared when it comes again and again
+        (kept,), failed = archive.read(pooled_url)
+        assert (len(kept.trials), failed) == (24, {})
+
+
+def test_no_statement_is_prepared_on_a_server(server_url):
+    opened = store.open_storage(server_url)
+    for engine in (opened.engine, archive._engine(store.url_of(server_url), None)):
+        with engine.connect() as connection:
+            assert connection.connection.dbapi_connection.prepare_threshold is None
 
 
 def test_a_url_that_does_not_answer_is_refused_at_once_and_without_its_password():

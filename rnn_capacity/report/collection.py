@@ -69,7 +69,7 @@ def collect(workdir: str | os.PathLike, storages: Iterable[str] = ()) -> Collect
     Raises:
         InputError: the folder is not there.
     """
-    folder = pathlib.Path(workdir).expanduser()
+    folder = pathlib.Path(os.path.expanduser(workdir))
     if not folder.is_dir():
         raise InputError(f"workdir: {str(workdir)!r} given; it must be a folder that is there")
     results, notes, sources, files = [], [], [], set()

@@ -62,7 +62,7 @@ def capacity(results: Sequence[Mapping[str, Any]]) -> Figure:
     for (cell, depth, unroll), group in _grouped(results, "cell", "depth", "unroll"):
         group = sorted(group, key=lambda r: r["num_params"])
         color, marker = STYLES.get(cell, OWN_STYLE)
-        label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), *[f"T = {unroll}"] * several_unrolls])
+        label = ", ".join([literal(cell), *[f"depth {depth}"] * (depth > 1), *[f"T = {unroll}"] * several_unrolls])
         sizes = [r["num_params"] for r in group]
         best = [r["bits_per_param"] for r in group]
         ax.plot(sizes, best, LINES.get(depth, "-"), marker=marker, color=color, label=label, markersize=7)
@@ -96,7 +96,7 @@ def trials(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes
     styles = _styles([key for key, _ in groups])
     for key, group in groups:
         (cell, depth, unroll, size), (color, marker) = key, styles[key]
-        label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), f"{size} parameters", f"T = {unroll}"])
+        label = ", ".join([literal(cell), *[f"depth {depth}"] * (depth > 1), f"{size} parameters", f"T = {unroll}"])
         for result in group:
             found = result["trials"][result["trials"]["feasible"]]
             shown, stored = found["num_mappings"] / size, found["bits_per_param"].astype(float)
@@ -122,7 +122,7 @@ def recall(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes
         group = sorted(group, key=lambda r: r["num_units"] / r["num_inputs"])
         color, marker = styles[cell,]
         shares = [r["num_units"] / r["num_inputs"] for r in group]
-        label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), f"T = {unroll}"])
+        label = ", ".join([literal(cell), *[f"depth {depth}"] * (depth > 1), f"T = {unroll}"])
         ax.plot(shares, [r["error"] for r in group], LINES.get(depth, "-"), color=color, marker=marker, label=label)
     ax.set_ylim(-0.03, max([1.1, *(1.05 * r["error"] for r in results if r["error"] > 1)]))
     ax.set_xlabel("units per number of the input")
@@ -137,7 +137,7 @@ def trainability(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -
     styles = _styles([(r["cell"],) for r in results])
     for (cell, depth, size, unroll), group in _grouped(results, "cell", "depth", "num_params", "unroll"):
         color, _ = styles[cell,]
-        label = ", ".join([cell, *[f"depth {depth}"] * (depth > 1), f"{size} parameters", f"T = {unroll}"])
+        label = ", ".join([literal(cell), *[f"depth {depth}"] * (depth > 1), f"{size} parameters", f"T = {unroll}"])
         for result in group:
             found = curve(result["trials"])
             dot = "o" if found["best"].count() == 1 else None  # of one point a line shows nothing
@@ -153,7 +153,7 @@ def trainability(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("trials")
     ax.set_ylabel("loss")
-    titles = {r["task"] for r in results}
+    titles = {literal(r["task"]) for r in results}
     ax.set_title(f"{', '.join(sorted(titles))}: best so far, and pale the median", fontsize="medium", loc="left")
     return _finished(ax, diverged=bool(results) and not any(r["trials"]["feasible"].any() for r in results))
 
@@ -165,7 +165,7 @@ def boxes(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
     """The losses of all trials that did not diverge, a box a cell and depth (the paper's Figure 5)."""
     ax = _axes(ax)
     found = [losses(result["trials"]) for result in results]
-    names = [f"{r['cell']}, depth {r['depth']}, {r['num_params']}" for r in results]
+    names = [f"{literal(r['cell'])}, depth {r['depth']}, {r['num_params']}" for r in results]
     drawn = ax.boxplot(found, patch_artist=True, medianprops={"color": "black"}, flierprops={"ms": 3})
     for patch, result in zip(drawn["boxes"], results, strict=True):
         patch.set(facecolor=STYLES.get(result["cell"], OWN_STYLE)[0], alpha=0.6)
@@ -176,7 +176,7 @@ def boxes(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
         ax.set_yscale("log")
     ax.set_xticks(ax.get_xticks(), names, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_ylabel("loss")
-    tasks = ", ".join(sorted({r["task"] for r in results}))
+    tasks = ", ".join(sorted({literal(r["task"]) for r in results}))
     title = f"{tasks}: losses of all trials; above, how many diverged"
     ax.set_title(title, fontsize="medium", loc="left", pad=18)
     ax.spines[["top", "right"]].set_visible(False)
@@ -192,7 +192,8 @@ def panels(rows: int, columns: int, **more: Any) -> tuple[Figure, Any]:
 def line(ax: Axes, cell: str, x: Sequence[float], y: Sequence[float], depth: int = 1, **looks: Any) -> None:
     """A line in the looks of its cell and depth."""
     color, marker = STYLES.get(cell, OWN_STYLE)
-    ax.plot(x, y, **{"color": color, "marker": marker, "linestyle": LINES.get(depth, "-"), "label": cell} | looks)
+    look = {"color": color, "marker": marker, "linestyle": LINES.get(depth, "-"), "label": literal(cell)}
+    ax.plot(x, y, **(look | looks))
 
 
 def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> Figure:
@@ -314,6 +315,11 @@ def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> li
             paths.append(pathlib.Path(folder) / f"{name}.{kind}")
             figure.savefig(paths[-1], dpi=150)
     return paths
+
+
+def literal(name: str) -> str:
+    """A name as matplotlib's text, in which $ begins a formula; a label that begins with _ it would leave out."""
+    return re.sub("^_", " _", name.replace("$", r"\$"))
 
 
 def in_order(cells: Iterable[str]) -> list[str]:

@@ -68,7 +68,7 @@ def space_for(
 
     names = [name for name in table if name not in INIT_FAMILIES]
     names += [name for name in network.hparam_names(cell, **(sizes or {})) if name not in names]
-    families = {name: _family(name) for name in names}
+    families = {name: family_of(name) for name in names}
     for name, family in families.items():
         if family is None:
             raise InputError(
@@ -118,8 +118,8 @@ def _given(overrides: Any) -> dict[str, Any]:
     return {name: value for name, value in (overrides or {}).items() if value is not None}
 
 
-def _family(name: str) -> str | None:
-    """The name without its gate, if it has one; None where that is no family."""
+def family_of(name: str) -> str | None:
+    """The name of an hparam without its gate, if it has one; None where that is no family."""
     if name in PAPER:
         return name
     return next((family for family in INIT_FAMILIES if name.startswith(family + "_")), None)
@@ -145,7 +145,7 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
         raise InputError(f"hparams.{name}: ({low}, {high}) given; the lower end must not be above the upper")
     if low == high:
         return float(low)
-    scale = dimension if isinstance(dimension, Range) else PAPER[_family(name)]  # one that is fixed has none of its own
+    scale = dimension if isinstance(dimension, Range) else PAPER[family_of(name)]  # a fixed one has none of its own
     log, whole = (scale.log, scale.whole) if isinstance(scale, Range) else (False, False)
     if log and low <= 0:
         raise InputError(f"hparams.{name}: ({low}, {high}) given; its scale is logarithmic, so both must be above 0")
@@ -167,7 +167,7 @@ def _check_number(key: str, value: Any) -> None:
     low, high, closed = LIMITS.get(key, UNLIMITED)
     known = isinstance(value, float | np.number) or (isinstance(value, int) and abs(value) <= sys.float_info.max)
     number = known and not isinstance(value, bool) and math.isfinite(value)
-    whole = isinstance(PAPER[_family(key)], Range) and PAPER[_family(key)].whole
+    whole = isinstance(PAPER[family_of(key)], Range) and PAPER[family_of(key)].whole
     if not number or not (low <= value <= high) or (value == low and not closed) or (whole and value % 1):
         bounds = f"a {'whole' if whole else 'finite'} number"
         if low > -math.inf:
@@ -178,7 +178,7 @@ def _check_number(key: str, value: Any) -> None:
 
 def condition(space: Space, name: str) -> tuple[str, tuple[str, ...]] | None:
     """What must be chosen for a dimension to have an effect: (a dimension of the space, its names), or None."""
-    family = _family(name)
+    family = family_of(name)
     if family not in CONDITIONS:
         return None
     parent, options = CONDITIONS[family]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,14 +18,17 @@ from rnn_capacity.tasks.base import Batch, Source, Task
 from rnn_capacity.types import Hparams
 
 EXAMPLES = 7  # of the batch that is traced
-KEPT = ("feasible", "steps", "stopped_early", "seconds", "train_loss", "valid_loss", "eval_loss")  # of every trial
+# What tables of trials have beside hparams and the task's scores.
+COLUMNS = ("source", "study", "number", "state", "task", "cell", "depth", "unroll")
+COLUMNS += ("feasible", "steps", "stopped_early", "seconds", "train_loss", "valid_loss", "eval_loss")
 
 
-def check_task(task: Task, reserved: Sequence[str] = ()) -> None:
+def check_task(task: Task, reserved: Sequence[str] = (), is_hparam: Callable[[str], bool] = lambda name: False) -> None:
     """Traces a batch, its loss and its score, so that a wrong shape is told by name.
 
     Args:
         reserved: names that its fields must not have, being those of other things that are kept of a study.
+        is_hparam: whether a name is that of an hparam of some cell, and so none for a score.
 
     Raises:
         InputError: a field that is reserved or is not plain; sizes, shapes or names that do not fit together.
@@ -53,8 +56,10 @@ def check_task(task: Task, reserved: Sequence[str] = ()) -> None:
     if not isinstance(score, Mapping) or task.measure not in score:
         raise InputError(f"{given}has the measure {task.measure!r}; it must be one of its score, {list(score)}")
     for name, value in score.items():
-        if value.shape != () or name in KEPT:
-            raise InputError(f"{given}scores {name} of shape {value.shape}; it must be a scalar, and not in {KEPT}")
+        if value.shape != ():
+            raise InputError(f"{given}scores {name} of shape {value.shape}; it must be a scalar")
+        if name in (*COLUMNS, *task.hparam_names) or name.startswith("untrained_") or is_hparam(name):
+            raise InputError(f"{given}scores {name!r}; it must have another name, that one is another column's")
 
 
 def program_digest(task: Task, batch_size: int | None) -> str:
