@@ -9,7 +9,7 @@ from rnn_capacity.cells import CELLS
 from rnn_capacity.search import space as spaces
 from rnn_capacity.search.encoding import Encoding
 from rnn_capacity.search.ranges import Choice, Range
-from rnn_capacity.search.space import space_for
+from rnn_capacity.search.space import dimensions, space_for
 
 SPACE = {
     "linear": Range(-2.0, 6.0),
@@ -34,13 +34,13 @@ def held(space, **values):
 
 
 def test_any_two_names_of_a_choice_are_at_distance_1():
-    encode = lambda name: Encoding(SPACE).encode({"linear": 1.0, "log": 1e-3, "name": name})
+    encode = lambda name: Encoding(dimensions(SPACE)).encode({"linear": 1.0, "log": 1e-3, "name": name})
     for one, other in itertools.combinations("abc", 2):
         assert np.linalg.norm(encode(one) - encode(other)) == pytest.approx(1, abs=1e-15)
 
 
 def test_a_range_is_even_on_its_own_scale():
-    encode = lambda **values: Encoding(SPACE).encode({"linear": 1.0, "log": 1e-3, "name": "a", **values})
+    encode = lambda **values: Encoding(dimensions(SPACE)).encode({"linear": 1.0, "log": 1e-3, "name": "a", **values})
     low, middle, high = (encode(log=value) for value in (1e-4, 1e-3, 1e-2))
     assert np.linalg.norm(high - low) == pytest.approx(1)
     np.testing.assert_allclose(middle, (low + high) / 2)
@@ -50,7 +50,7 @@ def test_a_range_is_even_on_its_own_scale():
 
 
 def test_columns_belong_to_the_dimensions_in_order():
-    encoding = Encoding(SPACE)
+    encoding = Encoding(dimensions(SPACE))
     assert encoding.num_dimensions == 3
     assert encoding.dimension_of.tolist() == [0, 1, 2, 2, 2]
     assert encoding.is_choice.tolist() == [False, False, True]
@@ -58,7 +58,7 @@ def test_columns_belong_to_the_dimensions_in_order():
 
 @pytest.mark.parametrize("space", [SPACE, GRU, space_for(CELLS["lstm"], "quick")], ids=["small", "gru", "lstm"])
 def test_values_go_through_features_and_back_to_themselves(space):
-    encoding = Encoding(space)
+    encoding = Encoding(dimensions(space))
     for point in np.random.default_rng(0).random((100, encoding.num_dimensions)):
         values = spaces.from_unit(space, point)
         features = encoding.encode(values)
@@ -69,7 +69,7 @@ def test_values_go_through_features_and_back_to_themselves(space):
 
 @pytest.mark.parametrize("u", [0.0, 1.0])
 def test_the_ends_of_a_range_are_ends_of_the_box(u):
-    encoding = Encoding(SPACE)
+    encoding = Encoding(dimensions(SPACE))
     values = {"linear": -2.0 + 8 * u, "log": 1e-4 * 100**u, "name": "b"}
     features = encoding.encode(values)
     assert features[:2].tolist() == [u, u]
@@ -78,7 +78,7 @@ def test_the_ends_of_a_range_are_ends_of_the_box(u):
 
 def test_what_has_no_effect_changes_no_feature():
     """A value of it that a trial holds all the same, one that it lacks, and the middle are one point."""
-    encoding = Encoding(GRU)
+    encoding = Encoding(dimensions(GRU))
     for fixed, name, values in [
         ({"optimizer": "adam"}, "momentum_logit", (1.0, 4.0, 7.0)),
         ({"recurrent_init": "identity"}, "recurrent_scale_u", (0.01, 0.5, 2.0)),
@@ -89,7 +89,7 @@ def test_what_has_no_effect_changes_no_feature():
 
 
 def test_what_has_an_effect_changes_features():
-    encoding = Encoding(GRU)
+    encoding = Encoding(dimensions(GRU))
     for fixed, name, values in [
         ({"optimizer": "momentum"}, "momentum_logit", (1.0, 7.0)),
         ({"recurrent_init": "normal"}, "recurrent_scale_u", (0.01, 2.0)),
@@ -99,7 +99,7 @@ def test_what_has_an_effect_changes_features():
 
 
 def test_only_ranges_that_hold_are_free_and_the_others_stand_in_the_middle():
-    encoding = Encoding(GRU)
+    encoding = Encoding(dimensions(GRU))
     names = list(spaces.tuned(GRU))
     points = np.random.default_rng(0).random((200, encoding.num_dimensions))
     features, free = encoding.features(points)
@@ -123,13 +123,13 @@ def test_only_ranges_that_hold_are_free_and_the_others_stand_in_the_middle():
 
 def test_where_the_condition_is_fixed_the_dimension_always_holds():
     space = space_for(CELLS["gru"], "paper", {"optimizer": "momentum", "recurrent_init": "normal"})
-    encoding = Encoding(space)
+    encoding = Encoding(dimensions(space))
     _, free = encoding.features(np.random.default_rng(0).random((8, encoding.num_dimensions)))
     assert free[:, ~encoding.is_choice[encoding.dimension_of]].all()
 
 
 def test_a_trial_is_complete_when_it_has_all_that_has_an_effect():
-    encoding = Encoding(GRU)
+    encoding = Encoding(dimensions(GRU))
     for optimizer in ("adam", "momentum"):
         values = held(GRU, optimizer=optimizer, recurrent_init="identity")
         assert ("momentum_logit" in values) == (optimizer == "momentum")

@@ -12,7 +12,7 @@ from rnn_capacity.search import SAMPLERS, GPBanditSampler, gp, gp_bandit
 from rnn_capacity.search.encoding import Encoding
 from rnn_capacity.search.ranges import Choice, Range
 from rnn_capacity.search.samplers import quasi_random_sampler
-from rnn_capacity.search.space import distributions
+from rnn_capacity.search.space import dimensions, distributions
 
 STARTUP = 6
 FLAT = {"x": Range(-1.0, 1.0), "y": Range(0.01, 1.0, log=True), "fixed": 2.0}
@@ -78,7 +78,7 @@ def add(study, value=None, state=TrialState.COMPLETE, steps=None, **params):
 
 
 def features(asked, space=FLAT):
-    return np.array([Encoding(space).encode(params) for params in asked])
+    return np.array([Encoding(dimensions(space)).encode(params) for params in asked])
 
 
 @pytest.fixture
@@ -199,10 +199,21 @@ def test_a_trial_that_ended_without_an_outcome_is_pending_no_more():
     assert ask(study).params == batch[0].params
 
 
-def test_a_pending_trial_that_has_no_values_yet_is_no_trouble():
+@pytest.mark.parametrize("space", [FLAT, None])
+def test_a_pending_trial_without_values_is_kept_away_from_where_it_will_be(space):
+    """As with several workers or threads, of which one asks while another has yet to read its proposal."""
     study, _ = begun()
-    study.ask()
-    assert ask(study).params == ask(begun()[0]).params
+    expected = [ask(study).params for _ in range(3)]
+    study, storage = begun()
+    trials = [study.ask() for _ in range(3)]
+    trials[1].suggest_float("x", -1.0, 1.0)
+    for number in (2, 0, 1):
+        worker = new_study(storage=storage, sampler=GPBanditSampler(space, num_startup=STARTUP))
+        store.propose(optuna.Trial(worker, trials[number]._trial_id), FLAT)
+    asked = [study.trials[t.number].params for t in trials]
+    assert asked[2] == expected[2]
+    x = features(asked)
+    assert np.linalg.norm(x[:, None] - x[None], axis=-1)[np.triu_indices(3, 1)].min() > 0.02
 
 
 def test_a_trial_that_was_stopped_between_its_values_is_asked_for_the_rest():
