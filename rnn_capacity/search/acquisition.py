@@ -19,7 +19,7 @@ FIRST_STEP, LAST_STEP = 0.05, 3e-5  # of the unit cube
 
 
 class Grid(NamedTuple):
-    """Which features stand for numbers with steps, so that they have few values: see `units.edges`."""
+    """Which features stand for numbers with steps, so that they have few values: see `units.ends`."""
 
     stepped: Array  # (C,)
     low: Array  # (C,)

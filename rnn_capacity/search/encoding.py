@@ -20,7 +20,6 @@ from rnn_capacity.search.acquisition import Grid
 from rnn_capacity.search.dimensions import Dimensions
 
 HOT = 0.5**0.5
-COARSE = 8  # values, at most, of a number that no gradient moves: it is chosen as an option is
 
 
 class Encoding:
@@ -36,23 +35,24 @@ class Encoding:
 
     def __init__(self, dimensions: Dimensions):
         self.dimensions = dimensions
-        distributions = dimensions.distributions
-        self._names = list(distributions)
-        self.is_choice = np.array([isinstance(d, CategoricalDistribution) for d in distributions.values()], bool)
-        counts = np.array([units.num_values(d) for d in distributions.values()], int)
+        self._names = list(dimensions.distributions)
+        distributions = dimensions.distributions.values()
+        counts = np.array([units.num_values(d) for d in distributions], int)
+        self.is_choice = np.array([isinstance(d, CategoricalDistribution) for d in distributions], bool)
         self.dimension_of = np.repeat(np.arange(len(counts)), np.where(self.is_choice, counts, 1))
         starts = np.searchsorted(self.dimension_of, np.arange(len(counts) + 1))
-        self._columns = {n: slice(*starts[i : i + 2]) for i, n in enumerate(self._names)}
-        stepped = ~self.is_choice & (counts > 0)
+        self._columns = {name: slice(*starts[i : i + 2]) for i, name in enumerate(self._names)}
+        stepped = (counts > 0) & ~self.is_choice
         self.spacing = np.where(stepped, 1 / np.maximum(counts, 1), 0.0)
-        edges = [
-            units.edges(d) if s else (0.5, 1.5, False) for d, s in zip(distributions.values(), stepped, strict=True)
-        ]
-        grid = Grid(stepped, *map(np.array, zip(*edges, strict=True))) if stepped.any() else None
-        self.grid = grid and Grid(*(array[self.dimension_of] for array in grid))
+        self.grid = None
+        if stepped.any():
+            ends = np.array(
+                [units.ends(d) if s else (0.5, 1.5, False) for d, s in zip(distributions, stepped, strict=True)]
+            )
+            low, high, log = ends[self.dimension_of].T
+            self.grid = Grid(stepped[self.dimension_of], low, high, log > 0)
         parents = {parent for parent, _ in dimensions.conditions.values()}
-        coarse = self.is_choice | (counts > 0) & (counts <= COARSE)
-        self._movable = {n for n, c in zip(self._names, coarse, strict=True) if not c} - parents
+        self._movable = {n for n, choice in zip(self._names, self.is_choice, strict=True) if not choice} - parents
 
     @property
     def num_dimensions(self) -> int:

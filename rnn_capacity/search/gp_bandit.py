@@ -22,7 +22,6 @@ from __future__ import annotations
 import functools
 import threading
 import zlib
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -37,7 +36,7 @@ from rnn_capacity.search.dimensions import Dimensions, observed
 from rnn_capacity.search.encoding import Encoding
 from rnn_capacity.search.ranges import Space
 from rnn_capacity.search.samplers import sobol_point, without_effect
-from rnn_capacity.search.space import dimensions, distributions
+from rnn_capacity.search.space import check_space, dimensions
 
 NUM_STARTUP = 20  # trials that have ended before the first fit
 NUM_CANDIDATES = 2048
@@ -74,9 +73,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
     """
 
     def __init__(self, space: Space | None = None, seed: int = 0, *, num_startup: int = NUM_STARTUP):
-        if not isinstance(space, Mapping | None):
-            raise InputError(f"space: {space!r} given; it must be a mapping from names to dimensions, or None")
-        self._space, self._seed = space, check_seed(seed)
+        self._space, self._seed = None if space is None else check_space(space), check_seed(seed)
         self._num_startup = check_int("num_startup", num_startup, 0)
         self._lock = threading.RLock()  # several threads may ask (`study.optimize(n_jobs=...)`)
         self._storage: optuna.storages.BaseStorage | None = None  # whose trials the rest is of
@@ -85,9 +82,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
 
     def _use(self, encoding: Encoding) -> None:
         self._encoding = encoding
-        self._features: dict[
-            tuple[int, int], np.ndarray
-        ] = {}  # of trials with all their values, by id and their number
+        self._features: dict[tuple[int, int], np.ndarray] = {}  # by trial id and number of values, once it has all
         self._model: _Model | None = None
 
     def __reduce__(self):
@@ -96,12 +91,10 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
 
     def infer_relative_search_space(self, study, trial) -> dict[str, Any]:
         if len(study.directions) > 1:
-            raise InputError(f"directions: {len(study.directions)} given; GPBanditSampler has one objective")
-        if self._space is not None:
-            return distributions(self._space)
+            raise InputError(f"directions: {len(study.directions)} given; GPBanditSampler must have 1")
         with self._lock:
             self._look_at(study)
-            return self._encoding.dimensions.distributions
+            return dict(self._encoding.dimensions.distributions)
 
     def sample_independent(self, study, trial, param_name, param_distribution):
         if self._space is not None:

@@ -198,6 +198,18 @@ def _middle(dimension: Dimension) -> float | str:
     return from_unit({"": dimension}, np.array([0.5]))[""] if isinstance(dimension, Range) else dimension
 
 
+def check_space(space: Any) -> Space:
+    """A space that a caller gives, or an InputError that names what is no dimension."""
+    if not isinstance(space, Mapping):
+        raise InputError(f"space: {space!r} given; it must be a mapping from names to dimensions, or None")
+    for name, dimension in space.items():
+        if not isinstance(dimension, Range | Choice | int | float | str | np.number):
+            raise InputError(
+                f"space.{name}: {dimension!r} given; it must be a Range, a Choice, or a value that is fixed"
+            )
+    return space
+
+
 def distribution(dimension: Range | Choice) -> BaseDistribution:
     """A dimension in Optuna's terms."""
     if isinstance(dimension, Choice):

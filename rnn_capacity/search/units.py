@@ -24,7 +24,7 @@ def num_values(distribution: BaseDistribution) -> int:
     return round((distribution.high - distribution.low) / distribution.step) + 1
 
 
-def edges(distribution: BaseDistribution) -> tuple[float, float, bool]:
+def ends(distribution: BaseDistribution) -> tuple[float, float, bool]:
     """The interval as one of numbers that are rounded: its lower and its upper end, and whether it is logarithmic."""
     if isinstance(distribution, IntDistribution) and distribution.log:
         return distribution.low - 0.5, distribution.high + 0.5, True
@@ -33,7 +33,7 @@ def edges(distribution: BaseDistribution) -> tuple[float, float, bool]:
 
 def index_at(distribution: BaseDistribution, u: float | np.ndarray) -> float | np.ndarray:
     """Which of the values, from 0, is at a coordinate; whole."""
-    low, high, log = edges(distribution)
+    low, high, log = ends(distribution)
     if log:
         index = np.round(np.exp(np.log(low) + u * np.log(high / low))) - distribution.low
     else:
@@ -50,7 +50,7 @@ def index_of(distribution: BaseDistribution, value: Any) -> int:
 
 def unit_of(distribution: BaseDistribution, index: float | np.ndarray) -> float | np.ndarray:
     """The middle of a value's cell."""
-    low, high, log = edges(distribution)
+    low, high, log = ends(distribution)
     if log:
         return np.log((distribution.low + index) / low) / np.log(high / low)
     return (index + 0.5) / num_values(distribution)
