@@ -2,11 +2,15 @@
 
 import itertools
 
+import jax
 import numpy as np
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from rnn_capacity.cells import CELLS
+from rnn_capacity.search import acquisition, units
 from rnn_capacity.search import space as spaces
+from rnn_capacity.search.dimensions import Dimensions
 from rnn_capacity.search.encoding import Encoding
 from rnn_capacity.search.ranges import Choice, Range
 from rnn_capacity.search.space import dimensions, space_for
@@ -139,3 +143,93 @@ def test_a_trial_is_complete_when_it_has_all_that_has_an_effect():
     assert not encoding.is_complete({})
     assert not encoding.is_complete(held(GRU, optimizer="adam") | {"optimizer": "momentum"})
     assert encoding.is_complete(value_of(GRU, optimizer="adam"))  # more than is needed, too
+
+
+# --- What a define-by-run study tunes ---------------------------------------------------------------------------------
+
+NESTED = Dimensions(
+    {
+        "inner": CategoricalDistribution((False, True, "s")),
+        "layers": IntDistribution(1, 4),
+        "outer": CategoricalDistribution((None, "deep")),
+        "sometimes": CategoricalDistribution(("a", "b")),
+        "steps": FloatDistribution(0.0, 0.6, step=0.2),
+        "units": IntDistribution(1, 300, log=True),
+        "x": FloatDistribution(-1.0, 1.0),
+    },
+    {"inner": ("outer", frozenset({1})), "x": ("inner", frozenset({1, 2})), "units": ("layers", frozenset({2, 3}))},
+    frozenset({"sometimes"}),
+)
+DEEP = {"outer": "deep", "inner": True, "x": 0.3, "layers": 3, "units": 20, "steps": 0.4, "sometimes": "b"}
+PLAIN = {"outer": None, "layers": 1, "steps": 0.4, "sometimes": "b"}
+
+
+def test_values_of_every_kind_go_through_features_and_back():
+    encoding = Encoding(NESTED)
+    for values in (DEEP, PLAIN, DEEP | {"layers": 4, "units": 1, "steps": 0.0, "inner": "s"}):
+        found = encoding.decode(encoding.encode(values))
+        assert found == pytest.approx(values)
+        assert {name: type(value) for name, value in found.items()} == {n: type(v) for n, v in values.items()}
+
+
+def test_conditions_hold_only_where_those_before_them_do():
+    encoding = Encoding(NESTED)
+    for point in np.random.default_rng(0).random((200, encoding.num_dimensions)):
+        values = encoding.from_unit(point)
+        assert ("inner" in values) == (values["outer"] == "deep")
+        assert ("x" in values) == (values.get("inner") in (True, "s"))
+        assert ("units" in values) == (values["layers"] >= 3)
+        assert encoding.is_complete(values)
+        features, free = encoding.features(point[None])
+        np.testing.assert_array_equal(features[0], encoding.encode(values))
+        columns = {name: encoding.dimension_of == i for i, name in enumerate(NESTED.distributions)}
+        assert [n for n, c in columns.items() if free[0, c].any()] == [
+            n for n in ("steps", "units", "x") if n in values
+        ]
+
+
+@pytest.mark.parametrize(("name", "options"), [("inner", (False, True, "s")), ("sometimes", ("a", "b"))])
+def test_a_choice_that_does_not_hold_or_is_missing_is_as_near_to_each_option(name, options):
+    encoding = Encoding(NESTED)
+    columns = encoding.dimension_of == list(NESTED.distributions).index(name)
+    without = PLAIN if name == "inner" else {k: v for k, v in DEEP.items() if k != name}
+    start = encoding.encode(without)[columns]
+    apart = [np.linalg.norm(encoding.encode(DEEP | {name: option})[columns] - start) for option in options]
+    assert apart == pytest.approx([apart[0]] * len(options))
+    assert 0 < apart[0] < 1
+
+
+def test_a_trial_is_complete_without_what_is_optional_and_never_with_what_is_impossible():
+    encoding = Encoding(NESTED)
+    assert encoding.is_complete(DEEP)
+    assert encoding.is_complete({k: v for k, v in DEEP.items() if k != "sometimes"})
+    assert not encoding.is_complete({k: v for k, v in DEEP.items() if k != "inner"})
+    assert encoding.is_complete(DEEP | {"other": "of no interest", "x": 5.0})
+    for name, value in {"outer": "shallow", "x": "a", "units": np.nan, "steps": None}.items():
+        assert not encoding.is_complete(DEEP | {name: value}), name
+
+
+def test_the_grid_is_where_values_are():
+    encoding = Encoding(NESTED)
+    points = np.random.default_rng(0).random((50, encoding.num_dimensions))
+    raw = points[:, encoding.dimension_of]
+    with jax.enable_x64(True):
+        found = np.asarray(acquisition._on_grid(encoding.grid, raw))
+    for number, distribution in enumerate(NESTED.distributions.values()):
+        columns = encoding.dimension_of == number
+        if encoding.spacing[number]:
+            expected = [[units.to_unit(distribution, units.from_unit(distribution, u))] for u in points[:, number]]
+            np.testing.assert_allclose(found[:, columns], expected, atol=1e-12)
+        else:
+            np.testing.assert_array_equal(found[:, columns], raw[:, columns])
+    assert Encoding(dimensions(SPACE)).grid is None
+
+
+def test_a_condition_on_what_is_fixed_holds_always_or_never():
+    space = {"momentum_logit": Range(1.0, 7.0), "x": Range(0.0, 1.0)}
+    for optimizer, holds in (("momentum", True), ("adam", False)):
+        encoding = Encoding(dimensions(space | {"optimizer": optimizer}))
+        values = encoding.from_unit([0.25, 0.5])
+        assert ("momentum_logit" in values) == holds
+        assert encoding.is_complete({"x": 0.5}) == (not holds)
+        assert (encoding.encode(values)[0] == 0.25) == holds

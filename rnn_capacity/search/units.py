@@ -42,10 +42,10 @@ def index_at(distribution: BaseDistribution, u: float | np.ndarray) -> float | n
 
 
 def index_of(distribution: BaseDistribution, value: Any) -> int:
-    """Which of the values, from 0, a value is."""
+    """Which of the values, from 0, a value is, or is nearest to."""
     if isinstance(distribution, CategoricalDistribution):
         return int(distribution.to_internal_repr(value))
-    return round((value - distribution.low) / distribution.step)
+    return min(max(round((value - distribution.low) / distribution.step), 0), num_values(distribution) - 1)
 
 
 def unit_of(distribution: BaseDistribution, index: float | np.ndarray) -> float | np.ndarray:
