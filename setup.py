@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+?)"', (ROOT / "rnn_capacity" / "__init__.py").read_text("utf-8"), re.MULTILINE)
 LIVE = ["optuna-dashboard>=0.19"]
 REPORT = ["jinja2>=3.1", "vl-convert-python>=1.7"]
-TEXT8 = ["array_record>=0.5", "importlib_resources>=6.0", "tensorflow-datasets>=4.9.7"]
+TEXT8 = ["array_record>=0.5", "importlib_resources>=6.0", "tensorflow-datasets>=4.9.8"]
 
 setup(
     name="rnn_capacity",
@@ -30,9 +30,9 @@ setup(
         "optax>=0.2.8",
         "optuna>=5.0",
         "orbax-checkpoint>=0.12",
-        "pandas>=2.2",
+        "pandas>=2.2.2",
         "rich>=13.7",
-        "scipy>=1.13",
+        "scipy>=1.15",
         "sqlalchemy>=2.1",
         "tinygp>=0.3.1",
     ],
@@ -40,7 +40,7 @@ setup(
         "docs": ["furo>=2025.12.19", "myst-parser>=5.0", "sphinx>=9.0"],
         "live": LIVE,
         "parquet": ["pyarrow>=18.0"],
-        "postgres": ["psycopg[binary]>=3.2"],
+        "postgres": ["psycopg[binary]>=3.2.1"],
         "report": REPORT,
         # importlib_resources and array_record: what tensorflow-datasets reads and writes with, and does not declare.
         "text8": TEXT8,
@@ -53,10 +53,10 @@ setup(
             "ipywidgets>=8.1",
             "nbclient>=0.10",
             "nbformat>=5.10",
-            "psycopg[binary]>=3.2",
+            "psycopg[binary]>=3.2.1",
             "pyarrow>=18.0",
             "pytest>=8.0",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.6.1",
             "ruff>=0.12",
             "selenium>=4.20",
         ],

@@ -1,5 +1,7 @@
 """Samplers that look at no result: a proposal is a function of the seed and the number, whatever was asked before."""
 
+import pathlib
+import re
 import types
 
 import numpy as np
@@ -7,7 +9,7 @@ import optuna
 import pytest
 from scipy.stats import qmc
 
-from rnn_capacity import store
+from rnn_capacity import search, store
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search.ranges import PAPER, Choice, Range
 from rnn_capacity.search.space import distributions
@@ -159,3 +161,22 @@ def test_a_dimension_that_the_space_lacks_is_refused_by_name(name):
     trial = new_study(name, SPACE, 0).ask()
     with pytest.raises(ValueError, match=r"^width: .*x, y, fixed, name"):
         trial.suggest_float("width", 0, 1)
+
+
+@pytest.mark.parametrize("name", search.__all__)
+def test_every_public_name_is_documented(name):
+    page = (pathlib.Path(__file__).parents[1] / "docs" / "spaces.md").read_text(encoding="utf-8")
+    found = re.findall(r"auto\w+:: rnn_capacity\.search\.(\w+)$", page, re.MULTILINE)
+    found += re.findall(r"py:data:: (\w+)\n   :module: rnn_capacity\.search\n", page)
+    assert name in found
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_plain_objective_may_suggest_the_dimensions_of_the_space(name):
+    def objective(trial):
+        value = trial.suggest_float("x", -2.0, 2.0) - trial.suggest_float("y", 1e-4, 1e-1, log=True)
+        return value + (trial.suggest_categorical("name", ("a", "b", "c")) == "b")
+
+    study = new_study(name, SPACE, 0)
+    study.optimize(objective, n_trials=4)
+    assert [trial.params for trial in study.trials] == ask(new_study(name, SPACE, 0), SPACE, 4)

@@ -436,6 +436,23 @@ def test_distributions_are_of_what_is_tuned():
     }
 
 
+def test_dimensions_are_in_the_spaces_own_order_with_what_they_depend_on():
+    optimizers = Choice(("adam", "momentum"))
+    space = {"momentum_logit": Range(1.0, 7.0), "fixed": 2.0, "optimizer": optimizers, "recurrent_init_u": "identity"}
+    found = spaces.dimensions(space | {"recurrent_scale_u": Range(0.1, 1.0), "squared_gradient_decay": Range(0.0, 0.9)})
+    assert list(found.distributions) == [
+        "momentum_logit",
+        "optimizer",
+        "recurrent_scale_u",
+        "squared_gradient_decay",
+    ]
+    assert found.conditions == {
+        "momentum_logit": ("optimizer", frozenset({1})),
+        "recurrent_scale_u": ("recurrent_init_u", frozenset()),
+        "squared_gradient_decay": ("optimizer", frozenset()),
+    }
+
+
 def test_the_largest_value_of_a_dimension():
     assert spaces.largest(Range(0.1, 10.0, log=True)) == 10.0
     assert spaces.largest(3) == 3.0

@@ -18,6 +18,15 @@ CLIMB_STEPS, START_STEPS = 40, 20
 FIRST_STEP, LAST_STEP = 0.05, 3e-5  # of the unit cube
 
 
+class Grid(NamedTuple):
+    """Which features stand for numbers with steps, so that they have few values: see `units.ends`."""
+
+    stepped: Array  # (C,)
+    low: Array  # (C,)
+    high: Array  # (C,)
+    log: Array  # (C,)
+
+
 class Acquisition(NamedTuple):
     """All that says how good a proposal is."""
 
@@ -25,6 +34,7 @@ class Acquisition(NamedTuple):
     feasibility: gp.Posterior | None
     threshold: Array  # of the second process, between feasible and not
     best: Array  # the highest mean of the trials, pending ones included
+    grid: Grid | None = None
 
     @property
     def target(self) -> Array:
@@ -85,8 +95,17 @@ def _mean(acquisition: Acquisition, x: Array, predict=gp.predict) -> Array:
     return predict(acquisition.value, x)[0] + log_feasible(acquisition, x, predict)
 
 
+def _on_grid(grid: Grid, x: Array) -> Array:
+    """Rows x (m, C) as the nearest values are: what lies between two of them is never proposed."""
+    scale = lambda number: jnp.where(grid.log, jnp.log(number), number)
+    start, stop = scale(grid.low), scale(grid.high)
+    at = start + x * (stop - start)
+    number = jnp.clip(jnp.round(jnp.where(grid.log, jnp.exp(at), at)), grid.low + 0.5, grid.high - 0.5)
+    return jnp.where(grid.stepped, (scale(number) - start) / (stop - start), x)
+
+
 def _climb(score, acquisition: Acquisition, x: Array, free: Array, num_steps: int) -> Array:
-    """Rows x (m, C) after steps of Adam up a score, on their free features, inside the box."""
+    """Rows x (m, C) after steps of Adam up a score, on their free features, inside the box and then on the grid."""
     gradient = jax.grad(lambda x: jnp.sum(score(acquisition, x, gp.moments)))
 
     def step(i, state):
@@ -99,7 +118,8 @@ def _climb(score, acquisition: Acquisition, x: Array, free: Array, num_steps: in
         return jnp.where(free, jnp.clip(x + size * direction, 0, 1), x), first, second
 
     zero = jnp.zeros_like(x)
-    return jax.lax.fori_loop(0, num_steps, step, (x, zero, zero))[0]
+    x = jax.lax.fori_loop(0, num_steps, step, (x, zero, zero))[0]
+    return x if acquisition.grid is None else jnp.where(free, _on_grid(acquisition.grid, x), x)
 
 
 @jax.jit

@@ -19,6 +19,9 @@ is kept with the trial that asked for it.
 
 from __future__ import annotations
 
+import functools
+import threading
+import zlib
 from typing import Any, NamedTuple
 
 import jax
@@ -27,10 +30,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import norm as scipy_norm
 
-from rnn_capacity.search import acquisition, gp
+from rnn_capacity.checks import InputError, check_int, check_seed
+from rnn_capacity.search import acquisition, gp, units
+from rnn_capacity.search.dimensions import Dimensions, observed
 from rnn_capacity.search.encoding import Encoding
-from rnn_capacity.search.samplers import quasi_random_sampler
-from rnn_capacity.search.space import Space, distributions
+from rnn_capacity.search.ranges import Space
+from rnn_capacity.search.samplers import sobol_point, without_effect
+from rnn_capacity.search.space import check_space, dimensions
 
 NUM_STARTUP = 20  # trials that have ended before the first fit
 NUM_CANDIDATES = 2048
@@ -55,55 +61,106 @@ class _Model(NamedTuple):
 class GPBanditSampler(optuna.samplers.BaseSampler):
     """Proposes where a Gaussian process expects the most improvement on the best.
 
+    It serves any Optuna study of one objective. Without a space, what is tuned is read off the trials that have ended.
+    A parameter that only some of them have is proposed where these show that it occurs (beside certain values of
+    another), and counts as in the middle elsewhere. What no trial had before is drawn at random. Trials that failed, or
+    that violate a constraint, are infeasible.
+
     Args:
-        space: what is tuned; fixed dimensions are left alone.
+        space: what is tuned, if that is known beforehand; fixed dimensions are left alone.
         seed: of the proposals; the same seed and history give the same.
         num_startup: trials that must have ended before the first fit; until then proposals are quasi-random.
     """
 
-    def __init__(self, space: Space, seed: int = 0, *, num_startup: int = NUM_STARTUP):
-        self._seed, self._num_startup = seed, num_startup
-        self._encoding = Encoding(space)
-        self._distributions = distributions(space)
-        self._quasi_random = quasi_random_sampler(space, seed)
-        self._storage: optuna.storages.BaseStorage | None = None  # whose trials the next two are of
-        self._features: dict[int, np.ndarray] = {}  # of trials with all their values, by id
+    def __init__(self, space: Space | None = None, seed: int = 0, *, num_startup: int = NUM_STARTUP):
+        self._space, self._seed = None if space is None else check_space(space), check_seed(seed)
+        self._num_startup = check_int("num_startup", num_startup, 0)
+        self._lock = threading.RLock()  # several threads may ask (`study.optimize(n_jobs=...)`)
+        self._storage: optuna.storages.BaseStorage | None = None  # whose trials the rest is of
+        self._seen: tuple = ()  # the history that the encoding was read off
+        self._use(Encoding(Dimensions({}, {}) if space is None else dimensions(space)))
+
+    def _use(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+        self._features: dict[tuple[int, int], np.ndarray] = {}  # by trial id and number of values, once it has all
         self._model: _Model | None = None
 
+    def __reduce__(self):
+        """Copies learn from the trials again: all that a proposal depends on is kept with them."""
+        return functools.partial(GPBanditSampler, num_startup=self._num_startup), (self._space, self._seed)
+
     def infer_relative_search_space(self, study, trial) -> dict[str, Any]:
-        return self._distributions
+        if len(study.directions) > 1:
+            raise InputError(f"directions: {len(study.directions)} given; GPBanditSampler must have 1")
+        with self._lock:
+            self._look_at(study)
+            return dict(self._encoding.dimensions.distributions)
 
     def sample_independent(self, study, trial, param_name, param_distribution):
-        return self._quasi_random.sample_independent(study, trial, param_name, param_distribution)
+        if self._space is not None:
+            return without_effect(self._space, param_name)
+        rng = np.random.default_rng((self._seed, trial.number, zlib.crc32(param_name.encode())))
+        return units.from_unit(param_distribution, rng.random())
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space) -> dict[str, Any]:
-        if self._storage is not study._storage:  # where ids mean other trials
-            self._storage, self._features, self._model = study._storage, {}, None
-        if not search_space or self._is_proposed(trial):
-            return {}
-        trials = [t for t in study.get_trials(deepcopy=False) if self._is_proposed(t)]
-        ended = [t for t in trials if t.state.is_finished() and _outcome(t) is not None]
-        pending = [t for t in trials if t.state == TrialState.RUNNING]
+        with self._lock:
+            self._look_at(study)
+            if not search_space or self._is_proposed(trial):
+                return {}
+            proposed = self._propose(study, trial)
+        return {name: value for name, value in proposed.items() if name in search_space}
+
+    def _look_at(self, study: optuna.Study) -> None:
+        """Forgets what was of another storage, where ids mean other trials, and reads off what this study tunes."""
+        if self._storage is not study._storage:
+            self._storage, self._seen = study._storage, ()
+            self._use(self._encoding)
+        if self._space is None:
+            trials = [t for t in study.get_trials(deepcopy=False) if t.params]
+            ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+            seen = (study.study_name, tuple(t.number for t in ended))
+            if seen != self._seen or not ended:
+                self._seen = seen
+                found = observed(ended or trials)
+                if found != self._encoding.dimensions:
+                    self._use(Encoding(found))
+
+    def _propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        trials = study.get_trials(deepcopy=False)
+        ended = [t for t in trials if t.state.is_finished() and self._is_proposed(t) and _outcome(t) is not None]
         if len(ended) < self._num_startup or not any(np.isfinite(_outcome(t)) for t in ended):
-            return self._quasi_random.sample_relative(study, trial, search_space)
+            return self._encoding.from_unit(sobol_point(self._seed, trial.number, self._encoding.num_dimensions))
+        # One that was asked for before and has no values yet will get those that it would have got now.
+        running = [t for t in trials if t.state == TrialState.RUNNING and t.number != trial.number]
+        pending = [t for t in running if self._is_proposed(t) or t.number < trial.number]
         with jax.enable_x64(True), jax.default_device(_processor()):
             model = self._learnt(study, trial, ended, pending)
             for other in pending:
                 if other.number not in model.pending:
-                    after = acquisition.hallucinate(model.acquisition, model.pool, self._encoded(other))
+                    if self._is_proposed(other):
+                        features = self._encoded(other)
+                    else:
+                        features = self._encoding.encode(self._best(model, other) | other.params)
+                    after = acquisition.hallucinate(model.acquisition, model.pool, features)
                     model = model._replace(pending=(*model.pending, other.number), acquisition=after[0], pool=after[1])
             self._model = model
-            choose = acquisition.surest if trial.number == model.surest else acquisition.best
-            return self._encoding.decode(np.asarray(choose(model.acquisition, model.pool)))
+            return self._best(model, trial)
+
+    def _best(self, model: _Model, trial: FrozenTrial) -> dict[str, Any]:
+        choose = acquisition.surest if trial.number == model.surest else acquisition.best
+        return self._encoding.decode(np.asarray(choose(model.acquisition, model.pool)))
 
     def _is_proposed(self, trial: FrozenTrial) -> bool:
         """Whether a trial has all its values."""
-        return trial._trial_id in self._features or self._encoding.is_complete(trial.params)
+        return (trial._trial_id, len(trial.params)) in self._features or (
+            bool(trial.params) and self._encoding.is_complete(trial.params)
+        )
 
     def _encoded(self, trial: FrozenTrial) -> np.ndarray:
-        if trial._trial_id not in self._features:
-            self._features[trial._trial_id] = self._encoding.encode(trial.params)
-        return self._features[trial._trial_id]
+        key = trial._trial_id, len(trial.params)
+        if key not in self._features:
+            self._features[key] = self._encoding.encode(trial.params)
+        return self._features[key]
 
     def _learnt(self, study, trial, ended, pending) -> _Model:
         """The model of what has ended: the last one if it still holds, or a new one, in which nothing is pending."""
@@ -132,6 +189,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
             feasibility=None if feasible.all() else self._condition(fit["feasibility"], x, label, rows, 1),
             threshold=(label.max() + label.min()) / 2,
             best=highest[0],
+            grid=self._encoding.grid,
         )
         points = self._candidates(np.random.default_rng((self._seed, num_ended)), incumbents)
         return _Model(
@@ -142,8 +200,10 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         """The fitted parameters of both processes, kept with the trial that they are made for."""
         before = [t for t in study.get_trials(deepcopy=False) if FIT in t.system_attrs]
         last = before[-1].system_attrs[FIT] if before else {}
-        if last.get("trials") == num_ended:  # another worker has fitted this history, or this one before it was stopped
-            return last
+        if len(last.get("value", ())) != self._encoding.num_dimensions + 2:  # of other dimensions
+            last = {}
+        if last.get("trials") == num_ended and (feasible.all() or "feasibility" in last):
+            return last  # another worker has fitted this history, or this one before it was stopped
         is_batch = before and trial.number - before[-1].number >= SUREST_EVERY
         fit = {
             "trials": num_ended,
@@ -178,6 +238,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         distance = rng.choice([0.2, 0.05, 0.01], size=(len(near), 1))
         moved = rng.random(near.shape) < np.maximum(rng.random((len(near), 1)), 1 / size)
         moved[np.arange(len(near)), rng.integers(size, size=len(near))] = True  # or it would be a copy
+        distance = np.maximum(distance, self._encoding.spacing)  # or it would be a copy once it is on the grid
         drawn = np.where(
             self._encoding.is_choice, rng.random(near.shape), near + distance * rng.normal(size=near.shape)
         )
@@ -195,7 +256,7 @@ def _processor() -> jax.Device:
 def _outcome(trial: FrozenTrial) -> float | None:
     """What a trial that has ended says: its value, NaN where it is infeasible, None where nothing."""
     if trial.state == TrialState.COMPLETE:
-        return trial.value
+        return trial.value if all(violation <= 0 for violation in trial.constraints.values()) else np.nan
     if trial.state == TrialState.PRUNED:
         return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
     return np.nan

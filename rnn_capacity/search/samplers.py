@@ -6,6 +6,7 @@ however its trials are batched.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,17 @@ from scipy.stats import qmc
 from rnn_capacity.checks import InputError
 from rnn_capacity.search.ranges import Space
 from rnn_capacity.search.space import complete, distributions, from_unit
+
+
+def without_effect(space: Space, name: str) -> float | str:
+    """The value of what was not proposed, as it has no effect beside what was.
+
+    Raises:
+        InputError: it is no dimension.
+    """
+    if name not in space:
+        raise InputError(f"{name}: not a dimension of this study's search space, {', '.join(space)}")
+    return complete(space, {})[name]
 
 
 class PointSampler(optuna.samplers.BaseSampler):
@@ -37,21 +49,23 @@ class PointSampler(optuna.samplers.BaseSampler):
         return from_unit(self._space, self._point(trial.number, len(search_space))) if search_space else {}
 
     def sample_independent(self, study, trial, param_name, param_distribution):
-        if param_name in self._space:  # proposed already, but for what has no effect beside what was proposed
-            return complete(self._space, {})[param_name]
-        raise InputError(f"{param_name}: not a dimension of this study's search space, {', '.join(self._space)}")
+        return without_effect(self._space, param_name)
+
+
+def random_point(seed: int, number: int, size: int) -> np.ndarray:
+    return np.random.default_rng((seed, number)).random(size)
+
+
+def sobol_point(seed: int, number: int, size: int) -> np.ndarray:
+    sequence = qmc.Sobol(size, rng=np.random.default_rng(seed))
+    return sequence.fast_forward(number).random(1)[0] if number else sequence.random(1)[0]
 
 
 def random_sampler(space: Space, seed: int) -> PointSampler:
     """Independent uniform draws, the paper's baseline (Collins et al. 2017, Table 1)."""
-    return PointSampler(space, lambda number, size: np.random.default_rng((seed, number)).random(size))
+    return PointSampler(space, functools.partial(random_point, seed))
 
 
 def quasi_random_sampler(space: Space, seed: int) -> PointSampler:
     """A scrambled Sobol sequence (Owen 1998), which leaves no part of a space empty for long."""
-
-    def point(number, size):
-        sequence = qmc.Sobol(size, rng=np.random.default_rng(seed))
-        return sequence.fast_forward(number).random(1)[0] if number else sequence.random(1)[0]
-
-    return PointSampler(space, point)
+    return PointSampler(space, functools.partial(sobol_point, seed))

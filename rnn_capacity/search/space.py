@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from rnn_capacity import network
 from rnn_capacity.cells.base import Cell
 from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.search import units
+from rnn_capacity.search.dimensions import Dimensions
 from rnn_capacity.search.ranges import (
     CELL_LIMITS,
     CHOICES,
@@ -217,53 +219,62 @@ def _middle(dimension: Dimension) -> float | str:
     return from_unit({"": dimension}, np.array([0.5]))[""] if isinstance(dimension, Range) else dimension
 
 
-def distributions(space: Space) -> dict[str, optuna.distributions.BaseDistribution]:
-    """What is tuned, in Optuna's terms, choices first; fixed dimensions are left out."""
-    found = {}
-    for name, d in sorted(tuned(space).items(), key=lambda item: isinstance(item[1], Range)):
-        if isinstance(d, Range):
-            found[name] = optuna.distributions.FloatDistribution(
-                d.low, d.high, log=d.log, step=1.0 if d.whole else None
+def check_space(space: Any) -> Space:
+    """A space that a caller gives, or an InputError that names what is no dimension."""
+    if not isinstance(space, Mapping):
+        raise InputError(f"space: {space!r} given; it must be a mapping from names to dimensions, or None")
+    for name, dimension in space.items():
+        if not isinstance(dimension, Range | Choice | int | float | str | np.number):
+            raise InputError(
+                f"space.{name}: {dimension!r} given; it must be a Range, a Choice, or a value that is fixed"
             )
-        else:
-            found[name] = optuna.distributions.CategoricalDistribution(d.options)
-    return found
+    return space
 
 
-def from_unit(space: Space, point: np.ndarray) -> dict[str, float | str]:
+def distribution(dimension: Range | Choice) -> BaseDistribution:
+    """A dimension in Optuna's terms."""
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution(dimension.options)
+    return FloatDistribution(dimension.low, dimension.high, dimension.log, 1.0 if dimension.whole else None)
+
+
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """What is tuned, in Optuna's terms, choices first; fixed dimensions are left out."""
+    ordered = sorted(tuned(space).items(), key=lambda item: isinstance(item[1], Range))
+    return {name: distribution(dimension) for name, dimension in ordered}
+
+
+def dimensions(space: Space) -> Dimensions:
+    """What is tuned, in the space's own order, and when."""
+    found = {name: distribution(dimension) for name, dimension in tuned(space).items()}
+    conditions = {}
+    for name in found:
+        if needed := condition(space, name):
+            parent, options = needed
+            kept = _options(space[parent])
+            if parent in found or not set(kept) <= set(options):  # or it always holds
+                conditions[name] = parent, frozenset(kept.index(option) for option in options if option in kept)
+    return Dimensions(found, conditions)
+
+
+def from_unit(space: Space, point: Sequence[float]) -> dict[str, float | str]:
     """A point of the unit cube, a coordinate for each tuned dimension, in the space's own scales.
 
     Dimensions that have no effect there are left out.
     """
-    values = {}
-    for (name, d), u in zip(tuned(space).items(), point, strict=True):
-        if isinstance(d, Choice):
-            values[name] = d.options[min(int(u * len(d.options)), len(d.options) - 1)]
-        elif d.whole:
-            values[name] = float(min(d.low + math.floor(u * (d.high - d.low + 1)), d.high))
-        elif d.log:
-            values[name] = float(np.clip(math.exp(math.log(d.low) + u * math.log(d.high / d.low)), d.low, d.high))
-        else:
-            values[name] = float(np.clip(d.low + u * (d.high - d.low), d.low, d.high))  # rounding may take it above
+    values = {
+        name: units.from_unit(distribution(d), u) for (name, d), u in zip(tuned(space).items(), point, strict=True)
+    }
     held = holding(space, {**space, **values})
     return {name: value for name, value in values.items() if name in held}
 
 
 def to_unit(space: Space, values: Mapping[str, Any]) -> list[float]:
     """The inverse: values, without those that have no effect, as a point of the unit cube."""
-    point = []
-    for name, d in tuned(space).items():
-        if name not in values:
-            point.append(0.5)
-        elif isinstance(d, Choice):
-            point.append((d.options.index(values[name]) + 0.5) / len(d.options))
-        elif d.whole:
-            point.append((values[name] - d.low + 0.5) / (d.high - d.low + 1))
-        elif d.log:
-            point.append(math.log(values[name] / d.low) / math.log(d.high / d.low))
-        else:
-            point.append((values[name] - d.low) / (d.high - d.low))
-    return point
+    return [
+        units.to_unit(distribution(d), values[name]) if name in values else units.MIDDLE
+        for name, d in tuned(space).items()
+    ]
 
 
 def to_json(dimension: Dimension) -> Any:

@@ -1,0 +1,79 @@
+"""Optuna's distributions as the interval from 0 to 1: a value is a coordinate, on the scale of its distribution.
+
+Where values can be counted (choices, steps, integers), each has a cell of the interval and stands in its middle. Cells
+are equally wide, but for those of logarithmic integers, which reach from n - 1/2 to n + 1/2 on their scale.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+
+MIDDLE = 0.5
+
+
+def num_values(distribution: BaseDistribution) -> int:
+    """How many values there are; 0: a continuum."""
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    if distribution.step is None:
+        return 0
+    return round((distribution.high - distribution.low) / distribution.step) + 1
+
+
+def ends(distribution: BaseDistribution) -> tuple[float, float, bool]:
+    """The interval as one of numbers that are rounded: its lower and its upper end, and whether it is logarithmic."""
+    if isinstance(distribution, IntDistribution) and distribution.log:
+        return distribution.low - 0.5, distribution.high + 0.5, True
+    return 0.5, num_values(distribution) + 0.5, False
+
+
+def index_at(distribution: BaseDistribution, u: float | np.ndarray) -> float | np.ndarray:
+    """Which of the values, from 0, is at a coordinate; whole."""
+    low, high, log = ends(distribution)
+    if log:
+        index = np.round(np.exp(np.log(low) + u * np.log(high / low))) - distribution.low
+    else:
+        index = np.floor(u * num_values(distribution))
+    return np.clip(index, 0, num_values(distribution) - 1)
+
+
+def index_of(distribution: BaseDistribution, value: Any) -> int:
+    """Which of the values, from 0, a value is, or is nearest to."""
+    if isinstance(distribution, CategoricalDistribution):
+        return int(distribution.to_internal_repr(value))
+    return min(max(round((value - distribution.low) / distribution.step), 0), num_values(distribution) - 1)
+
+
+def unit_of(distribution: BaseDistribution, index: float | np.ndarray) -> float | np.ndarray:
+    """The middle of a value's cell."""
+    low, high, log = ends(distribution)
+    if log:
+        return np.log((distribution.low + index) / low) / np.log(high / low)
+    return (index + 0.5) / num_values(distribution)
+
+
+def from_unit(distribution: BaseDistribution, u: float) -> Any:
+    """The value at a coordinate."""
+    if num_values(distribution):
+        index = int(index_at(distribution, u))
+        if isinstance(distribution, CategoricalDistribution):
+            return distribution.choices[index]
+        return min(distribution.low + index * distribution.step, distribution.high)  # rounding may take it above
+    low, high = distribution.low, distribution.high
+    if distribution.log:
+        return float(np.clip(math.exp(math.log(low) + u * math.log(high / low)), low, high))
+    return float(np.clip(low + u * (high - low), low, high))
+
+
+def to_unit(distribution: BaseDistribution, value: Any) -> float:
+    """The inverse."""
+    if distribution.single():
+        return MIDDLE
+    if num_values(distribution):
+        return float(unit_of(distribution, index_of(distribution, value)))
+    low, high = distribution.low, distribution.high
+    return math.log(value / low) / math.log(high / low) if distribution.log else (value - low) / (high - low)
