@@ -20,8 +20,8 @@ import warnings
 import numpy as np
 import optuna
 
+from rnn_capacity.dimension import Choice, Range
 from rnn_capacity.search import SAMPLERS
-from rnn_capacity.search.ranges import Choice, Range
 from rnn_capacity.search.space import distributions
 
 BATCH, EVALUATIONS, DEFINED_BY_RUN = 32, 320, 192

@@ -30,7 +30,8 @@ SIZES = ("max_params", "num_units", "num_params")
 SEARCH = ("seed", "sampler", "halving", "again")
 HPARAM = "hparams."  # before the name of a dimension, in what describes a plan
 DIGITS = 8  # of what tells studies of one title apart
-PAD_TO = 512  # data sets are padded to a multiple of this, the size of a block on a CPU
+# Data sets are padded to a multiple of the largest that is smaller: of a block on a CPU, of a batch.
+PAD_TO = (64, 512, Memorization.batch_size)
 
 
 def find_cell(cell: str | Cell) -> Cell:
@@ -107,7 +108,7 @@ def plan_capacity(
         num_params=num_params,
         depth=depth,
         train_steps=train_steps,
-        batch_size=batch_size,
+        batch_size=Memorization.batch_size if batch_size is None else batch_size,
         space=space,
         hparams=hparams,
         sampler=sampler,
@@ -241,17 +242,18 @@ def _plan(
     if num_units is None:
         num_units = network.units_for_budget(num_params, cell, **sizes)
     sizes["num_units"] = check_positive_int("num_units", num_units)
+    params, train_steps = network.num_params(cell, **sizes), check_positive_int("train_steps", train_steps)
     return kind(
         title=title,
         cell=cell,
         task=task,
         max_params=num_params,
         num_units=sizes["num_units"],
-        num_params=network.num_params(cell, **sizes),
-        space=spaces.space_for(cell, space, hparams, task.name, sizes),
+        num_params=params,
+        space=spaces.space_for(cell, space, hparams, task, sizes, num_params=params, train_steps=train_steps),
         static={
             "depth": depth,
-            "train_steps": check_positive_int("train_steps", train_steps),
+            "train_steps": train_steps,
             "batch_size": None if batch_size is None else check_positive_int("batch_size", batch_size),
             "precision": precision,
         },
@@ -450,5 +452,5 @@ class CapacityPlan(Plan):
 
 def padded_size(num_mappings: int) -> int:
     """The size that data sets of up to b mappings are padded to."""
-    multiple = PAD_TO if num_mappings > PAD_TO else 64
+    multiple = max(size for size in PAD_TO if size == PAD_TO[0] or size < num_mappings)
     return -(-num_mappings // multiple) * multiple

@@ -23,12 +23,13 @@ from rnn_capacity.crew import Crew
 from rnn_capacity.lease import Lease
 from rnn_capacity.progress import Reporter
 from rnn_capacity.search.samplers import PointSampler
-from rnn_capacity.search.space import Space, distributions
+from rnn_capacity.search.space import Space, distributions, follows_best
 from rnn_capacity.trainer import Trained, Trainer
 from rnn_capacity.types import Outcome, Trial
 
 ASK_AT_ONCE = 16  # trials asked for together at least, so that those of one spec can be trained together
 ROUNDS = 8  # in which a study is asked for at least: a bandit must be told of some trials to propose others by them
+FOLLOWING_ROUNDS = 4  # the same where a range follows the best (`Range.around_best`)
 RUNGS = 3  # where trials are stopped early: at so many points of the run, the last of which is its end
 SECONDS_BETWEEN_LOOKS = 1.0  # while other workers have the last trials
 
@@ -93,9 +94,8 @@ def run(
             store.add_worker(study, lease.worker)
             while len(store.measured(study)) < num_trials:
                 hosts.check()
-                proposals = _proposals(
-                    study, space, lease, num_trials, _at_once(study, space, num_trials, crew.together)
-                )
+                at_once = _at_once(study, space, num_trials, crew.together, halving)
+                proposals = _proposals(study, space, lease, num_trials, at_once)
                 if not proposals:
                     reporter.update("study", len(store.measured(study)), "the last trials are other workers'")
                     time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -151,8 +151,10 @@ def _told(entry: _Entry, steps: int, describe) -> tuple[dict[str, Any], float | 
     return kept | {"steps": steps, "stopped_early": stopped}, value
 
 
-def _at_once(study: optuna.Study, space: Space, num_trials: int, together: int) -> int:
-    """How many trials are asked for together: as many as train at once, unless the sampler learns from outcomes."""
+def _at_once(study: optuna.Study, space: Space, num_trials: int, together: int, halving: int | None) -> int:
+    """How many trials are asked for together: as many as train at once, unless proposals depend on outcomes."""
+    if follows_best(space):  # a round is worth more than full devices
+        return max(min(together, max(num_trials // FOLLOWING_ROUNDS, 2)), (halving or 0) ** (RUNGS - 1))
     learns = not isinstance(study.sampler, PointSampler) and distributions(space)
     return max(ASK_AT_ONCE, min(together, num_trials // ROUNDS) if learns else together)
 

@@ -7,6 +7,7 @@ import inspect
 import itertools
 import os
 import pathlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ FIELDS: Mapping[str, str] = {
     "num_trials": "networks trained in the search, for each point of the grid",
     "num_repeats": "times the best hparams are trained again on fresh data and weights",
     "train_steps": "gradient steps a trial",
-    "batch_size": "examples a step; None: all mappings of memorization, elsewhere the task's own",
+    "batch_size": "examples a step; None: the task's own, at most 4096 mappings of memorization",
     "space": "search space: quick, or paper (the whole of its appendix A)",
     "hparams": "hparams fixed to a value or narrowed to (low, high), by family; in a config file also by name",
     "sampler": "gp (the paper's bandit), quasi-random or random",
@@ -59,6 +60,7 @@ GRID = {
     "unroll": "unroll",
 }
 SWEEPS = "sweeps"  # the field of a config of several sweeps: name -> the fields of one
+SECONDS_BETWEEN_TABLES = 60.0
 OF_A_SWEEP = {"workdir": "results", "storage": None, "per_cell": {}}
 
 
@@ -200,7 +202,7 @@ def plans(config: Mapping[str, Any]) -> list[Plan]:
 
 
 def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[str, Any]]:
-    """Measures every point, a row as soon as it is known, and writes tables and figures after each.
+    """Measures every point and shows its row; writes tables once a minute, and these and figures at the end.
 
     Returns all results of the workdirs, those of earlier sweeps included. In a job of several processes each calls
     this, and process 0 alone has the results and writes them.
@@ -243,6 +245,8 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, conso
         show(f"live: {dashboard(hide_password(url))}")
     show(tables.header(measure), style="bold")
     counts = [point["num_trials"] + point["num_repeats"] for point in grid]
+    known = {row["study"]: row for row in store.results(storage)}
+    written_at = time.monotonic()
     progress = reporter(True, console)
     progress.start("sweep", what, 0, sum(counts), "")
     try:
@@ -250,20 +254,19 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, conso
             progress.update("sweep", sum(counts[:n]), f"study {n + 1} of {len(grid)}")
             result = call(storage=storage, progress=progress, **point)
             for row in result.rows():
-                show(tables.line(row))
-            write(storage, workdir)
+                show("\n".join([tables.line(row), *tables.notes(row)]))
+            known |= {row["study"]: row for row in result.full_rows()}
+            if time.monotonic() - written_at >= SECONDS_BETWEEN_TABLES:
+                tables.write(list(known.values()), workdir)
+                written_at = time.monotonic()
     finally:
         progress.stop("sweep")
-    results = store.results(storage)
+        tables.write(list(known.values()), workdir)
+    results = store.results(storage)  # other workers' too
     if len(grid) > 1 or len(results) > 1:
         show(f"\nAll of {workdir}:\n{tables.text(results)}", style="bold")
     kept = hide_password(config.get("storage") or workdir / store.DATABASE)
     captions = "\n\n".join(tables.CAPTIONS[measure] for measure in tables.by_measure(results))
-    show(f"\n{captions}\n\nWritten: {', '.join(map(str, [kept, *write(storage, workdir)]))}")
+    written = tables.write(results, workdir) + plots.write(results, workdir)
+    show(f"\n{captions}\n\nWritten: {', '.join(map(str, [kept, *written]))}")
     return results
-
-
-def write(storage, workdir) -> list:
-    """Tables and figures of everything that the storage holds."""
-    results = store.results(storage)
-    return tables.write(results, workdir) + plots.write(results, workdir)

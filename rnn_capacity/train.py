@@ -21,6 +21,7 @@ from rnn_capacity.tasks.base import SPLITS, Batch, Source, Task
 from rnn_capacity.types import Array, Hparams, Keys, Outcome, Params, Spec
 
 CHUNK_SECONDS = 1.0  # how often a batch in training shows its progress
+FAN_IN = 20.0  # of a matrix that has the learning rate itself: the first, of the paper's capacity task
 FIRST_CHUNK = 1  # steps, to learn how long one takes: nothing is kept, and no SIGTERM obeyed, before it has ended
 
 HPARAM_NAMES = (
@@ -30,6 +31,9 @@ HPARAM_NAMES = (
     "squared_gradient_decay",
     "gradient_clip",
     "l2",
+    "warm_up",
+    "weight_decay",
+    "fan_in_power",
 )  # read by training itself; cells and tasks read others
 
 
@@ -42,17 +46,28 @@ class TrialState(NamedTuple):
     feasible: Array  # False once the loss or its gradient was not finite; the trial then stands still
 
 
-def optimizer(spec: Spec, hparams: Hparams) -> optax.GradientTransformation:
+def optimizer(spec: Spec, hparams: Hparams, fan_in: Array) -> optax.GradientTransformation:
     """The paper's optimizers, built from traced hparams, so that a new value never recompiles.
 
     L2 is part of the gradient, the norm of the whole is clipped, then SGD, momentum, RMSProp or Adam. The learning rate
     falls to `learning_rate_decay` of itself over the run, exponentially (the paper's), or to 0 along a cosine.
+
+    Beyond the paper, and in its search space without effect: the rate rises over the first `warm_up` of the run; a
+    matrix's steps are multiplied by (FAN_IN / its fan-in)^`fan_in_power`, as each of its weights moves a unit's input
+    the further the more there are (Yang, Hu 2021); the rate times `weight_decay` of the weights is taken off beside the
+    step, not in the gradient (Loshchilov, Hutter 2019).
+
+    Args:
+        fan_in: of each weight of the vector that is trained, as `fan_ins` gives it.
     """
     progress = lambda step: step / spec.train_steps
+    risen = lambda step: jnp.minimum((step + 1) / (hparams["warm_up"] * spec.train_steps + 1), 1)
     if spec.schedule == "exponential":
-        schedule = lambda step: hparams["learning_rate"] * hparams["learning_rate_decay"] ** progress(step)
+        fallen = lambda step: hparams["learning_rate_decay"] ** progress(step)
     else:
-        schedule = lambda step: hparams["learning_rate"] * 0.5 * (1 + jnp.cos(jnp.pi * progress(step)))
+        fallen = lambda step: 0.5 * (1 + jnp.cos(jnp.pi * progress(step)))
+    schedule = lambda step: hparams["learning_rate"] * fallen(step) * risen(step)
+    share = (FAN_IN / fan_in) ** hparams["fan_in_power"]
     direction = {
         "sgd": lambda: optax.identity(),
         "momentum": lambda: optax.trace(decay=jax.nn.sigmoid(hparams["momentum_logit"])),
@@ -65,8 +80,16 @@ def optimizer(spec: Spec, hparams: Hparams) -> optax.GradientTransformation:
         optax.add_decayed_weights(hparams["l2"]),
         optax.clip_by_global_norm(hparams["gradient_clip"]),
         direction(),
+        optax.stateless(lambda updates, _: updates * share),
+        optax.add_decayed_weights(hparams["weight_decay"]),
         optax.scale_by_learning_rate(schedule),
     )
+
+
+def fan_ins(params: Params) -> Array:
+    """Of each weight, as one vector: how many weights its unit has in a matrix; FAN_IN for what is no matrix."""
+    each = lambda a: jnp.full(a.shape, a.shape[-1] if a.ndim > 1 else FAN_IN, float)
+    return ravel_pytree(jax.tree.map(each, params))[0]
 
 
 def init_trial(spec: Spec, hparams: Hparams, key: Keys) -> TrialState:
@@ -77,7 +100,7 @@ def init_trial(spec: Spec, hparams: Hparams, key: Keys) -> TrialState:
 def before_training(spec: Spec, hparams: Hparams, params: Params) -> TrialState:
     """A trial that starts from these weights."""
     weights, _ = ravel_pytree(params)
-    return TrialState(jnp.int32(0), params, optimizer(spec, hparams).init(weights), jnp.bool_(True))
+    return TrialState(jnp.int32(0), params, optimizer(spec, hparams, fan_ins(params)).init(weights), jnp.bool_(True))
 
 
 def loss_and_gradient(spec: Spec, params: Params, batch: Batch) -> tuple[Array, Params]:
@@ -115,8 +138,8 @@ def train_step(spec: Spec, shared: Any, hparams: Hparams, data: Any, state: Tria
     source = Source(jnp.int32(SPLITS.index("train")), shared, hparams)
     batch = spec.task.sample(data, state.step, spec.batch_size, source)
     value, gradient = loss_and_gradient(spec, state.params, batch)
-    (params, to_tree), (gradient, _) = ravel_pytree(state.params), ravel_pytree(gradient)
-    updates, optimizer_state = optimizer(spec, hparams).update(gradient, state.optimizer_state, params)
+    fan_in, (params, to_tree), (gradient, _) = fan_ins(state.params), ravel_pytree(state.params), ravel_pytree(gradient)
+    updates, optimizer_state = optimizer(spec, hparams, fan_in).update(gradient, state.optimizer_state, params)
     feasible = state.feasible & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
     keep = lambda new, old: jnp.where(feasible, new, old)
     return TrialState(

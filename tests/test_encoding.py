@@ -8,11 +8,11 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from rnn_capacity.cells import CELLS
+from rnn_capacity.dimension import Choice, Range
 from rnn_capacity.search import acquisition, units
 from rnn_capacity.search import space as spaces
 from rnn_capacity.search.dimensions import Dimensions
 from rnn_capacity.search.encoding import Encoding
-from rnn_capacity.search.ranges import Choice, Range
 from rnn_capacity.search.space import dimensions, space_for
 
 SPACE = {

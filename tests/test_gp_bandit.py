@@ -14,9 +14,9 @@ from optuna.trial import TrialState, create_trial
 
 from rnn_capacity import store
 from rnn_capacity.checks import InputError
+from rnn_capacity.dimension import Choice, Range
 from rnn_capacity.search import SAMPLERS, GPBanditSampler, gp, gp_bandit
 from rnn_capacity.search.encoding import Encoding
-from rnn_capacity.search.ranges import Choice, Range
 from rnn_capacity.search.samplers import quasi_random_sampler
 from rnn_capacity.search.space import dimensions, distributions
 

@@ -10,8 +10,9 @@ import pytest
 from scipy.stats import qmc
 
 from rnn_capacity import search, store
+from rnn_capacity.dimension import Choice, Range
 from rnn_capacity.search import SAMPLERS
-from rnn_capacity.search.ranges import PAPER, Choice, Range
+from rnn_capacity.search.ranges import PAPER
 from rnn_capacity.search.space import distributions
 
 NAMES = ("quasi-random", "random")

@@ -9,9 +9,9 @@ import optuna
 import pytest
 
 from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.dimension import Choice, Range
 from rnn_capacity.search import ranges
 from rnn_capacity.search import space as spaces
-from rnn_capacity.search.ranges import Choice, Range
 from rnn_capacity.search.space import space_for
 from rnn_capacity.tasks import TASKS
 

@@ -94,7 +94,7 @@ def measure_capacity(
         unroll: T, the steps after which the label is read.
         num_inputs: n_in, bits of an input; by default 20, or more where ten mappings a parameter ask for it.
         train_steps: gradient steps a trial.
-        batch_size: mappings a step; by default all of them.
+        batch_size: mappings a step; by default 4096, or all where there are fewer.
         space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.
         hparams: hparams fixed, {"learning_rate": 0.03}, or narrowed, {"learning_rate": (0.01, 0.1)}.
         sampler: "gp", the paper's bandit (its first 20 trials are quasi-random), "quasi-random" or "random".

@@ -34,6 +34,9 @@ class Result(Shown):
     interval: tuple[float, float]  #: (low, high); NaN for fewer than two repeats
     repeats: tuple[float, ...]  #: those that did not diverge
     best_hparams: Mapping[str, float | str]  #: empty where every trial diverged
+    wider: Mapping[
+        str, tuple[float, float]
+    ]  #: hparams whose best lies at an end of the range -> one that goes beyond it
     num_trials: int  #: of the search
     num_infeasible: int  #: of these, how many diverged
     num_stopped_early: int  #: by `halving`
@@ -71,4 +74,5 @@ class Result(Shown):
         """Everything but the table of trials, as plain JSON types."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "trials"}
         lists = {"interval": list(self.interval), "repeats": list(self.repeats)}
+        lists |= {"wider": {name: list(ends) for name, ends in self.wider.items()}}
         return {"measure": self.measure} | fields | lists | {"best_hparams": dict(self.best_hparams)}

@@ -183,6 +183,7 @@ def of_trials(
         "interval": information.confidence_interval(again),
         "repeats": again,
         "best_hparams": spaces.holding(space, {**space, **best.params}) if best is not None else {},
+        "wider": spaces.wider(space, best.params) if best is not None else {},
         "num_trials": len(trials),
         "num_infeasible": sum(not o["feasible"] for o in outcomes),
         "num_stopped_early": sum(o["stopped_early"] for o in outcomes),

@@ -38,17 +38,23 @@ class Shown:
         """The rows of a table that it is."""
         return [part.to_dict() for part in self.parts]
 
+    def full_rows(self) -> list[dict[str, Any]]:
+        """The same, each with its table of trials."""
+        return [part.to_dict() | {"trials": part.trials} for part in self.parts]
+
     def plot(self, ax=None):
         """Draws it; returns the matplotlib Axes, new ones unless some are given."""
         from rnn_capacity.report import plots
 
-        drawn = [part.to_dict() | {"trials": part.trials} for part in self.parts]
-        return plots.OF_MEASURE[self.parts[0].measure](drawn, ax)
+        return plots.OF_MEASURE[self.parts[0].measure](self.full_rows(), ax)
 
     def __repr__(self) -> str:
         from rnn_capacity.report import tables
 
-        return f"{self.title}\n\n{tables.columns(self.rows())}"
+        rows = self.rows()
+        return "\n".join(
+            [f"{self.title}\n\n{tables.columns(rows)}", *(note for row in rows for note in tables.notes(row))]
+        )
 
     def _repr_html_(self) -> str:
         from rnn_capacity.report import tables

@@ -8,11 +8,13 @@ import math
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import pandas as pd
 
 from rnn_capacity import published, trials
+from rnn_capacity.search.space import family_of
 
 CAPACITY = {
     "cell": lambda r: r["cell"],
@@ -114,6 +116,17 @@ def said(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return table.loc[:, (table != "-").any()]
 
 
+def notes(result: Mapping[str, Any]) -> list[str]:
+    """What a reader should know beside the row, a sentence each: where the best lies at an end of what was searched."""
+    found = []
+    for name, (low, high) in result.get("wider", {}).items():
+        family, ends = family_of(name), f"({low:g}, {high:g})"
+        call = f"hparams={{{name!r}: {ends}}}" + (f" or --config.hparams.{name}='{ends}'" if name == family else "")
+        best = _short(result["best_hparams"][name])
+        found.append(f"{result['cell']}: the best {name}, {best}, lies at an end of its range; {call} looks further")
+    return found
+
+
 def columns(results: Sequence[Mapping[str, Any]]) -> str:
     """The table on its side, a column a result, for a narrow terminal."""
     return said(results).T.to_string(header=False, line_width=100)
@@ -125,9 +138,10 @@ def html(results: Sequence[Mapping[str, Any]]) -> str:
     best.columns = [r["cell"] for r in results]
     hparams = best.to_html(border=0, na_rep="-") if len(best) else "<p>none: every trial diverged</p>"
     scrolled = '<div style="overflow-x: auto; white-space: nowrap">'
+    told = "".join(f"<p><small>{escape(note)}</small></p>" for result in results for note in notes(result))
     return (
         f"{scrolled}{said(results).to_html(index=False, border=0)}</div>"
-        f"<p><small>{CAPTIONS[measure_of(results[0])]}</small></p>"
+        f"<p><small>{CAPTIONS[measure_of(results[0])]}</small></p>{told}"
         f"<details><summary>best hparams</summary>{scrolled}{hparams}</div></details>"
     )
 

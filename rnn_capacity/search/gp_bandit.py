@@ -31,12 +31,12 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import norm as scipy_norm
 
 from rnn_capacity.checks import InputError, check_int, check_seed
+from rnn_capacity.dimension import Space
 from rnn_capacity.search import acquisition, gp, units
 from rnn_capacity.search.dimensions import Dimensions, observed
 from rnn_capacity.search.encoding import Encoding
-from rnn_capacity.search.ranges import Space
-from rnn_capacity.search.samplers import sobol_point, without_effect
-from rnn_capacity.search.space import check_space, dimensions
+from rnn_capacity.search.samplers import at_present, sobol_point, without_effect
+from rnn_capacity.search.space import check_space, dimensions, distributions
 
 NUM_STARTUP = 20  # trials that have ended before the first fit
 NUM_CANDIDATES = 2048
@@ -94,7 +94,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
             raise InputError(f"directions: {len(study.directions)} given; GPBanditSampler must have 1")
         with self._lock:
             self._look_at(study)
-            return dict(self._encoding.dimensions.distributions)
+            return dict(self._encoding.dimensions.distributions if self._space is None else distributions(self._space))
 
     def sample_independent(self, study, trial, param_name, param_distribution):
         if self._space is not None:
@@ -115,7 +115,11 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         if self._storage is not study._storage:
             self._storage, self._seen = study._storage, ()
             self._use(self._encoding)
-        if self._space is None:
+        if self._space is not None:
+            found = dimensions(at_present(self._space, study))
+            if found != self._encoding.dimensions:
+                self._use(Encoding(found))
+        else:
             trials = [t for t in study.get_trials(deepcopy=False) if t.params]
             ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
             seen = (study.study_name, tuple(t.number for t in ended))

@@ -1,7 +1,7 @@
 """Samplers that look at no result: random, and quasi-random, which fills the space more evenly.
 
 Both propose by the trial's number alone, so a study that was stopped goes on with the very proposals it would have had,
-however its trials are batched.
+however its trials are batched. Only what lies around the best objective (`Range.around_best`) waits for results.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import optuna
 from scipy.stats import qmc
 
 from rnn_capacity.checks import InputError
-from rnn_capacity.search.ranges import Space
-from rnn_capacity.search.space import complete, distributions, from_unit
+from rnn_capacity.dimension import Space
+from rnn_capacity.search.space import around_best, complete, distributions, follows_best, from_unit
 
 
 def without_effect(space: Space, name: str) -> float | str:
@@ -28,6 +28,16 @@ def without_effect(space: Space, name: str) -> float | str:
     if name not in space:
         raise InputError(f"{name}: not a dimension of this study's search space, {', '.join(space)}")
     return complete(space, {})[name]
+
+
+def at_present(space: Space, study: optuna.Study) -> Space:
+    """What is proposed from, after the trials that have ended: see `Range.around_best`."""
+    if not follows_best(space):
+        return space
+    sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
+    ended = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
+    objectives = [sign * t.value for t in ended if t.value is not None]
+    return around_best(space, objectives, [t.params for t in ended])
 
 
 class PointSampler(optuna.samplers.BaseSampler):
@@ -46,7 +56,9 @@ class PointSampler(optuna.samplers.BaseSampler):
         return distributions(self._space)
 
     def sample_relative(self, study, trial, search_space) -> dict[str, Any]:
-        return from_unit(self._space, self._point(trial.number, len(search_space))) if search_space else {}
+        if not search_space:
+            return {}
+        return from_unit(at_present(self._space, study), self._point(trial.number, len(search_space)))
 
     def sample_independent(self, study, trial, param_name, param_distribution):
         return without_effect(self._space, param_name)

@@ -5,6 +5,7 @@ Which scales and biases a cell has is what its `init` reads, so a user's cell ne
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from rnn_capacity import network
 from rnn_capacity.cells.base import Cell
 from rnn_capacity.checks import InputError, check_choice
-from rnn_capacity.search import units
+from rnn_capacity.dimension import Choice, Dimension, Range, Space
+from rnn_capacity.search import recipe, units
 from rnn_capacity.search.dimensions import Dimensions
 from rnn_capacity.search.ranges import (
     CELL_LIMITS,
@@ -27,25 +29,27 @@ from rnn_capacity.search.ranges import (
     INIT_FAMILIES,
     LIMITS,
     PAPER,
+    QUICK,
     QUICK_CELLS,
     QUICK_TASKS,
-    SPACES,
     SPEC_DIMENSIONS,
     TASK_DIMENSIONS,
     UNLIMITED,
-    Choice,
-    Dimension,
-    Range,
-    Space,
 )
+from rnn_capacity.tasks import Memorization, Task
+
+SPACES = ("quick", "paper")
 
 
 def space_for(
     cell: Cell,
     space: str = "quick",
     overrides: Mapping[str, Any] | None = None,
-    task: str = "memorization",
+    task: type[Task] | Task = Memorization,
     sizes: Mapping[str, int] | None = None,
+    *,
+    num_params: int = 1000,
+    train_steps: int = 10_000,
 ) -> dict[str, Dimension]:
     """All dimensions of a cell's search on a task: those of training, of the task, and those that its `init` reads.
 
@@ -53,24 +57,28 @@ def space_for(
         space: "quick" or "paper".
         overrides: a dimension or a family -> a value that fixes it, (low, high) that narrows it, or a list of names.
         sizes: of the network, as `network.hparam_names` takes them; by default small ones.
+        num_params, train_steps: of a trial, which the quick space depends on.
 
     Raises:
         InputError: an unknown space; an override that names nothing, is out of range or upside down; an hparam of the
             cell whose family is not known.
     """
-    table = SPACES[check_choice("space", space, tuple(SPACES))]
+    check_choice("space", space, SPACES)
+    table = {n: d for n, d in PAPER.items() if task.name in TASK_DIMENSIONS.get(n, (task.name,))} | dict(
+        task.dimensions
+    )
     if space == "quick":
-        table = {
-            **table,
-            **(QUICK_CELLS.get(cell.name, {}) if task == "memorization" else QUICK_TASKS.get(task, DRAWN)),
-        }
-    table = {name: d for name, d in table.items() if task in TASK_DIMENSIONS.get(name, (task,))}
+        of_cell = {}
+        own = QUICK_TASKS.get(task.name, DRAWN)
+        if task is Memorization or isinstance(task, Memorization):
+            own, of_cell = recipe.memorization(num_params, train_steps), QUICK_CELLS.get(cell.name, {})
+        table |= {n: d for n, d in (QUICK | own | of_cell).items() if n in table}
     limits = CELL_LIMITS.get(cell.name, {})
     overrides = _given(overrides)
 
     names = [name for name in table if name not in INIT_FAMILIES]
     names += [name for name in network.hparam_names(cell, **(sizes or {})) if name not in names]
-    families = {name: family_of(name) for name in names}
+    families = {name: name if name in table else family_of(name) for name in names}
     for name, family in families.items():
         if family is None:
             raise InputError(
@@ -110,7 +118,8 @@ def searched(name: str, space: str, overrides: Mapping[str, Any] | None) -> Dime
     Raises:
         InputError: as of `space_for`.
     """
-    table, given = SPACES[check_choice("space", space, tuple(SPACES))], _given(overrides)
+    table = {"quick": QUICK, "paper": PAPER}[check_choice("space", space, SPACES)]
+    given = _given(overrides)
     return _parse(name, given[name], table[name], None) if name in given else table[name]
 
 
@@ -141,14 +150,14 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
     if isinstance(value, Range):
         value = (value.low, value.high)
     low, high = value if isinstance(value, tuple | list) and len(value) == 2 else (value, value)
+    scale = dimension if isinstance(dimension, Range) else PAPER.get(family_of(name))  # what is fixed has none itself
+    log, whole = (scale.log, scale.whole) if isinstance(scale, Range) else (False, False)
     for bound in (low, high):
-        _check_number(name, bound)
+        _check_number(name, bound, whole)
     if low > high:
         raise InputError(f"hparams.{name}: ({low}, {high}) given; the lower end must not be above the upper")
     if low == high:
         return float(low)
-    scale = dimension if isinstance(dimension, Range) else PAPER[family_of(name)]  # a fixed one has none of its own
-    log, whole = (scale.log, scale.whole) if isinstance(scale, Range) else (False, False)
     if log and low <= 0:
         raise InputError(f"hparams.{name}: ({low}, {high}) given; its scale is logarithmic, so both must be above 0")
     return Range(float(low), float(high), log, whole)
@@ -165,11 +174,10 @@ def _choice(options: Sequence[str]) -> Dimension:
     return options[0] if len(options) == 1 else Choice(tuple(options))
 
 
-def _check_number(key: str, value: Any) -> None:
+def _check_number(key: str, value: Any, whole: bool) -> None:
     low, high, closed = LIMITS.get(key, UNLIMITED)
     known = isinstance(value, float | np.number) or (isinstance(value, int) and abs(value) <= sys.float_info.max)
     number = known and not isinstance(value, bool) and math.isfinite(value)
-    whole = isinstance(PAPER[family_of(key)], Range) and PAPER[family_of(key)].whole
     if not number or not (low <= value <= high) or (value == low and not closed) or (whole and value % 1):
         bounds = f"a {'whole' if whole else 'finite'} number"
         if low > -math.inf:
@@ -209,6 +217,30 @@ def tuned(space: Space) -> dict[str, Range | Choice]:
     return {name: d for name, d in space.items() if isinstance(d, Range | Choice)}
 
 
+def follows_best(space: Space) -> bool:
+    """Whether what is proposed depends on results, whatever the sampler."""
+    return any(isinstance(d, Range) and d.around_best is not None for d in space.values())
+
+
+def around_best(space: Space, objectives: Sequence[float], trials: Sequence[Mapping[str, Any]]) -> Space:
+    """The space as it is proposed from once there are results: what lies around the best objective is narrowed.
+
+    Args:
+        objectives: of trials that have ended; the higher the better.
+        trials: their values.
+    """
+    best = max((value for value in objectives if value > 0), default=None)
+    narrowed = {}
+    for name, d in space.items():
+        if best and isinstance(d, Range) and d.around_best:
+            least, most, at_first = (best * multiple for multiple in d.around_best)
+            beyond = any(values.get(name, 0) > most for values in trials)
+            low, high = (min(max(end, d.low), d.high) for end in (least, most if beyond else at_first))
+            if low < high:  # else the best is at an end of the range
+                narrowed[name] = dataclasses.replace(d, low=low, high=high)
+    return {**space, **narrowed}
+
+
 def _may_hold(space: Space, name: str) -> bool:
     needed = condition(space, name)
     return needed is None or any(option in needed[1] for option in options(space[needed[0]]))
@@ -217,6 +249,27 @@ def _may_hold(space: Space, name: str) -> bool:
 def _middle(dimension: Dimension) -> float | str:
     """Of a range, on its own scale; what is fixed is itself."""
     return from_unit({"": dimension}, np.array([0.5]))[""] if isinstance(dimension, Range) else dimension
+
+
+EDGE = 0.02  # of a range: what is nearer to an end than this lies at it
+
+
+def wider(space: Space, values: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Ranges at whose end a value lies, each made wider there by a half; what makes sense nowhere is left out."""
+    found = {}
+    for name, d in tuned(space).items():
+        if not isinstance(d, Range) or d.whole or name not in values:
+            continue
+        least, most, closed = LIMITS.get(family_of(name), UNLIMITED)
+        u = to_unit({name: d}, values)[0]
+        scale, back = (math.log, math.exp) if d.log else (float, float)
+        low, high, half = scale(d.low), scale(d.high), (scale(d.high) - scale(d.low)) / 2
+        if u < EDGE and d.low > least:
+            beyond = max(back(low - half), least) if closed or d.log else back(low - half)
+            found[name] = (float(f"{beyond:.2g}"), d.high)
+        elif u > 1 - EDGE and d.high < most:
+            found[name] = (d.low, float(f"{min(back(high + half), most):.2g}"))
+    return found
 
 
 def check_space(space: Any) -> Space:
@@ -250,10 +303,10 @@ def dimensions(space: Space) -> Dimensions:
     conditions = {}
     for name in found:
         if needed := condition(space, name):
-            parent, options = needed
-            kept = _options(space[parent])
-            if parent in found or not set(kept) <= set(options):  # or it always holds
-                conditions[name] = parent, frozenset(kept.index(option) for option in options if option in kept)
+            parent, names = needed
+            kept = options(space[parent])
+            if parent in found or not set(kept) <= set(names):  # or it always holds
+                conditions[name] = parent, frozenset(kept.index(option) for option in names if option in kept)
     return Dimensions(found, conditions)
 
 
@@ -278,9 +331,10 @@ def to_unit(space: Space, values: Mapping[str, Any]) -> list[float]:
 
 
 def to_json(dimension: Dimension) -> Any:
-    """A dimension as plain JSON: a number or a name that is fixed, {low, high, log}, or a list of names."""
+    """A dimension as plain JSON: a number or a name that is fixed, a Range's fields, or a list of names."""
     if isinstance(dimension, Range):
         plain = {"low": dimension.low, "high": dimension.high, "log": dimension.log}
+        plain |= {"around_best": list(dimension.around_best)} if dimension.around_best else {}
         return plain | ({"whole": True} if dimension.whole else {})
     return list(dimension.options) if isinstance(dimension, Choice) else dimension
 
@@ -288,7 +342,8 @@ def to_json(dimension: Dimension) -> Any:
 def from_json(value: Any) -> Dimension:
     """The inverse."""
     if isinstance(value, Mapping):
-        return Range(**value)
+        around = value.get("around_best")
+        return Range(**value | {"around_best": around and tuple(around)})
     return Choice(tuple(value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 

@@ -13,12 +13,14 @@ very end and the problem right before the compute steps. With compute_steps = 2 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.dimension import Dimension, Range
 from rnn_capacity.tasks.base import Batch, DrawnTask, Source, cross_entropy, one_hot, uniform_below
 from rnn_capacity.types import Array
 
@@ -48,7 +50,7 @@ class Arithmetic(DrawnTask):
 
     name: ClassVar[str] = "arithmetic"
     measure: ClassVar[str] = "accuracy"
-    hparam_names: ClassVar[tuple[str, ...]] = ("compute_steps",)
+    dimensions: ClassVar[Mapping[str, Dimension]] = {"compute_steps": Range(1, MAX_COMPUTE_STEPS, whole=True)}
     num_inputs: ClassVar[int] = len(SYMBOLS)
     num_outputs: ClassVar[int] = len(ANSWER_SYMBOLS)
 

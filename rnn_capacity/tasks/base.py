@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.dimension import Dimension
 from rnn_capacity.types import Array, Hparams
 
 SPLITS = ("train", "valid", "eval")  # the tuner sees the second; the third is what is reported
@@ -46,13 +47,18 @@ class Task:
 
     name: ClassVar[str]  #: in tables and studies
     measure: ClassVar[str]  #: the entry of `score` that people look at
-    hparam_names: ClassVar[tuple[str, ...]] = ()  #: those that the task itself reads
+    dimensions: ClassVar[Mapping[str, Dimension]] = {}  #: hparams that the task itself reads: a Range, or fixed numbers
     batch_size: ClassVar[int | None] = None  #: examples a step, unless the user says otherwise; None: all there are
     read_steps: ClassVar[int] = 1  #: the last steps, whose outputs are judged
     one_set: ClassVar[bool] = False  #: training, validation and evaluation are the same examples
     located_by: ClassVar[tuple[str, ...]] = ()  #: fields that say where its data are, and not which they are
 
     unroll: int  #: T, steps in time
+
+    @property
+    def hparam_names(self) -> tuple[str, ...]:
+        """Those that the task itself reads."""
+        return tuple(self.dimensions)
 
     @property
     def kind(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.dimension import Range
 from rnn_capacity.fingerprint import fingerprint
 from rnn_capacity.tasks.base import Batch, Source, Task
 from rnn_capacity.types import Hparams
@@ -43,6 +45,7 @@ def check_task(task: Task, reserved: Sequence[str] = (), is_hparam: Callable[[st
             raise InputError(f"{given}has {field} = {value!r}; a field must be a plain number, name or list") from None
     for name in ("num_inputs", "num_outputs", "read_steps"):
         check_positive_int(f"{name} of the task {task.name!r}", getattr(task, name, None))
+    _check_dimensions(task, reserved, is_hparam)
     if task.read_steps > task.unroll:
         raise InputError(f"{given}reads {task.read_steps} steps; it must be at most unroll = {task.unroll}")
     batch, loss_b, score = _traced(task)
@@ -60,6 +63,29 @@ def check_task(task: Task, reserved: Sequence[str] = (), is_hparam: Callable[[st
             raise InputError(f"{given}scores {name} of shape {value.shape}; it must be a scalar")
         if name in (*COLUMNS, *task.hparam_names) or name.startswith("untrained_") or is_hparam(name):
             raise InputError(f"{given}scores {name!r}; it must have another name, that one is another column's")
+
+
+def _check_dimensions(task: Task, reserved: Sequence[str], is_hparam: Callable[[str], bool]) -> None:
+    given = f"task: {task.name!r} "
+    if not isinstance(task.dimensions, Mapping):
+        raise InputError(f"{given}has dimensions {task.dimensions!r}; it must be a mapping from names to Ranges")
+    if unknown := [name for name in task.hparam_names if name not in task.dimensions]:
+        raise InputError(
+            f"{given}reads the hparam {unknown[0]!r}; its dimensions must have that, with a Range or a number"
+        )
+    fields = {field.name for field in dataclasses.fields(task)}
+    for name, dimension in task.dimensions.items():
+        if name in (*COLUMNS, *reserved, *fields) or is_hparam(name):
+            raise InputError(f"{given}has a dimension {name!r}; it must have another name, that one is not the task's")
+        number = isinstance(dimension, int | float) and not isinstance(dimension, bool)
+        if not (number and math.isfinite(dimension)) and not (isinstance(dimension, Range) and _ends_fit(dimension)):
+            must = "a Range whose lower end is below the upper, and above 0 where it is logarithmic, or a number"
+            raise InputError(f"{given}has the dimension {name} = {dimension!r}; it must be {must}")
+
+
+def _ends_fit(dimension: Range) -> bool:
+    low, high = dimension.low, dimension.high
+    return math.isfinite(low) and math.isfinite(high) and low < high and (low > 0 or not dimension.log)
 
 
 def program_digest(task: Task, batch_size: int | None) -> str:

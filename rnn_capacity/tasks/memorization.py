@@ -73,8 +73,9 @@ class Memorization(Task):
 
     name: ClassVar[str] = "memorization"
     measure: ClassVar[str] = "accuracy"
-    hparam_names: ClassVar[tuple[str, ...]] = ("num_mappings",)
+    hparam_names = ("num_mappings",)
     num_outputs: ClassVar[int] = 1
+    batch_size: ClassVar[int | None] = 4096
     one_set: ClassVar[bool] = True
 
     unroll: int = 5  #: T, the steps after which the label is read
@@ -87,9 +88,11 @@ class Memorization(Task):
         check_positive_int("max_mappings", self.max_mappings)
 
     def check_batch_size(self, batch_size: int | None) -> None:
-        if batch_size is not None and batch_size * self.max_mappings >= 2**32:
-            most = (2**32 - 1) // self.max_mappings
-            raise InputError(f"batch_size: {batch_size} given; it must be at most {most}, or None for all mappings")
+        if batch_size is not None and batch_size < self.max_mappings and batch_size * self.max_mappings >= 2**32:
+            must = (
+                f"at most {(2**32 - 1) // self.max_mappings}, or at least {self.max_mappings} for all mappings at once"
+            )
+            raise InputError(f"batch_size: {batch_size} given; it must be {must}")
 
     def data(self, key: Array, hparams: Hparams) -> Batch:
         """All mappings: inputs (1, n_in, max_mappings), labels, and the mask."""
@@ -106,11 +109,12 @@ class Memorization(Task):
         """All mappings, or the next `batch_size` of them in turn: they are in random order already."""
         if batch_size is None or batch_size >= self.max_mappings:
             return data
-        num_mappings = data.weights_b.sum().astype(jnp.uint32)
+        num_mappings = source.hparams["num_mappings"].astype(jnp.uint32)
         # After b steps the turns repeat, so the step is taken modulo b; the product then fits 32 bits.
         start = (step.astype(jnp.uint32) % num_mappings) * jnp.uint32(batch_size) % num_mappings
-        index = (start + jnp.arange(batch_size, dtype=jnp.uint32)) % num_mappings
-        return jax.tree.map(lambda a: jnp.take(a, index, axis=-1), data)
+        place = jnp.arange(batch_size, dtype=jnp.uint32)
+        batch = jax.tree.map(lambda a: jnp.take(a, (start + place) % num_mappings, axis=-1), data)
+        return batch._replace(weights_b=(place < num_mappings).astype(float))  # where there are fewer, each once
 
     def examples(self, data: Batch, source: Source) -> Batch:
         return data

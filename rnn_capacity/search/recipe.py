@@ -1,0 +1,37 @@
+"""How the capacity task is trained in the quick space: what was measured, as functions of the size and of the steps.
+
+`benchmarks/recipe.py` measures it, and BUILD.md ("Training") has the numbers.
+"""
+
+from __future__ import annotations
+
+from rnn_capacity.dimension import Range, Space
+
+LEARNING_RATE, OF_PARAMS, POWER = 0.045, 1000, 0.6
+WIDTH = 1.5  # a rate is searched from the middle divided by this to the middle times it
+
+
+def learning_rate(num_params: int) -> float:
+    """The middle of the range: small networks want smaller rates, of large ones only the matrices (`fan_in_power`)."""
+    return LEARNING_RATE * min(1.0, num_params / OF_PARAMS) ** POWER
+
+
+def _short(number: float) -> float:
+    return float(f"{number:.2g}")
+
+
+def memorization(num_params: int, train_steps: int) -> Space:
+    """What differs from other tasks.
+
+    Args:
+        num_params: of the network.
+        train_steps: of a trial.
+    """
+    middle = learning_rate(num_params)
+    return {
+        "learning_rate": Range(_short(middle / WIDTH), _short(middle * WIDTH), log=True),
+        "warm_up": 0.1,
+        "fan_in_power": 0.5,
+        "weight_decay": 0.003,
+        "readout_scale": Range(2.0, 8.0, log=True),
+    }
