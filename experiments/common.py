@@ -17,8 +17,8 @@ WORKDIRS = {"quick": "results/figures", "evening": "results/evening", "": "resul
 # Minutes on a laptop's CPU: the settings of `measure_capacity`.
 QUICK = {}
 
-# A night on two cores.
-EVENING = {"num_params": (250, 1_000, 4_000), "num_trials": 24, "num_repeats": 8, "train_steps": 20_000}
+# What two cores do in a night at most.
+EVENING = {"num_params": (250, 1_000, 4_000), "num_trials": 24, "num_repeats": 8, "train_steps": 15_000}
 
 # The paper's protocol: its search space, depths, and budget of trials. Far beyond a CPU at the larger sizes.
 FULL = {
@@ -42,16 +42,25 @@ def get_config(
     Raises:
         InputError: an argument that is none of SCALES.
     """
-    if arg not in SCALES:
-        raise InputError(f"config argument: {arg!r} given; it must be 'quick', 'evening' or nothing")
     task = fields.get("task", "memorization")
-    values = defaults(task) | {"quick": quick, "evening": evening, "": full}[arg] | fields
+    values = defaults(task) | at_scale(arg, quick, evening, full) | fields
     values["hparams"] = dict.fromkeys(PAPER) | values["hparams"]  # all there, so that flags can set them
     if "task_fields" in values:
         known = dict.fromkeys(field.name for field in dataclasses.fields(TASKS[task.split(":")[0]]))
         del known["unroll"]  # a field of the config
         values["task_fields"] = known | (values["task_fields"] or {})
     return _with_placeholders(values).lock()
+
+
+def at_scale(arg: str, quick: dict, evening: dict, full: dict) -> dict:
+    """The fields of the scale that `arg` names.
+
+    Raises:
+        InputError: an argument that is none of SCALES.
+    """
+    if arg not in SCALES:
+        raise InputError(f"config argument: {arg!r} given; it must be 'quick', 'evening' or nothing")
+    return {"quick": quick, "evening": evening, "": full}[arg]
 
 
 def deeper(depths: tuple[int, ...]) -> dict[str, dict]:

@@ -1,4 +1,4 @@
-"""Capacity of the GRU: `python launch/sweep.py --config=experiments/gru.py[:quick]`."""
+"""Capacity of the GRU: `python launch/sweep.py --config=experiments/gru.py[:quick|:evening]`."""
 
 from experiments import common
 

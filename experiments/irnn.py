@@ -1,4 +1,4 @@
-"""Capacity of the IRNN: `python launch/sweep.py --config=experiments/irnn.py[:quick]`."""
+"""Capacity of the IRNN: `python launch/sweep.py --config=experiments/irnn.py[:quick|:evening]`."""
 
 from experiments import common
 

@@ -1,4 +1,4 @@
-"""Capacity of the LSTM: `python launch/sweep.py --config=experiments/lstm.py[:quick]`."""
+"""Capacity of the LSTM: `python launch/sweep.py --config=experiments/lstm.py[:quick|:evening]`."""
 
 from experiments import common
 

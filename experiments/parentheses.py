@@ -1,6 +1,6 @@
 """Trainability on parallel parentheses.
 
-python launch/sweep.py --config=experiments/parentheses.py[:quick]
+python launch/sweep.py --config=experiments/parentheses.py[:quick|:evening]
 
 Any cell: `--config.cell=lstm`, or several, `--config.cell=rnn,lstm`.
 """
@@ -15,6 +15,7 @@ QUICK = {
     "num_trials": 8,
     "train_steps": 2_000,
 }
+EVENING = QUICK | {"depths": (1, 4), "num_trials": 48, "num_repeats": 20, "train_steps": 6_000}
 FULL = {
     "num_params": (10_000, 100_000, 200_000),
     "depths": (1, 2, 4, 8),
@@ -25,4 +26,6 @@ FULL = {
 
 
 def get_config(arg: str = ""):
-    return common.get_config(arg, quick=QUICK, full=FULL, task="parentheses", cell="gru", workdir="results/parentheses")
+    return common.get_config(
+        arg, quick=QUICK, evening=EVENING, full=FULL, task="parentheses", cell="gru", workdir="results/parentheses"
+    )

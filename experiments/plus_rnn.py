@@ -1,4 +1,4 @@
-"""Capacity of the +RNN: `python launch/sweep.py --config=experiments/plus_rnn.py[:quick]`.
+"""Capacity of the +RNN: `python launch/sweep.py --config=experiments/plus_rnn.py[:quick|:evening]`.
 
 Depth 2 and more: the paper leaves depth 1 out, where the cell's output in depth goes straight to the readout.
 """

@@ -1,4 +1,4 @@
-"""Capacity of the RNN: `python launch/sweep.py --config=experiments/rnn.py[:quick]`."""
+"""Capacity of the RNN: `python launch/sweep.py --config=experiments/rnn.py[:quick|:evening]`."""
 
 from experiments import common
 

@@ -1,6 +1,6 @@
 """What random hyperparameters give: all six cells at depths 1 and 4 on short parentheses (the paper's Table 1).
 
-python launch/sweep.py --config=experiments/trainability.py[:quick]
+python launch/sweep.py --config=experiments/trainability.py[:quick|:evening]
 """
 
 from experiments import common
@@ -13,6 +13,7 @@ QUICK = {
     "num_trials": 200,
     "train_steps": 300,
 }
+EVENING = QUICK | {"num_trials": 1000}
 FULL = {"num_params": (200_000,), "depths": (1, 8), "num_trials": 1000, "train_steps": 50_000}
 
 
@@ -20,6 +21,7 @@ def get_config(arg: str = ""):
     return common.get_config(
         arg,
         quick=QUICK,
+        evening=EVENING,
         full=FULL,
         task="parentheses",
         cell=common.SIX_CELLS,

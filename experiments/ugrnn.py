@@ -1,4 +1,4 @@
-"""Capacity of the UGRNN: `python launch/sweep.py --config=experiments/ugrnn.py[:quick]`."""
+"""Capacity of the UGRNN: `python launch/sweep.py --config=experiments/ugrnn.py[:quick|:evening]`."""
 
 from experiments import common
 

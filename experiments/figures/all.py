@@ -1,8 +1,8 @@
 """Every figure and table of the paper.
 
-python launch/sweep.py --config=experiments/figures/all.py[:quick]
+python launch/sweep.py --config=experiments/figures/all.py[:quick|:evening]
 
-Quick: about 55 minutes on 2 cores.
+Quick: about 55 minutes on 2 cores, evening: about 22 hours.
 """
 
 from experiments import common

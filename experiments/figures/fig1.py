@@ -1,8 +1,9 @@
 """Figure 1a-h: bits and bits per parameter against size, a panel a depth.
 
-python launch/sweep.py --config=experiments/figures/fig1.py[:quick]
+python launch/sweep.py --config=experiments/figures/fig1.py[:quick|:evening]
 
-Quick: about 15 minutes on 2 cores. The +RNN begins at depth 2: the paper leaves out its depth 1.
+Quick: about 15 minutes on 2 cores, evening: about 9 hours. The +RNN begins at depth 2: the paper leaves out its depth
+1.
 """
 
 import itertools
@@ -15,6 +16,7 @@ from rnn_capacity.report import charts, claims, plots
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 
 QUICK = {"num_trials": 8, "num_repeats": 4}
+DEEP = {"depths": (2,)}
 PARAMETERS = charts.axis("parameters", log=True, nice=False, padding=8)
 
 
@@ -27,7 +29,8 @@ def get_config(arg: str = ""):
     )
     deep = common.get_config(
         arg,
-        quick=QUICK | {"num_params": (500,), "depths": (2,)},
+        quick=QUICK | DEEP | {"num_params": (500,)},
+        evening=common.EVENING | DEEP | {"num_params": (1_000,)},
         full=common.FULL | {"depths": (2, 4)},
         cell=common.SIX_CELLS,
     )

@@ -1,6 +1,6 @@
 """Figure 1i: how many times the parameters of one cell another needs to store as many bits; of the studies of fig1.
 
-python launch/sweep.py --config=experiments/figures/fig1i.py[:quick]
+python launch/sweep.py --config=experiments/figures/fig1i.py[:quick|:evening]
 """
 
 import itertools

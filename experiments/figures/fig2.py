@@ -1,8 +1,8 @@
 """Figure 2, all three panels: the studies of fig2a, fig2b and fig2c.
 
-python launch/sweep.py --config=experiments/figures/fig2.py[:quick]
+python launch/sweep.py --config=experiments/figures/fig2.py[:quick|:evening]
 
-Quick: about 12 minutes on 2 cores.
+Quick: about 12 minutes on 2 cores, evening: about 7 hours.
 """
 
 from experiments import common

@@ -1,8 +1,8 @@
 """Figure 2b: bits per parameter against T, the unrolled steps after which the label is read.
 
-python launch/sweep.py --config=experiments/figures/fig2b.py[:quick]
+python launch/sweep.py --config=experiments/figures/fig2b.py[:quick|:evening]
 
-Quick: about 5 minutes on 2 cores.
+Quick: about 5 minutes on 2 cores, evening: about 4 hours.
 """
 
 import math
@@ -17,13 +17,14 @@ from rnn_capacity.report import charts, claims, plots
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 
 QUICK = {"num_params": (250,), "unroll": (1, 2, 5, 8, 12), "num_trials": 8, "num_repeats": 4}
+EVENING = common.EVENING | {"num_params": (500,), "unroll": (1, 2, 5, 8, 12)}
 FULL = common.FULL | {"num_params": (1_000, 10_000), "depths": (1,), "unroll": (1, 2, 3, 4, 5, 6, 8, 10, 15, 20)}
 
 FLAT = (0.9, 1.1)  # our reading of "saturates": what the last T has of what T = 5 has
 
 
 def get_config(arg: str = ""):
-    unroll = common.get_config(arg, quick=QUICK, full=FULL, cell=common.SIX_CELLS[:-1])
+    unroll = common.get_config(arg, quick=QUICK, evening=EVENING, full=FULL, cell=common.SIX_CELLS[:-1])
     return common.several(arg, unroll=unroll)
 
 

@@ -1,8 +1,8 @@
 """Figure 2c: recall, the squared error against units, beside the line 1 - n_h / n_in.
 
-python launch/sweep.py --config=experiments/figures/fig2c.py[:quick]
+python launch/sweep.py --config=experiments/figures/fig2c.py[:quick|:evening]
 
-Quick: about 6 minutes on 2 cores.
+Quick: about 6 minutes on 2 cores, evening: about 3 hours.
 """
 
 import itertools
@@ -22,9 +22,9 @@ LINE = "1 - units / inputs"
 
 
 def get_config(arg: str = ""):
-    fields = QUICK if arg == "quick" else recall.FULL
+    fields = common.at_scale(arg, QUICK, recall.EVENING, recall.FULL)
     fields = fields | {"per_cell": common.deeper((*fields.get("depths", (1,)), 2))}
-    config = common.get_config(arg, quick=fields, full=fields, task="recall", cell=common.SIX_CELLS)
+    config = common.get_config(arg, quick=fields, evening=fields, full=fields, task="recall", cell=common.SIX_CELLS)
     return common.several(arg, recall=config)
 
 

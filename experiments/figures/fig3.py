@@ -1,8 +1,9 @@
 """Figure 3: the loss on text8 and on random continuous functions (RCF), against parameters and against units.
 
-python launch/sweep.py --config=experiments/figures/fig3.py[:quick]
+python launch/sweep.py --config=experiments/figures/fig3.py[:quick|:evening]
 
-Quick: about 8 minutes on 2 cores; its text is synthetic and needs no file, its functions have 2,000 points.
+Quick: about 8 minutes on 2 cores, evening: about 3 hours; its text is synthetic and needs no file, its functions have
+2,000 points.
 """
 
 import itertools
@@ -24,15 +25,21 @@ FUNCTIONS = random_functions.QUICK | {
     "num_repeats": 3,
     "train_steps": 2_000,
 }
+LONGER = {"num_trials": 12, "num_repeats": 4, "train_steps": 4_000}
 
 
 def get_config(arg: str = ""):
-    text = "text8:synthetic" if arg == "quick" else "text8"
+    text = "text8" if arg == "" else "text8:synthetic"
     return common.several(
         arg,
-        text8=common.get_config(arg, quick=TEXT, full=text8.FULL, task=text, cell=CELLS),
+        text8=common.get_config(arg, quick=TEXT, evening=TEXT | LONGER, full=text8.FULL, task=text, cell=CELLS),
         random_functions=common.get_config(
-            arg, quick=FUNCTIONS, full=random_functions.FULL, task="random_functions", cell=CELLS
+            arg,
+            quick=FUNCTIONS,
+            evening=FUNCTIONS | LONGER | {"train_steps": 12_000},
+            full=random_functions.FULL,
+            task="random_functions",
+            cell=CELLS,
         ),
     )
 

@@ -1,8 +1,9 @@
 """Figure 4: the best and the median loss against the tuner's iterations, on parentheses and arithmetic, by depth.
 
-python launch/sweep.py --config=experiments/figures/fig4.py[:quick]
+python launch/sweep.py --config=experiments/figures/fig4.py[:quick|:evening]
 
-Quick: about 8 minutes on 2 cores; parentheses of two types over 20 steps, sums of one-digit numbers.
+Quick: about 8 minutes on 2 cores, evening: about 4 hours; parentheses of two types over 20 steps, sums of one-digit
+numbers.
 """
 
 import functools
@@ -55,12 +56,13 @@ ARITHMETIC = {
 def get_config(arg: str = ""):
     def tuned(task, scale):
         fields = scale | {"num_repeats": 0, "space": "paper", "per_cell": common.deeper(scale["depths"])}
-        return common.get_config(arg, quick=fields, full=fields, task=task, cell=common.SIX_CELLS)
+        return common.get_config(arg, quick=fields, evening=fields, full=fields, task=task, cell=common.SIX_CELLS)
 
+    longer = {"num_trials": 48, "train_steps": 4_000}
     return common.several(
         arg,
-        parentheses=tuned("parentheses", PARENTHESES if arg == "quick" else parentheses.FULL),
-        arithmetic=tuned("arithmetic", ARITHMETIC if arg == "quick" else arithmetic.FULL),
+        parentheses=tuned("parentheses", common.at_scale(arg, PARENTHESES, PARENTHESES | longer, parentheses.FULL)),
+        arithmetic=tuned("arithmetic", common.at_scale(arg, ARITHMETIC, ARITHMETIC | longer, arithmetic.FULL)),
     )
 
 

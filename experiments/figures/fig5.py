@@ -1,6 +1,6 @@
 """Figure 5: the losses that random hparams give, a box a cell and depth; of the studies of table1.
 
-python launch/sweep.py --config=experiments/figures/fig5.py[:quick]
+python launch/sweep.py --config=experiments/figures/fig5.py[:quick|:evening]
 """
 
 import pandas as pd

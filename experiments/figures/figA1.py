@@ -1,6 +1,6 @@
 """Figure App.1: the best b is just above the bits stored, a point a trial; of the studies of fig1.
 
-python launch/sweep.py --config=experiments/figures/figA1.py[:quick]
+python launch/sweep.py --config=experiments/figures/figA1.py[:quick|:evening]
 """
 
 import math
