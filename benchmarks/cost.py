@@ -16,10 +16,10 @@ from machine import machine, table
 from ml_collections import config_flags
 
 from rnn_capacity import sharding, sweep
-from rnn_capacity.search import space as spaces
 
 PEAKS = {"one H100": 67e12, "v5e-8": 8 * 197e12 / 6, "v5e-256": 256 * 197e12 / 6}  # operations a second
 _CONFIG = config_flags.DEFINE_config_file("config", None, "as of launch/sweep.py")
+MAPPINGS_PER_PARAM = 4.0  # of most trials: a little more than what is stored
 _SHARE = flags.DEFINE_float("share", 0.25, "of the rate of a large matrix product that training comes to")
 flags.mark_flag_as_required("config")
 
@@ -29,7 +29,7 @@ def operations(config):
     plan_of, found = sweep.measurement("memorization").plan, {}
     for point in sweep.points(config):
         plan = plan_of(**{name: point[name] for name in inspect.signature(plan_of).parameters})
-        b = plan.mappings(spaces.from_unit({"b": plan.space["mappings_per_param"]}, [0.5])["b"])
+        b = min(plan.mappings(MAPPINGS_PER_PARAM), plan.static["batch_size"])
         steps = plan.static["train_steps"] * (point["num_trials"] + point["num_repeats"])
         found[plan.max_params] = found.get(plan.max_params, 0) + 6 * plan.num_params * plan.task.unroll * b * steps
     return found

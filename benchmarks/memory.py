@@ -45,7 +45,7 @@ def plan_of(cell, num_params, depth, unroll, batch, task):
     shared |= {"sampler": "random", "halving": None, "seed": 0, "precision": "highest"}
     if task == "memorization":  # of as many mappings as a batch has, which are then its data, a block or not
         plan = plan_capacity(
-            cell, **shared, num_inputs=None, batch_size=None, hparams={"mappings_per_param": batch / num_params}
+            cell, **shared, num_inputs=None, batch_size=2**30, hparams={"mappings_per_param": batch / num_params}
         )
         return dataclasses.replace(plan, task=dataclasses.replace(plan.task, max_mappings=batch))
     held_out = {"num_held_out": batch}

@@ -27,6 +27,9 @@ STEP_OPERATIONS, STEP_BYTES = 1.2e10, 16 * 2**30  # at most of a step of all tri
 KEPT = 8  # floats that a unit keeps of a step for the gradient, each gate
 
 
+ALL = 2**30  # mappings a step, of however many
+
+
 class Trial(NamedTuple):
     """One network and its data, NumPy: weights as the cells name them, examples last."""
 
@@ -101,7 +104,7 @@ def capacity_plan(cell, budget, *, depth, unroll, num_inputs, mappings_per_param
         unroll=unroll,
         num_inputs=num_inputs,
         train_steps=TRAIN_STEPS,
-        batch_size=None,
+        batch_size=ALL,
         space="quick",
         hparams=hparams | {"mappings_per_param": mappings_per_param},
         sampler="random",

@@ -31,7 +31,7 @@ HPARAM_NAMES = (
     "squared_gradient_decay",
     "gradient_clip",
     "l2",
-    "warm_up",
+    "learning_rate_warm_up",
     "weight_decay",
     "fan_in_power",
 )  # read by training itself; cells and tasks read others
@@ -52,16 +52,16 @@ def optimizer(spec: Spec, hparams: Hparams, fan_in: Array) -> optax.GradientTran
     L2 is part of the gradient, the norm of the whole is clipped, then SGD, momentum, RMSProp or Adam. The learning rate
     falls to `learning_rate_decay` of itself over the run, exponentially (the paper's), or to 0 along a cosine.
 
-    Beyond the paper, and in its search space without effect: the rate rises over the first `warm_up` of the run; a
-    matrix's steps are multiplied by (FAN_IN / its fan-in)^`fan_in_power`, as each of its weights moves a unit's input
-    the further the more there are (Yang, Hu 2021); the rate times `weight_decay` of the weights is taken off beside the
+    Beyond the paper, and in its search space without effect: the rate rises over the first `learning_rate_warm_up` of
+    the run; a matrix's steps are multiplied by (FAN_IN / its fan-in)^`fan_in_power`, as the more weights a unit has the
+    further they move it together (Yang, Hu 2021); the rate times `weight_decay` of the weights is taken off beside the
     step, not in the gradient (Loshchilov, Hutter 2019).
 
     Args:
         fan_in: of each weight of the vector that is trained, as `fan_ins` gives it.
     """
     progress = lambda step: step / spec.train_steps
-    risen = lambda step: jnp.minimum((step + 1) / (hparams["warm_up"] * spec.train_steps + 1), 1)
+    risen = lambda step: jnp.minimum((step + 1) / (hparams["learning_rate_warm_up"] * spec.train_steps + 1), 1)
     if spec.schedule == "exponential":
         fallen = lambda step: hparams["learning_rate_decay"] ** progress(step)
     else:

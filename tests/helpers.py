@@ -30,6 +30,9 @@ TRAINING = {
     "squared_gradient_decay": 0.97,
     "gradient_clip": 1.0,
     "l2": 1e-6,
+    "learning_rate_warm_up": 0.0,
+    "weight_decay": 0.0,
+    "fan_in_power": 0.0,
 }
 TASK_HPARAMS = {"num_mappings": 12.0, "compute_steps": 2.0}
 MEMORIZATION = {"num_inputs": 6, "max_mappings": 16, "unroll": 5}

@@ -39,6 +39,7 @@ RNN = CELLS["rnn"]
 # --- Optimizers -------------------------------------------------------------------------------------------------------
 
 RUN = 5  # steps
+FAN_IN = np.array([3] * 9 + [4] * 12 + [20] * 6 + [3] * 3 + [20])  # of W_h, W_x, b and h_0, and of the readout
 
 
 @functools.cache
@@ -54,7 +55,7 @@ def _problem():
     return params, data, gradient
 
 
-def _reference_run(optimizer, schedule, hparams, weights, gradient):
+def _reference_run(optimizer, schedule, hparams, weights, gradient, fan_in):
     """The update rules in NumPy, from the papers that they are from."""
     velocity, square, first, second = (np.zeros_like(weights) for _ in range(4))
     momentum = 1 / (1 + np.exp(-hparams["momentum_logit"]))
@@ -78,7 +79,8 @@ def _reference_run(optimizer, schedule, hparams, weights, gradient):
             rate = hparams["learning_rate"] * hparams["learning_rate_decay"] ** (step / RUN)
         else:
             rate = hparams["learning_rate"] * (1 + np.cos(np.pi * step / RUN)) / 2
-        weights = weights - rate * g
+        rate = rate * min(1, (step + 1) / (hparams["learning_rate_warm_up"] * RUN + 1))
+        weights = weights - rate * (g * (20 / fan_in) ** hparams["fan_in_power"] + hparams["weight_decay"] * weights)
     return weights
 
 
@@ -91,23 +93,31 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
     spec = make_spec(RNN, num_units=3, num_inputs=4, unroll=1, train_steps=RUN, optimizer=optimizer, schedule=schedule)
     with jax.enable_x64(True):
         base = make_hparams(
-            RNN, learning_rate=0.05, learning_rate_decay=0.02, num_mappings=9, l2=0.0, gradient_clip=1e3
+            RNN,
+            learning_rate=0.05,
+            learning_rate_decay=0.02,
+            num_mappings=9,
+            l2=0.0,
+            gradient_clip=1e3,
         )
+        beyond = {"learning_rate_warm_up": 0.5, "weight_decay": 0.4, "fan_in_power": 0.7}
         step = jax.jit(functools.partial(train.train_step, spec, ()))
         start, results = flatten(params), []
-        for changed in ({}, {"l2": 0.1}, {"gradient_clip": 0.1, "l2": 0.1}, {"momentum_logit": 0.5}):
+        for changed in ({}, {"l2": 0.1}, {"gradient_clip": 0.1, "l2": 0.1}, {"momentum_logit": 0.5}, beyond):
             hparams = base | {name: np.float64(value) for name, value in changed.items()}
             state = train.before_training(spec, hparams, params)
             for _ in range(RUN):
                 state = step(hparams, data, state)
-            expected = _reference_run(optimizer, schedule, hparams, start, gradient)
+            expected = _reference_run(optimizer, schedule, hparams, start, gradient, FAN_IN)
             results.append(flatten(state.params))
             np.testing.assert_allclose(results[-1], expected, rtol=1e-6, atol=1e-7)
             assert bool(state.feasible)
             assert int(state.step) == RUN
-    _moved, with_l2, clipped, other_momentum = (np.abs(result - results[0]).max() > 1e-4 for result in results)
+    differs = [np.abs(result - results[0]).max() > 1e-4 for result in results]
+    _moved, with_l2, clipped, other_momentum, with_what_is_beyond = differs
     assert np.abs(results[0] - start).max() > 1e-2
     assert with_l2
+    assert with_what_is_beyond
     assert clipped or optimizer == "adam"
     assert other_momentum == (optimizer == "momentum")
 

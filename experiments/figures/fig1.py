@@ -2,8 +2,7 @@
 
 python launch/sweep.py --config=experiments/figures/fig1.py[:quick|:evening]
 
-Quick: about 15 minutes on 2 cores, evening: about 9 hours. The +RNN begins at depth 2: the paper leaves out its depth
-1.
+Quick: about 15 minutes on 2 cores, evening: about 9 hours. The +RNN begins at depth 2, as in the paper.
 """
 
 import itertools

@@ -34,7 +34,7 @@ LIMITS = {
     "mappings_per_param": (0, math.inf, False),
     "momentum_logit": (-math.inf, math.inf, False),
     "compute_steps": (1, 6, True),
-    "warm_up": (0, 1, True),
+    "learning_rate_warm_up": (0, 1, True),
     "weight_decay": (0, math.inf, True),
     "fan_in_power": (0, 1, True),
 }
@@ -63,7 +63,7 @@ PAPER: Space = {
     "l2": Range(1e-8, 1e-3, log=True),
     "mappings_per_param": Range(0.1, 10.0, log=True),
     "compute_steps": Range(1, 6, whole=True),
-    "warm_up": 0.0,
+    "learning_rate_warm_up": 0.0,
     "weight_decay": 0.0,
     "fan_in_power": 0.0,
 }
@@ -97,7 +97,7 @@ QUICK: Space = {
     "l2": 0.0,
     "mappings_per_param": Range(0.1, 10.0, log=True, around_best=(1.0, 1.5, 2.5)),
     "compute_steps": 6.0,
-    "warm_up": 0.0,
+    "learning_rate_warm_up": 0.0,
     "weight_decay": 0.0,
     "fan_in_power": 0.0,
 }

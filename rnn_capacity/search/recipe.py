@@ -30,8 +30,8 @@ def memorization(num_params: int, train_steps: int) -> Space:
     middle = learning_rate(num_params)
     return {
         "learning_rate": Range(_short(middle / WIDTH), _short(middle * WIDTH), log=True),
-        "warm_up": 0.1,
+        "learning_rate_warm_up": 0.1,
         "fan_in_power": 0.5,
         "weight_decay": 0.003,
-        "readout_scale": Range(2.0, 8.0, log=True),
+        "readout_scale": Range(3.0, 10.0, log=True),
     }
