@@ -181,3 +181,39 @@ def test_a_plain_objective_may_suggest_the_dimensions_of_the_space(name):
     study = new_study(name, SPACE, 0)
     study.optimize(objective, n_trials=4)
     assert [trial.params for trial in study.trials] == ask(new_study(name, SPACE, 0), SPACE, 4)
+
+
+# --- Around the best --------------------------------------------------------------------------------------------------
+
+FOLLOWING = {"b": Range(0.1, 10.0, log=True, around_best=(1.0, 1.5, 2.5)), "quality": Range(0.8, 1.0)}
+
+
+def stored(capacity, b, quality):
+    """Everything up to the capacity; the more beyond it, the less."""
+    return min(b, quality * capacity * (quality * capacity / b) ** 0.5)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("capacity", [0.12, 0.5, 2.0, 4.3, 9.0])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_whatever_can_be_stored_b_ends_where_it_is_stored(name, capacity, seed):
+    study = new_study(name, FOLLOWING, seed)
+    for _ in range(8):  # rounds of 3, as trials that train together
+        for trial in [study.ask(fixed_distributions=distributions(FOLLOWING)) for _ in range(3)]:
+            study.tell(trial, stored(capacity, **trial.params))
+    best = study.best_trial
+    assert best.value > 0.87 * capacity
+    assert 1.0 <= best.params["b"] / best.value < 1.5
+    assert all(t.distributions == distributions(FOLLOWING) for t in study.trials)  # as one study must have them
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_study_that_minimises_follows_the_best_alike(name):
+    studies = []
+    for sign, direction in ((1, "maximize"), (-1, "minimize")):
+        study = optuna.create_study(sampler=SAMPLERS[name](FOLLOWING, 0), direction=direction)
+        for _ in range(6):
+            trial = study.ask(fixed_distributions=distributions(FOLLOWING))
+            study.tell(trial, sign * stored(2.0, **trial.params))
+        studies.append([trial.params for trial in study.trials])
+    assert studies[0] == studies[1]

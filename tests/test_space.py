@@ -2,6 +2,7 @@
 
 import json
 import math
+import types
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,12 @@ from rnn_capacity.search import space as spaces
 from rnn_capacity.search.space import space_for
 from rnn_capacity.tasks import TASKS
 
+
+def named(task):
+    """The task of a name; of another, one of a user's own without hparams."""
+    return TASKS.get(task, types.SimpleNamespace(name=task, dimensions={}))
+
+
 BELOW_ONE = np.nextafter(1, 0)
 TRAINING = {
     "nonlinearity",
@@ -27,6 +34,9 @@ TRAINING = {
     "squared_gradient_decay",
     "gradient_clip",
     "l2",
+    "learning_rate_warm_up",
+    "weight_decay",
+    "fan_in_power",
     "mappings_per_param",
 }
 READOUT = {"readout_scale", "bias_scale_readout", "bias_init"}
@@ -161,12 +171,14 @@ OF_TASK = {
 @pytest.mark.parametrize("task", OF_TASK)
 def test_a_task_has_the_dimensions_that_have_a_meaning_there(task, space):
     everywhere = TRAINING - {"mappings_per_param", "input_steps"}
-    found = space_for(CELLS["gru"], space, task=task)
+    found = space_for(CELLS["gru"], space, task=named(task))
     assert set(found) == everywhere | READOUT | OF_CELL["gru"] | OF_TASK[task]
     for name in set.union(*OF_TASK.values()) - OF_TASK[task]:
         with pytest.raises(ValueError, match=rf"^hparams: '{name}' is no hparam of 'gru'"):
-            space_for(CELLS["gru"], space, {name: 2}, task)
-        assert space_for(CELLS["gru"], space, {name: None}, task) == found  # so that a config can list every hparam
+            space_for(CELLS["gru"], space, {name: 2}, named(task))
+        assert (
+            space_for(CELLS["gru"], space, {name: None}, named(task)) == found
+        )  # so that a config can list every hparam
 
 
 def test_every_task_has_an_entry():
@@ -176,7 +188,7 @@ def test_every_task_has_an_entry():
 @pytest.mark.parametrize("task", sorted(OF_TASK.keys() - {"memorization"}))
 def test_the_quick_space_of_a_task_that_draws_is_one_for_all_cells(task):
     for cell in CELLS.values():
-        found = space_for(cell, "quick", task=task)
+        found = space_for(cell, "quick", task=named(task))
         assert found["optimizer"] == "adam"
         assert found["learning_rate"] == (ranges.DRAWN | ranges.QUICK_TASKS.get(task, {}))["learning_rate"]
     assert space_for(CELLS["irnn"], "quick")["optimizer"] == "rmsprop"
@@ -189,8 +201,8 @@ WHOLE = {"before": Range(0.0, 1.0), "n": Range(1, 6, whole=True), "after": 2.0}
 
 def test_compute_steps_are_whole_numbers_from_1_to_6():
     assert ranges.PAPER["compute_steps"] == Range(1, 6, whole=True)
-    assert space_for(CELLS["gru"], "paper", task="arithmetic")["compute_steps"] == Range(1, 6, whole=True)
-    assert space_for(CELLS["gru"], "quick", task="arithmetic")["compute_steps"] == 6
+    assert space_for(CELLS["gru"], "paper", task=TASKS["arithmetic"])["compute_steps"] == Range(1, 6, whole=True)
+    assert space_for(CELLS["gru"], "quick", task=TASKS["arithmetic"])["compute_steps"] == 6
 
 
 def test_each_whole_number_has_an_equal_share_of_the_unit_interval():
@@ -233,7 +245,7 @@ def test_a_range_goes_through_json_and_back(dimension):
     [((2, 5), Range(2, 5, whole=True)), ([1, 6], Range(1, 6, whole=True)), (3, 3.0), (3.0, 3.0), ((4, 4), 4.0)],
 )
 def test_an_override_of_whole_numbers_stays_whole(space, given, expected):
-    assert space_for(CELLS["gru"], space, {"compute_steps": given}, "arithmetic")["compute_steps"] == expected
+    assert space_for(CELLS["gru"], space, {"compute_steps": given}, TASKS["arithmetic"])["compute_steps"] == expected
 
 
 @pytest.mark.parametrize("space", ["quick", "paper"])
@@ -244,9 +256,9 @@ def test_an_override_of_whole_numbers_stays_whole(space, given, expected):
 def test_what_is_no_whole_number_of_compute_steps_is_refused_by_name(space, given, value):
     must = "it must be a whole number of at least 1 and at most 6"
     with pytest.raises(ValueError, match=rf"^hparams.compute_steps: {value} given; {must}$"):
-        space_for(CELLS["gru"], space, {"compute_steps": given}, "arithmetic")
+        space_for(CELLS["gru"], space, {"compute_steps": given}, TASKS["arithmetic"])
     with pytest.raises(ValueError, match=r"^hparams.compute_steps: \(5, 2\) given"):
-        space_for(CELLS["gru"], space, {"compute_steps": (5, 2)}, "arithmetic")
+        space_for(CELLS["gru"], space, {"compute_steps": (5, 2)}, TASKS["arithmetic"])
 
 
 # --- A user's cell ----------------------------------------------------------------------------------------------------
@@ -480,3 +492,71 @@ def test_names_of_initialisations_become_their_indices():
         "bias_init": 0.0,
     }
     assert spaces.split({"recurrent_init": "normal"})[1] == {"recurrent_init": 2.0}
+
+
+# --- What lies around the best objective ------------------------------------------------------------------------------
+
+AROUND = {"b": Range(0.1, 10.0, log=True, around_best=(1.0, 1.5, 2.5)), "x": Range(0.0, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("objectives", "tried", "expected"),
+    [
+        ([], [], (0.1, 10)),
+        ([0.0, -1.0], [0.2], (0.1, 10)),  # nothing is stored yet
+        ([1.9, 2.0], [2.2, 1.9], (2, 5)),  # nothing larger was tried
+        ([1.9, 2.0], [2.2, 8.0], (2, 3)),
+        ([2.0, 1.0], [3.0, 2.9], (2, 5)),  # 3 is not beyond 1.5 times 2
+        ([0.02], [0.3], (0.1, 10)),  # all of it would be below the range
+        ([0.08], [0.3], (0.1, 0.12)),
+        ([7.0], [7.1], (7, 10)),
+        ([12.0], [9.9], (0.1, 10)),
+    ],
+)
+def test_what_lies_around_the_best_is_proposed_once_there_is_one(objectives, tried, expected):
+    found = spaces.around_best(AROUND, objectives, [{"b": b, "x": 0.5} for b in tried])
+    assert (found["b"].low, found["b"].high) == pytest.approx(expected)
+    assert (found["b"].log, found["x"]) == (True, AROUND["x"])
+    assert spaces.follows_best(AROUND)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_how_many_mappings_are_shown_follows_what_is_stored_in_the_quick_space_alone(cell):
+    quick, paper = (space_for(CELLS[cell], space) for space in ("quick", "paper"))
+    assert spaces.follows_best(quick)
+    assert (quick["mappings_per_param"].low, quick["mappings_per_param"].high) == (0.1, 10)  # the paper's
+    assert not spaces.follows_best(paper)
+    assert not spaces.follows_best(space_for(CELLS[cell], "quick", {"mappings_per_param": (1, 5)}))
+    assert not spaces.follows_best(space_for(CELLS[cell], "quick", task=TASKS["recall"]))
+
+
+def test_a_range_goes_through_json_with_all_its_fields():
+    for dimension in (*AROUND.values(), Range(1, 6, whole=True)):
+        assert spaces.from_json(json.loads(json.dumps(spaces.to_json(dimension)))) == dimension
+
+
+# --- Ends of ranges ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "dimension", "value", "expected"),
+    [
+        ("learning_rate", Range(0.01, 0.04, log=True), 0.0399, (0.01, 0.08)),
+        ("learning_rate", Range(0.01, 0.04, log=True), 0.01, (0.005, 0.04)),
+        ("learning_rate", Range(0.01, 0.04, log=True), 0.012, None),
+        ("recurrent_scale_f", Range(0.4, 0.8), 0.795, (0.4, 1.0)),
+        ("recurrent_scale_f", Range(0.4, 0.8), 0.405, (0.2, 0.8)),
+        ("l2", Range(0.0, 0.1), 0.0, None),  # less makes no sense
+        ("weight_decay", Range(0.01, 0.1), 0.01, (0.0, 0.1)),
+        ("learning_rate_decay", Range(0.1, 1.0, log=True), 1.0, None),  # nor does more
+        ("learning_rate_decay", Range(0.1, 0.9, log=True), 0.9, (0.1, 1.0)),
+        ("compute_steps", Range(1, 6, whole=True), 6, None),  # one in six lies there
+        ("delay", Range(1.0, 3.0), 3.0, (1.0, 4.0)),  # a user's own
+    ],
+)
+def test_a_range_whose_end_is_best_is_made_wider_there(name, dimension, value, expected):
+    space = {name: dimension, "optimizer": Choice(("sgd", "adam")), "input_scale": 0.5}
+    found = spaces.wider(space, {name: value, "optimizer": "adam"})
+    assert found == ({} if expected is None else {name: pytest.approx(expected)})
+    if expected and name != "delay":
+        space_for(CELLS["lstm"], "paper", {spaces.family_of(name): found[name]})  # is taken as it is told

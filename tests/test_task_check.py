@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rnn_capacity import archive, measure_capacity, measure_recall, measure_trainability, store, train
+from rnn_capacity.dimension import Range
 from rnn_capacity.tasks import TASKS, Batch, DrawnTask, check_task, program_digest
 
 
@@ -58,6 +59,14 @@ WRONG = {
     ),
     "cannot make or judge a batch: ": variant(num_outputs=5),
     "has the measure 'typo'": variant(measure="typo"),
+    "reads the hparam 'delay'; its dimensions must have a Range": variant(hparam_names=("delay",)),
+    "has dimensions 3; it must be a mapping": variant(dimensions=3, hparam_names=()),
+    "has a dimension 'l2'; it must have another name": variant(dimensions={"l2": 1.0}),
+    "has a dimension 'seed'; it must have another name": variant(dimensions={"seed": 1.0}),
+    "has a dimension 'unroll'; it must have another name": variant(dimensions={"unroll": 1.0}),
+    "has the dimension delay = 'long'; it must be a Range": variant(dimensions={"delay": "long"}),
+    r"has the dimension delay = Range\(low=2, high=1": variant(dimensions={"delay": Range(2, 1)}),
+    r"has the dimension delay = Range\(low=0, high=1, log=True": variant(dimensions={"delay": Range(0, 1, log=True)}),
     r"scores error of shape \(4,\)": variant(score=lambda *_: {"error": jnp.ones(4)}),
 }
 
@@ -79,7 +88,7 @@ def test_a_score_has_no_name_of_another_column(name):
     """Else a table of trials would have one of the two, and another table the other."""
     score = lambda *_: {"error": jnp.ones(()), name: jnp.ones(())}
     with pytest.raises(ValueError, match=f"^task: 'echo' scores '{name}'; it must have another name, that one is"):
-        measure_trainability("rnn", variant(score=score, hparam_names=("own_hparam",)), num_params=60, progress=False)
+        measure_trainability("rnn", variant(score=score, dimensions={"own_hparam": 1.0}), num_params=60, progress=False)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
@@ -162,3 +171,35 @@ def test_an_edited_task_is_measured_again_on_the_same_storage(tmp_path, kind):
     assert measure([500, 0]) == alone != first
     assert measure([1, 0]) == first  # and what was measured before is still there
     assert len(store.results(store.open_storage(tmp_path))) == 2
+
+
+class Louder(Echo):
+    """The input many times as large, how many is an hparam."""
+
+    dimensions: ClassVar = {"gain": Range(1, 4, whole=True), "offset": 0.5}
+
+    def draw(self, key, num_examples, source):
+        batch = super().draw(key, num_examples, source)
+        return batch._replace(targets=source.hparams["gain"] * batch.targets + source.hparams["offset"])
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, {1, 2, 3, 4}), ({"gain": (2, 3)}, {2, 3}), ({"gain": 3}, {3})])
+def test_a_task_says_the_ranges_of_its_own_hparams(tmp_path, given, expected):
+    options = {"num_params": 60, "num_trials": 6, "num_repeats": 1, "train_steps": 2, "storage": tmp_path}
+    options |= {"hparams": given, "sampler": "random", "progress": False}
+    result = measure_trainability("rnn", Louder(), **options)
+    assert set(result.best_hparams) >= {"gain", "offset"}
+    found = measure_trainability("rnn", Louder(), **options)
+    assert found == result
+    gains = result.trials["gain"] if expected != {3} else [result.best_hparams["gain"]]
+    assert set(gains) <= expected
+    assert len(set(gains)) > 1 or len(expected) == 1
+    (study,) = (study for study in archive.studies(tmp_path) if not study.study_name.endswith("again"))
+    trial = archive.finished(study)[0]
+    assert archive.hparams(study, trial)["offset"] == 0.5
+
+
+@pytest.mark.parametrize("given", [{"gain": 2.5}, {"gain": (1, 2.5)}, {"gain": "loud"}, {"volume": 2}])
+def test_what_is_no_value_of_a_tasks_own_hparam_is_refused(given):
+    with pytest.raises(ValueError, match=r"^hparams(\.gain)?: .* (it must be a whole number|there are .*gain)"):
+        measure_trainability("rnn", Louder(), num_params=60, hparams=given, progress=False)

@@ -70,9 +70,7 @@ def _check_dimensions(task: Task, reserved: Sequence[str], is_hparam: Callable[[
     if not isinstance(task.dimensions, Mapping):
         raise InputError(f"{given}has dimensions {task.dimensions!r}; it must be a mapping from names to Ranges")
     if unknown := [name for name in task.hparam_names if name not in task.dimensions]:
-        raise InputError(
-            f"{given}reads the hparam {unknown[0]!r}; its dimensions must have that, with a Range or a number"
-        )
+        raise InputError(f"{given}reads the hparam {unknown[0]!r}; its dimensions must have a Range or a number for it")
     fields = {field.name for field in dataclasses.fields(task)}
     for name, dimension in task.dimensions.items():
         if name in (*COLUMNS, *reserved, *fields) or is_hparam(name):

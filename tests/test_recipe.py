@@ -1,0 +1,27 @@
+"""How the quick space depends on size and steps: the ranges hold what BUILD.md says was measured best."""
+
+import pytest
+
+from rnn_capacity.cells import CELLS
+from rnn_capacity.search import recipe
+from rnn_capacity.search.space import space_for, tuned
+
+# The best rate of an RNN that was measured, by parameters and steps (benchmarks/recipe.py).
+BEST = [(79, 10_000, 0.01), (991, 3_000, 0.05), (991, 10_000, 0.05), (991, 25_000, 0.05), (3_901, 10_000, 0.034)]
+
+
+@pytest.mark.parametrize(("num_params", "train_steps", "rate"), BEST)
+def test_the_best_rate_that_was_measured_is_inside_the_range(num_params, train_steps, rate):
+    searched = space_for(CELLS["rnn"], num_params=num_params, train_steps=train_steps)["learning_rate"]
+    assert searched.low < rate < searched.high
+
+
+def test_rates_rise_with_the_size_up_to_where_only_matrices_want_smaller_ones():
+    rates = [recipe.learning_rate(size) for size in (10, 100, 500, 1_000, 10_000, 10**6)]
+    assert sorted(rates) == rates
+    assert rates[0] < rates[3] == rates[-1]
+
+
+@pytest.mark.parametrize("num_params", [1, 100, 10**7])
+def test_at_any_size_the_same_is_tuned(num_params):
+    assert set(tuned(space_for(CELLS["gru"], num_params=num_params))) == set(tuned(space_for(CELLS["gru"])))
