@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rnn_capacity import CELLS, TASKS, network, sweep
-from rnn_capacity.search import ranges
+from rnn_capacity.dimension import Choice, Dimension, Range, Space
+from rnn_capacity.search import ranges, recipe
 
 ROOT = pathlib.Path(__file__).parents[1]
 MEASURED_ON = {"capacity": "memorization", "recall": "recall", "trainability": "parentheses"}
@@ -59,12 +60,10 @@ def tasks() -> str:
 
 
 def spaces() -> str:
+    quick = {**ranges.QUICK, **recipe.memorization(1000, 10_000)}
     return table(
-        ("hparam", *map(code, ranges.SPACES), "tuned only"),
-        (
-            (code(name), *(dimension(space.get(name, "")) for space in ranges.SPACES.values()), when(name))
-            for name in ranges.PAPER
-        ),
+        ("hparam", "`quick`, memorization, 1000 parameters", "`paper`", "tuned only"),
+        ((code(name), dimension(quick[name]), dimension(d), when(name)) for name, d in ranges.PAPER.items()),
     )
 
 
@@ -76,7 +75,7 @@ def when(name: str) -> str:
     return ", ".join(conditions)
 
 
-def differences(spaces: dict[str, ranges.Space]) -> str:
+def differences(spaces: dict[str, Space]) -> str:
     names = dict.fromkeys(itertools.chain.from_iterable(spaces.values()))
     return table(
         ("hparam", *spaces),
@@ -84,12 +83,13 @@ def differences(spaces: dict[str, ranges.Space]) -> str:
     )
 
 
-def dimension(value: ranges.Dimension) -> str:
-    if isinstance(value, ranges.Choice):
+def dimension(value: Dimension) -> str:
+    if isinstance(value, Choice):
         return ", ".join(value.options)
-    if isinstance(value, ranges.Range):
+    if isinstance(value, Range):
         kind = ", log" * value.log + ", whole" * value.whole
-        return f"{value.low:g} to {value.high:g}{kind}"
+        around = value.around_best and ", from {:g} to {:g} times the best so far".format(*value.around_best)
+        return f"{value.low:g} to {value.high:g}{kind}{around or ''}"
     return value if isinstance(value, str) else f"{value:g}"
 
 
