@@ -16,7 +16,7 @@ from matplotlib.figure import Figure as Drawing
 
 from rnn_capacity.plan import plan_capacity, plan_trainability
 from rnn_capacity.report import page
-from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, UNDECIDED, Chart, Claim, Figure
+from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, NOT_REACHED, UNDECIDED, Chart, Claim, Figure
 from rnn_capacity.search import space as spaces
 
 OPTIONS = {
@@ -32,6 +32,7 @@ OPTIONS = {
     "precision": "highest",
 }
 COMMAND = "python launch/sweep.py --config=experiments/figures/fig1.py:quick"
+BEYOND = "python launch/sweep.py --config=experiments/figures/fig1.py:evening"
 WORKER = {
     "packages": {"jax": "0.10.2", "numpy": "2.1.0"},
     "code": "0123456789ab",
@@ -163,8 +164,15 @@ def figure(name="fig1", measure="capacity"):
     return Figure(name, f"{name}: bits per parameter", finding, select, _claims, _table, _draw, _charts)
 
 
+def wanted_of(result):
+    """A study as a figure wants it: by a title, and by its plan. A name alone is of one that is nowhere."""
+    if isinstance(result, str):
+        return page.Wanted(result, {"cell": "of no result"})
+    return page.Wanted(result["study"], result["plan"])
+
+
 def shown(name="fig1", wanted=(), **more):
-    return page.Shown(figure(name, **more), COMMAND.replace("fig1", name), [page.Wanted(one, {}) for one in wanted])
+    return page.Shown(figure(name, **more), COMMAND.replace("fig1", name), BEYOND, [wanted_of(one) for one in wanted])
 
 
 # --- The file ---------------------------------------------------------------------------------------------------------
@@ -195,7 +203,7 @@ def test_claims_are_said_with_both_numbers_and_counted_by_verdict(tmp_path):
     assert ">flat<" in rows[1]
     assert 'href="#fig1"' in rows[2]
     assert 'href="#fig2"' in rows[3]
-    assert re.findall(r"<li class=\"v-[a-z-]+(?: zero)?\"><b>(\d)</b>", text) == ["1", "1", "1", "1"]
+    assert re.findall(r"<li class=\"v-[a-z-]+(?: zero)?\"><b>(\d)</b>", text) == ["1", "1", "0", "1", "1"]
 
 
 def test_figures_lie_beside_the_page_and_the_same_results_give_the_same_files(tmp_path):
@@ -226,7 +234,7 @@ def test_what_is_missing_is_said_with_the_command_that_measures_it(tmp_path):
     again = result("lstm", num_trials=24, wanted_trials=24, finished=False)
     whole = result("rnn")
     names = [r["study"] for r in (half, again, whole)]
-    text = written(tmp_path, collection(half, again, whole), [shown(wanted=[*names, "capacity gone"])])
+    text = written(tmp_path, collection(half, again, whole), [shown(wanted=[half, again, whole, "capacity gone"])])
     missing = re.search(r'<div class="missing">.*?</div>', text, re.DOTALL)[0]
     assert "3 of its 4 studies are not measured to the end" in missing
     assert f"<code>{COMMAND} --workdir=results</code>" in missing
@@ -240,7 +248,7 @@ def test_what_is_missing_is_said_with_the_command_that_measures_it(tmp_path):
 def test_a_study_that_is_whole_in_one_place_is_not_missing(tmp_path):
     half, whole = result(num_trials=12, finished=False, source="half"), result()
     for results in ((half, whole), (whole, half)):
-        assert '<div class="missing">' not in written(tmp_path, collection(*results), [shown(wanted=[whole["study"]])])
+        assert '<div class="missing">' not in written(tmp_path, collection(*results), [shown(wanted=[whole])])
 
 
 def test_a_study_is_known_by_its_plan(tmp_path):
@@ -248,7 +256,7 @@ def test_a_study_is_known_by_its_plan(tmp_path):
     there = result(finished=False, num_trials=12, wanted_trials=24)
     other = page.Wanted(there["study"], {"train_steps": 50_000})
     same = page.Wanted(there["study"], {"train_steps": there["plan"]["train_steps"]})
-    text = written(tmp_path, collection(there), [page.Shown(figure(), COMMAND, [same, other])])
+    text = written(tmp_path, collection(there), [page.Shown(figure(), COMMAND, BEYOND, [same, other])])
     missing = re.findall(r"<li>([^<]*)</li>", re.search(r'<div class="missing">.*?</div>', text, re.DOTALL)[0])
     assert missing == [f"{there['study']}: 12 of 24 trials", f"{there['study']}: not begun"]
 
@@ -259,23 +267,28 @@ def test_a_study_is_known_by_its_plan(tmp_path):
 )
 def test_the_command_goes_on_where_the_studies_are(tmp_path, source, home):
     half = result(finished=False, source=source)
-    text = written(tmp_path, collection(half), [shown(wanted=[half["study"]])])
+    text = written(tmp_path, collection(half), [shown(wanted=[half])])
     assert f"<code>{COMMAND} --workdir={home}</code>" in text
 
 
 def test_half_a_study_is_drawn_and_decides_nothing(tmp_path):
     text = written(tmp_path, collection(result(finished=False)), [shown()])
-    assert re.findall(r"<li class=\"v-[a-z-]+(?: zero)?\"><b>(\d)</b>", text) == ["0", "0", "0", "1"]
+    assert re.findall(r"<li class=\"v-[a-z-]+(?: zero)?\"><b>(\d)</b>", text) == ["0", "0", "0", "0", "1"]
     assert 'data-chart="0"' in text
 
 
-def test_the_papers_own_scale_is_offered_beside_what_is_measured(tmp_path):
-    offered = "At the paper’s own scale"
-    beyond = shown()._replace(beyond="python launch/sweep.py --config=fig1.py")
-    assert f"{offered}, for a cluster: <code>{beyond.beyond}</code>" in written(
-        tmp_path, collection(result()), [beyond]
-    )
-    assert offered not in written(tmp_path, collection(result()), [shown()])
+def test_a_larger_search_is_offered_beside_what_is_measured(tmp_path):
+    assert f"A larger search: <code>{BEYOND}</code>" in written(tmp_path, collection(result()), [shown()])
+
+
+def test_beside_what_is_not_reached_stands_the_command_that_spends_more(tmp_path):
+    """Where the search itself is not complete that is its own, else that of a larger one."""
+    claim = Claim("Every cell stores 5 bits", "5", "4", NOT_REACHED, "24 trials")
+    half, whole = result(finished=False), result()
+    for there, command in ((whole, BEYOND), (half, f"{COMMAND} --workdir=results")):
+        figure_ = figure()._replace(claims=lambda results: [claim])
+        text = written(tmp_path, collection(there), [shown(wanted=[there])._replace(figure=figure_)])
+        assert f"24 trials. This spends more: <code>{command}</code>" in text
 
 
 def test_a_range_that_another_version_kept_otherwise_is_shown_as_it_was_drawn(tmp_path):
@@ -308,7 +321,7 @@ def test_nothing_measured_is_a_page_of_commands(tmp_path):
 
 def test_a_study_without_a_trial_is_told(tmp_path):
     begun = result(num_trials=0, wanted_trials=24, finished=False, bits_per_param=math.nan, interval=[math.nan] * 2)
-    text = written(tmp_path, collection(begun), [shown(wanted=[begun["study"]])])
+    text = written(tmp_path, collection(begun), [shown(wanted=[begun])])
     assert f"<li>{begun['study']}: 0 of 24 trials</li>" in text
     assert "nan" not in re.search(r'<section id="studies">.*?</section>', text, re.DOTALL)[0]
     assert embedded(text)["studies"][0]["trials"] == {}
@@ -387,7 +400,7 @@ def evil():
 def evil_page(folder):
     made = evil()
     wrong = figure()._replace(title=EVIL, finding=EVIL, claims=lambda results: [Claim(EVIL, EVIL, EVIL, AGREES)])
-    figures = [page.Shown(wrong, EVIL, [page.Wanted(EVIL, {}), page.Wanted(EVIL + "!", {})], EVIL), shown()]
+    figures = [page.Shown(wrong, EVIL, EVIL, [wanted_of(EVIL), wanted_of(EVIL + "!")]), shown()]
     return written(folder, collection(made, notes=[EVIL], sources=[EVIL]), figures)
 
 
@@ -446,7 +459,7 @@ def report(tmp_path_factory):
     studies = [result(cell, size) for cell in ("gru", "rnn", "lstm") for size in (250, 2000)]
     studies.append(result("ugrnn", num_trials=12, wanted_trials=24, finished=False))
     studies.append(result("gru", measure="trainability"))
-    figures = [shown(wanted=[r["study"] for r in studies]), shown("table1", measure="trainability")]
+    figures = [shown(wanted=studies), shown("table1", measure="trainability")]
     written(folder, collection(*studies, notes=["old: cannot be read"]), [*figures, shown("fig2", measure="recall")])
     return folder / "report.html"
 

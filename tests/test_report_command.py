@@ -89,8 +89,17 @@ def test_ten_thousand_trials_are_a_page_within_a_minute(tmp_path):
     assert "10,000 trials" in page
 
 
-@pytest.mark.parametrize(("train_steps", "scale"), [((50_000,), ""), ((100,), ":quick"), ((100, 50_000), ":quick")])
-def test_a_figure_is_wanted_at_the_scale_that_was_begun(train_steps, scale):
+@pytest.mark.parametrize(
+    ("train_steps", "scale", "larger"),
+    [
+        ((50_000,), "", " --config.sweeps.random.num_trials=2000"),
+        ((300,), ":evening", ""),
+        ((100,), ":quick", ":evening"),
+        ((100, 50_000), ":quick", ":evening"),
+        ((7,), ":quick", ":evening"),
+    ],
+)
+def test_a_figure_is_wanted_at_the_smallest_scale_that_was_begun(train_steps, scale, larger):
     code = f"""
 import runpy, types
 command = runpy.run_path({str(SCRIPT)!r})
@@ -102,8 +111,8 @@ print(shown.command, shown.beyond, len(shown.wanted), shown.wanted[0].settings["
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     command = "python launch/sweep.py --config=experiments/figures/table1.py"
-    beyond = command if scale else None
-    assert done.stdout == f"{command}{scale} {beyond} 11 {train_steps[0]}\n", done.stderr
+    steps = train_steps[0] if train_steps != (7,) else 100
+    assert done.stdout == f"{command}{scale} {command}{larger} 11 {steps}\n", done.stderr
 
 
 @pytest.mark.parametrize(
