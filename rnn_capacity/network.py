@@ -212,12 +212,15 @@ class _Layout(NamedTuple):
 @functools.cache
 def _layout(cell: Cell, num_inputs: int, num_units: int, depth: int, num_outputs: int) -> _Layout:
     names = _Names()
-    sizes = {"num_inputs": num_inputs, "num_outputs": num_outputs, "num_units": num_units, "depth": depth}
+    sizes = {"num_inputs": num_inputs, "num_outputs": num_outputs, "num_units": num_units, "depth": min(depth, 2)}
     make = lambda key: _init(cell, key=key, hparams=names, **sizes)
     try:
-        return _Layout(jax.eval_shape(make, jax.eval_shape(jax.random.key, 0)), tuple(names.read), None)
+        shapes = jax.eval_shape(make, jax.eval_shape(jax.random.key, 0))
     except Exception as error:  # of a user's own code
         return _Layout(None, (), error)
+    first, *above = shapes["layers"]
+    layers = [first, *above * (depth - 1)]  # those above the first are alike, and tracing takes long
+    return _Layout(shapes | {"layers": layers}, tuple(names.read), None)
 
 
 def _accepted(cell: Cell, num_inputs: int, num_units: int, depth: int = 1, num_outputs: int = 1) -> _Layout:
