@@ -97,6 +97,7 @@ class Problem:
 def capacity_plan(cell, budget, *, depth, unroll, num_inputs, mappings_per_param) -> CapacityPlan:
     """A capacity study as `measure_capacity` would run it."""
     hparams = {"learning_rate": LEARNING_RATE, "squared_gradient_decay": DECAY, "gradient_clip": CLIP}
+    hparams |= {"learning_rate_warm_up": 0.0, "weight_decay": 0.0, "fan_in_power": 0.0}  # as the other ways do
     return plan_capacity(
         cell,
         num_params=budget,

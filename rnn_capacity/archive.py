@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from rnn_capacity import database, store
 from rnn_capacity.checks import InputError, check_choice
-from rnn_capacity.plan import space_of
+from rnn_capacity.plan import space_of, title_of
 from rnn_capacity.search import space as spaces
 
 
@@ -59,11 +59,15 @@ def _url_and_file(storage: str | os.PathLike) -> tuple[sqlalchemy.URL, pathlib.P
 def load_study(storage: str | os.PathLike | optuna.storages.BaseStorage, name: str) -> optuna.Study:
     """A study of a storage that is there.
 
+    Args:
+        name: of the study, or its title, without the digits behind it, where one study alone has that.
+
     Raises:
         InputError: the storage or the study is not there.
     """
     found = {study.study_name: study for study in studies(storage)}
-    return found[check_choice("study_name", name, tuple(found))]
+    of_title = [full for full in found if title_of(full) == name]
+    return found[of_title[0] if len(of_title) == 1 else check_choice("study_name", name, tuple(found))]
 
 
 def studies(storage: str | os.PathLike | optuna.storages.BaseStorage) -> list[optuna.Study]:

@@ -116,6 +116,11 @@ def plan_capacity(
         seed=seed,
         precision=precision,
     )
+    shown, distinct = plan.space["mappings_per_param"], 2**num_inputs / plan.num_params
+    if spaces.follows_best(plan.space) and shown.low < distinct < shown.high:  # more need not be shown
+        most = distinct
+        space = {**plan.space, "mappings_per_param": dataclasses.replace(shown, high=distinct)}
+        plan = dataclasses.replace(plan, space=space)
     max_mappings = plan.mappings(most)
     check_mappings(max_mappings, num_inputs)
     return _checked(dataclasses.replace(plan, task=dataclasses.replace(plan.task, max_mappings=max_mappings)))

@@ -261,7 +261,8 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, conso
                 written_at = time.monotonic()
     finally:
         progress.stop("sweep")
-        tables.write(list(known.values()), workdir)
+        if known:
+            tables.write(list(known.values()), workdir)
     results = store.results(storage)  # other workers' too
     if len(grid) > 1 or len(results) > 1:
         show(f"\nAll of {workdir}:\n{tables.text(results)}", style="bold")

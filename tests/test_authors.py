@@ -166,6 +166,7 @@ def test_our_lstm_has_the_names_of_the_published_one(trainer):
     names = {name for hparams in frame["hparams"] for name in hparams}
     assert set(LSTM["hparams"]) <= names
     own = {"nonlinearity", "schedule", "input_steps", "readout_scale", "squared_gradient_decay", "mappings_per_param"}
+    own |= {"learning_rate_warm_up", "weight_decay", "fan_in_power"}
     own |= {"bias_scale_readout"}
     assert names == set(LSTM["hparams"]) | own
     assert {hparams["optimizer"] for hparams in frame["hparams"]} == {"SGD", "Momentum", "RMSProp", "Adam"}

@@ -21,6 +21,7 @@ import sqlalchemy
 from tiny import FRAGILE, TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer, add_studies
 
 from rnn_capacity import archive, measure_capacity, measure_recall, measure_trainability, store
+from rnn_capacity.plan import title_of
 from rnn_capacity.report.collection import collect
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -63,8 +64,8 @@ def killed(call):
             call()
 
 
-def open_study(folder, name):
-    return archive.load_study(folder, name)
+def open_study(folder, title):
+    return archive.load_study(folder, title)
 
 
 def only(collection):
@@ -89,7 +90,7 @@ def test_a_finished_study_is_what_its_measurement_gave(tmp_path, trainer, name):
     row = measure(name, tmp_path)
     found = only(collect(tmp_path))
     assert json.dumps(fields_of(found, row)) == json.dumps(row)
-    assert (found["study"], found["source"], found["finished"]) == (NAMES[name], ".", True)
+    assert (title_of(found["study"]), found["source"], found["finished"]) == (NAMES[name], ".", True)
     assert (found["wanted_trials"], found["wanted_repeats"]) == (row["num_trials"], 2)
     kept = store.results(store.open_storage(tmp_path))[0]["trials"]
     pd.testing.assert_frame_equal(found["trials"][kept.columns], kept, check_dtype=False, check_exact=True)
@@ -198,7 +199,7 @@ def test_every_database_below_the_folder_is_read_in_order_once_and_hidden_ones_a
     shutil.copytree(tmp_path / "b", outside)
     found = collect(tmp_path, [url, f"sqlite:///{outside}/study.db"])
     assert found.sources == ["a/deep", "b", f"sqlite:///{outside}/study.db"]
-    assert [(r["source"], r["study"]) for r in found.results] == [(s, NAMES["recall"]) for s in found.sources]
+    assert [(r["source"], title_of(r["study"])) for r in found.results] == [(s, NAMES["recall"]) for s in found.sources]
     assert found.notes == []
 
 
@@ -322,7 +323,7 @@ def test_a_study_that_cannot_be_understood_is_told_and_the_others_are_shown(tmp_
     with sqlite3.connect(tmp_path / "study.db") as database:
         database.execute("UPDATE study_user_attributes SET value_json = '{half' WHERE key = 'note'")
     found = collect(tmp_path)
-    assert [r["study"] for r in found.results] == [NAMES["capacity"]]
+    assert [title_of(r["study"]) for r in found.results] == [NAMES["capacity"]]
     assert len(found.notes) == 3
     broken, foreign, odd = found.notes
     assert broken.startswith(".: the study 'broken' cannot be read (")
@@ -331,8 +332,8 @@ def test_a_study_that_cannot_be_understood_is_told_and_the_others_are_shown(tmp_
 
 
 def test_repeats_without_their_search_are_no_result(tmp_path, trainer):
-    measure("capacity", tmp_path)
-    optuna.delete_study(study_name=NAMES["capacity"], storage=store.open_storage(tmp_path))
+    row = measure("capacity", tmp_path)
+    optuna.delete_study(study_name=row["study"], storage=store.open_storage(tmp_path))
     assert collect(tmp_path).results == []
 
 

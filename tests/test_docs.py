@@ -114,7 +114,7 @@ def test_tables_say_what_is_so(tables):
 
     assert row("fields", "train_steps")[1:] == ["`10000`", "`4000`", "`1000`"]
     assert row("fields", "num_units")[1:] == ["", "`16`, `32`, `48`, `64`, `80`", ""]
-    assert row("spaces", "learning_rate") == ["0.025 to 0.06, log", "0.0001 to 0.1, log", ""]
+    assert row("spaces", "learning_rate") == ["0.03 to 0.068, log", "0.0001 to 0.1, log", ""]
     assert row("spaces", "momentum_logit") == ["2.2", "1 to 7", "where `optimizer` is momentum"]
     assert row("spaces", "compute_steps") == ["6", "1 to 6, whole", "on arithmetic"]
     assert row("cells", "rnn")[0] == "22"

@@ -3,9 +3,11 @@
 import importlib
 import inspect
 import pathlib
+import re
 
 import pytest
 
+from experiments import common
 from rnn_capacity import sweep
 from rnn_capacity.report.figure import MISSING, Figure
 
@@ -40,17 +42,18 @@ def test_the_figures_are_the_papers_in_its_order():
 
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_figures_config_runs_at_two_scales(name):
-    quick, full = (module(name).get_config(arg) for arg in ("quick", ""))
-    for config in (quick, full):
+def test_a_figures_config_runs_at_three_scales(name):
+    quick, evening, full = (module(name).get_config(arg) for arg in common.SCALES)
+    for config in (quick, evening, full):
         assert config.is_locked
         for one in config.sweeps.values():
             assert set(one.to_dict()) == set(sweep.defaults(one.task))
-    assert set(quick.sweeps) == set(full.sweeps)
-    assert quick.workdir != full.workdir  # studies of one name, and of another plan
-    assert 0 < len(sweep.plans(quick.to_dict())) < 200
+    assert set(quick.sweeps) == set(evening.sweeps) == set(full.sweeps)
+    assert len({config.workdir for config in (quick, evening, full)}) == 3
+    for config in (quick, evening)[: 1 if name == "all" else 2]:
+        assert 0 < len(sweep.plans(config.to_dict())) < 200
     cost = lambda config: sum(one.num_trials * one.train_steps for one in config.sweeps.values())
-    assert cost(quick) < cost(full) / 100
+    assert cost(quick) < cost(evening) / 4 < cost(full) / 40
     for one in full.sweeps.values():  # the paper's own search space and budget
         assert one.space == "paper"
         assert one.num_trials >= 1000
@@ -62,7 +65,7 @@ def test_all_is_every_sweep_once():
 
 
 def test_sweeps_of_one_name_are_the_same_in_every_figure():
-    for arg in ("quick", ""):
+    for arg in common.SCALES:
         seen = {}
         for name in NAMES:
             for n, one in module(name).get_config(arg).sweeps.items():
@@ -72,9 +75,9 @@ def test_sweeps_of_one_name_are_the_same_in_every_figure():
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_figures_file_says_how_it_is_run_and_how_long_that_takes(name):
     said = inspect.getdoc(module(name))
-    assert f"\npython launch/sweep.py --config=experiments/figures/{name}.py[:quick]\n" in f"{said}\n"
+    assert f"\npython launch/sweep.py --config=experiments/figures/{name}.py[:quick|:evening]\n" in f"{said}\n"
     if module(name).get_config.__module__ == f"experiments.figures.{name}":
-        assert "minutes on 2 cores" in said
+        assert re.search(r"Quick: about \d+ minutes on 2 cores, evening: about \d+ hours?\b", " ".join(said.split()))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -412,7 +412,7 @@ def test_a_storage_below_a_regular_file_is_refused_by_name(tmp_path, below):
 
 @pytest.mark.usefixtures("no_training")
 def test_what_is_right_is_told():
-    with pytest.raises(ValueError, match=r"has at least 13 \(one unit a layer\), so give 13 or more"):
+    with pytest.raises(ValueError, match=r"has at least 13 \(1 unit a layer\), so give 13 or more"):
         measure("rnn", num_params=12)
     with pytest.raises(ValueError, match="so give at most that many, or num_inputs of at least 6"):
         measure("rnn", num_inputs=5)

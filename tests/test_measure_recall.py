@@ -211,7 +211,7 @@ def test_the_dict_is_plain_json(result):
 
 def test_a_storage_gives_the_points_back(result, folder):
     kept = store.results(store.open_storage(folder))
-    assert [{k: v for k, v in r.items() if k not in ("study", "trials")} for r in kept] == result.rows()
+    assert [{k: v for k, v in r.items() if k != "trials"} for r in kept] == result.rows()
     assert tables.text(kept).splitlines()[0] == tables.header("recall")
 
 

@@ -11,7 +11,7 @@ from helpers import evaluate, flatten, make_hparams, make_spec, noisy
 from rnn_capacity import network, train
 from rnn_capacity.cells import CELLS
 from rnn_capacity.tasks.base import Source
-from rnn_capacity.tasks.memorization import Memorization, check_mappings, distinct_bits
+from rnn_capacity.tasks.memorization import Memorization, check_mappings, distinct_bits, multiply_modulo
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -192,6 +192,16 @@ def test_minibatches_go_on_in_turn_after_more_examples_than_an_int32_counts():
     drawn = _sampled(num_mappings=20, max_mappings=32, batch_size=7, num_steps=3, first_step=first)
     turn = np.array([[((first + step) * 7 + j) % 20 for j in range(7)] for step in range(3)])
     np.testing.assert_array_equal(drawn, turn)
+
+
+def test_minibatches_take_their_turns_where_a_product_needs_64_bits():
+    rng = np.random.default_rng(0)
+    multiply = jax.jit(multiply_modulo, static_argnums=(1, 3))
+    for most in (14, 9_910, 4 * 10**7, 2**31 - 1):
+        for _ in range(5):
+            step, y, modulus = int(rng.integers(2**31)), int(rng.integers(1, most)), int(rng.integers(1, most + 1))
+            found = multiply(jnp.uint32(step), y, jnp.uint32(modulus), most)
+            assert int(found) == step * y % modulus
 
 
 def test_a_minibatch_larger_than_b_counts_every_mapping_once():

@@ -30,12 +30,6 @@ def test_a_field_out_of_range_is_refused_by_its_name_and_value(field, value):
         make_spec(CELLS["rnn"], **{field: value})
 
 
-def test_a_batch_size_that_minibatches_cannot_count_with_is_refused_with_the_largest_that_they_can():
-    make_spec(CELLS["rnn"], max_mappings=2**20, batch_size=2**12 - 1)
-    with pytest.raises(ValueError, match=r"^batch_size: 4096 given; it must be at most 4095"):
-        make_spec(CELLS["rnn"], max_mappings=2**20, batch_size=2**12)
-
-
 def test_a_spec_is_equal_to_its_twin_and_hashes_alike():
     a, b, other = (make_spec(CELLS["rnn"], unroll=unroll) for unroll in (5, 5, 6))
     assert a == b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -20,7 +21,8 @@ from rnn_capacity.checks import InputError
 from rnn_capacity.database import first_line, hide_password
 from rnn_capacity.measure import capacity, recall, trainability
 from rnn_capacity.measure.search import best_of, of_trials
-from rnn_capacity.plan import HPARAM, SEARCH, SIZES, STATIC, CapacityPlan, Plan, space_of
+from rnn_capacity.plan import HPARAM, SEARCH, SIZES, STATIC, CapacityPlan, Plan
+from rnn_capacity.search.space import from_json
 from rnn_capacity.tasks import TASKS, Task
 from rnn_capacity.tasks.recall import line
 
@@ -137,7 +139,9 @@ def _result(study: Kept, plan: Mapping[str, Any], repeats: Mapping[str, Kept]) -
 
     space = {name.removeprefix(HPARAM): d for name, d in plan.items() if name.startswith(HPARAM)}
     reported = (CapacityPlan if measure == "capacity" else Plan).reported
-    now = of_trials(trials, best, told, space_of(plan), reported, study.sign) | _scores(measure, trials, best, score)
+    now = of_trials(trials, best, told, _understood(space), reported, study.sign) | _scores(
+        measure, trials, best, score
+    )
     now |= {"interval": list(now["interval"]), "repeats": list(now["repeats"])}
     if measure == "trainability":
         now["percent_infeasible"] = 100 * now["num_infeasible"] / len(trials) if trials else NAN
@@ -169,6 +173,15 @@ def _result(study: Kept, plan: Mapping[str, Any], repeats: Mapping[str, Kept]) -
         "begun": _iso(min, [t.datetime_start for t in (*trials, *told)]),
         "ended": _iso(max, [t.datetime_complete for t in (*trials, *told)]),
     }
+
+
+def _understood(space: Mapping[str, Any]) -> dict[str, Any]:
+    """Its dimensions; as they are where another version kept them otherwise."""
+    found = dict(space)
+    for name, dimension in space.items():
+        with contextlib.suppress(TypeError):
+            found[name] = from_json(dimension)
+    return found
 
 
 def _cell(plan: Mapping[str, Any]) -> str:

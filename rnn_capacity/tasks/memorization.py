@@ -63,6 +63,17 @@ def distinct_bits(key: Array, num_vectors: int, num_bits: int) -> Array:
     return jnp.stack(bits).astype(bool)
 
 
+def multiply_modulo(x: Array, y: int, modulus: Array, most: int) -> Array:
+    """x * y modulo a modulus of at most `most` < 2^31, uint32, although the product may need 64 bits."""
+    x, y, bits = x % modulus, jnp.uint32(y) % modulus, most.bit_length()
+    digit_size = 32 - bits  # bits; a digit times what is below the modulus then fits
+    product = jnp.uint32(0)
+    for place in reversed(range(0, bits, digit_size)):
+        digit = (x >> place) & (2**digit_size - 1)
+        product = ((product << digit_size) % modulus + digit * y % modulus) % modulus
+    return product
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Memorization(Task):
     """b mappings to be stored; b is the hparam `num_mappings`, so one program serves every b.
@@ -87,13 +98,6 @@ class Memorization(Task):
         check_positive_int("num_inputs", self.num_inputs)
         check_positive_int("max_mappings", self.max_mappings)
 
-    def check_batch_size(self, batch_size: int | None) -> None:
-        if batch_size is not None and batch_size < self.max_mappings and batch_size * self.max_mappings >= 2**32:
-            must = (
-                f"at most {(2**32 - 1) // self.max_mappings}, or at least {self.max_mappings} for all mappings at once"
-            )
-            raise InputError(f"batch_size: {batch_size} given; it must be {must}")
-
     def data(self, key: Array, hparams: Hparams) -> Batch:
         """All mappings: inputs (1, n_in, max_mappings), labels, and the mask."""
         key_inputs, key_labels = jax.random.split(key)
@@ -110,8 +114,7 @@ class Memorization(Task):
         if batch_size is None or batch_size >= self.max_mappings:
             return data
         num_mappings = source.hparams["num_mappings"].astype(jnp.uint32)
-        # After b steps the turns repeat, so the step is taken modulo b; the product then fits 32 bits.
-        start = (step.astype(jnp.uint32) % num_mappings) * jnp.uint32(batch_size) % num_mappings
+        start = multiply_modulo(step.astype(jnp.uint32), batch_size, num_mappings, self.max_mappings)
         place = jnp.arange(batch_size, dtype=jnp.uint32)
         batch = jax.tree.map(lambda a: jnp.take(a, (start + place) % num_mappings, axis=-1), data)
         return batch._replace(weights_b=(place < num_mappings).astype(float))  # where there are fewer, each once
