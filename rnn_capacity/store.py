@@ -6,7 +6,6 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
-import json
 import logging
 import os
 import pathlib
@@ -131,16 +130,11 @@ def open_study(
     sampler: optuna.samplers.BaseSampler,
     direction: str = "maximize",
 ) -> optuna.Study:
-    """The study of that name, made if it is not there yet, with what defines it beside it.
-
-    Raises:
-        InputError: it is there with another plan; its trials would not be comparable.
-    """
+    """The study of that name, made if it is not there yet, with the plan beside it that its name is a digest of."""
     with _without_info(storage):
         study = optuna.create_study(
             storage=storage, study_name=name, sampler=sampler, direction=direction, load_if_exists=True
         )
-    _check_plan(name, study.user_attrs.get(PLAN), plan)
     if PLAN not in study.user_attrs:
         study.set_user_attr(PLAN, dict(plan))
     return study
@@ -159,27 +153,6 @@ def _without_info(storage: optuna.storages.BaseStorage) -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.removeFilter(keep)
-
-
-def check_plan(storage: optuna.storages.BaseStorage, name: str, plan: Mapping[str, Any]) -> None:
-    """What `open_study` would refuse, without making the study.
-
-    Raises:
-        InputError: the study is there with another plan.
-    """
-    if name in optuna.get_all_study_names(storage):
-        _check_plan(name, optuna.load_study(study_name=name, storage=storage).user_attrs.get(PLAN), plan)
-
-
-def _check_plan(name, known, plan):
-    plan = json.loads(json.dumps(plan))
-    if known in (None, plan):
-        return
-    differing = next(key for key in [*plan, *known] if key not in plan or key not in known or plan[key] != known[key])
-    raise InputError(
-        f"{differing}: {plan.get(differing)!r} given; the study {name!r} was made with {known.get(differing)!r}, "
-        "so keep that, or choose another workdir"
-    )
 
 
 def ask_for(study: optuna.Study, num_trials: int, num_repeats: int) -> None:

@@ -22,7 +22,7 @@ from rnn_capacity.measure import measure_capacity, measure_recall, measure_train
 from rnn_capacity.measure.search import check_run
 from rnn_capacity.plan import Plan, find_cell, find_task, plan_capacity, plan_recall, plan_trainability
 from rnn_capacity.progress import dashboard, reporter
-from rnn_capacity.report import plots, tables
+from rnn_capacity.report import tables
 
 # What a config may say. Where the measurement of the task takes a field of that name, its default is the field's.
 FIELDS: Mapping[str, str] = {
@@ -235,7 +235,7 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, conso
     workdir = _workdir(config)
     storage = store.open_storage(workdir if config.get("storage") is None else config["storage"])
     for planned in (_call(plan, point) for point in grid):
-        store.check_plan(storage, planned.name, planned.describe())  # a text that is not there is told here too
+        planned.describe()  # a text that is not there is told before anything is trained
     show = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False, emoji=False)
     where = sharding.describe(sharding.choose_devices(config.get("devices")))
     where += f" in each of {hosts.count()} processes" if hosts.count() > 1 else ""
@@ -268,6 +268,8 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, conso
         show(f"\nAll of {workdir}:\n{tables.text(results)}", style="bold")
     kept = hide_password(config.get("storage") or workdir / store.DATABASE)
     captions = "\n\n".join(tables.CAPTIONS[measure] for measure in tables.by_measure(results))
+    from rnn_capacity.report import plots  # 0.5 s to import
+
     written = tables.write(results, workdir) + plots.write(results, workdir)
     show(f"\n{captions}\n\nWritten: {', '.join(map(str, [kept, *written]))}")
     return results

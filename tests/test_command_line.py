@@ -83,7 +83,7 @@ BAD = [
     ("workdir: '' given; it must be a folder", ["sweep", QUICK, "--workdir="]),
     ("workdir: 'postgresql://a/b' given; it must be a folder", ["sweep", QUICK, "--workdir=postgresql://a/b"]),
     ("checkpoints: '/proc/x' given", ["sweep", QUICK, "--config.checkpoints=/proc/x"]),
-    ("storage: 'x://y' given; it must be a database that", ["sweep", QUICK, "--config.storage=x://y"]),
+    ("storage: 'x://y' given; it must be a folder, or a URL such as", ["sweep", QUICK, "--config.storage=x://y"]),
     ("storage: 3 given", ["sweep", QUICK, "--config.storage=3"]),
     # fields of a config
     ("config.foo: no such field; there are batch_size, cell,", ["sweep", QUICK, "--config.foo=1"]),

@@ -74,11 +74,11 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("allowed", ALLOWED.values(), ids=ALLOWED.keys())
-@pytest.mark.parametrize("budget", [900, 1500])
-def test_sizes_that_a_cell_refuses_are_skipped_and_the_largest_other_is_found(allowed, budget, caplog):
+def test_sizes_that_a_cell_refuses_are_skipped_and_the_largest_other_is_found(allowed, caplog):
+    budget = 900
     count = functools.partial(network.num_params, CELLS["rnn"], num_inputs=20)
     network._warn_once.cache_clear()
-    best = max(n for n in range(1, 60) if allowed(n) and count(num_units=n) <= budget)
+    best = max(n for n in range(1, 24) if allowed(n) and count(num_units=n) <= budget)
     assert network.units_for_budget(budget, taking(allowed), num_inputs=20) == best
     if not allowed(best + 1):
         assert f"does not take {best + 1} units ({best + 1} units are not to my taste)" in caplog.text

@@ -14,6 +14,7 @@ from test_page import at_rest, hover, opened, wait
 from tiny import TINY, FakeTrainer, add_studies
 
 from rnn_capacity import measure_capacity, sweep
+from rnn_capacity.report import plots, tables
 
 ROOT = pathlib.Path(__file__).parents[1]
 SCRIPT = ROOT / "launch" / "report.py"
@@ -145,7 +146,8 @@ def measured(tmp_path_factory):
         one |= {"num_trials": 3, "num_repeats": min(2, one["num_repeats"])}
     with pytest.MonkeyPatch.context() as patch:
         FakeTrainer(infeasible=lambda hparams: int(1e6 * hparams["learning_rate"]) % 5 == 0).install(patch)
-        patch.setattr(sweep, "write", lambda *_: [])  # the tables of each sweep are not looked at here
+        for written in (tables, plots):  # what each sweep writes is not looked at here
+            patch.setattr(written, "write", lambda *_: [])
         sweep.run(config | {"workdir": folder})
     (folder / "told").write_text(report(folder))
     return folder

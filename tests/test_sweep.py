@@ -6,11 +6,13 @@ import importlib
 import importlib.util
 import inspect
 import io
+import itertools
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
 from rich.console import Console
@@ -25,6 +27,7 @@ from rnn_capacity import (
     measure_recall,
     measure_trainability,
     progress,
+    store,
     sweep,
 )
 from rnn_capacity.report import tables
@@ -204,7 +207,9 @@ def test_the_json_holds_every_number_to_the_last_digit(tmp_path, trainer):
         assert [trial[name] for trial in written["trials"]] == expected
 
 
-def test_a_row_is_shown_and_written_as_soon_as_it_is_known(tmp_path, monkeypatch):
+def test_a_sweep_that_is_stopped_has_shown_and_written_its_rows(tmp_path, monkeypatch):
+    """Figures alone are left for the end."""
+
     class Interrupted(BaseException):
         pass
 
@@ -221,8 +226,23 @@ def test_a_row_is_shown_and_written_as_soon_as_it_is_known(tmp_path, monkeypatch
     (row,) = read_csv(tmp_path / "results.csv")
     (result,) = json.loads((tmp_path / "results.json").read_text())
     assert row["cell"] == result["cell"] == "irnn"
-    assert sorted(p.name for p in tmp_path.iterdir()) == WRITTEN
+    assert sorted(p.name for p in tmp_path.iterdir()) == [n for n in WRITTEN if not n.startswith("capacity")]
     assert tables.line(result) in console.file.getvalue().splitlines()
+
+
+def test_storage_is_read_twice_however_many_points_there_are_and_tables_are_written_now_and_then(
+    tmp_path, trainer, monkeypatch
+):
+    monkeypatch.setattr(sweep, "SECONDS_BETWEEN_TABLES", 3.5)
+    clock = itertools.count()
+    monkeypatch.setattr(sweep, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    read, written = [], []
+    results, write = store.results, tables.write
+    monkeypatch.setattr(store, "results", lambda *args: read.append(1) or results(*args))
+    monkeypatch.setattr(tables, "write", lambda rows, *args: written.append(len(rows)) or write(rows, *args))
+    run(tmp_path, cell="rnn", num_params=(40, 50, 60, 70, 80, 90))
+    assert len(read) == 2
+    assert written == [4, 6, 6]  # while it ran, when it ended, and with what other workers measured
 
 
 def test_a_sweep_run_again_trains_nothing_new_and_writes_the_same(tmp_path, trainer):

@@ -71,7 +71,7 @@ def task_hparams(task, **overrides):
 
 
 def task_batch_size(task):
-    return None if task.batch_size is None else BATCH
+    return None if task.one_set else BATCH
 
 
 @functools.cache

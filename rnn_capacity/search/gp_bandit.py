@@ -28,7 +28,7 @@ import jax
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from scipy.stats import norm as scipy_norm
+from scipy.special import ndtri
 
 from rnn_capacity.checks import InputError, check_int, check_seed
 from rnn_capacity.dimension import Space
@@ -282,7 +282,7 @@ def _ranked_below_median(values: np.ndarray) -> np.ndarray:
         return values
     spread = np.sqrt(np.mean((values[good] - median) ** 2)) or 1.0  # of the upper half, about the median
     unique, rank = np.unique(values[~good], return_inverse=True)
-    quantiles = scipy_norm.ppf(0.5 * (rank + 0.5) / len(unique))
+    quantiles = ndtri(0.5 * (rank + 0.5) / len(unique))
     warped = values.copy()
     warped[~good] = median + spread * quantiles
     return warped

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from scipy.stats import qmc
 
 from rnn_capacity.checks import InputError
 from rnn_capacity.dimension import Space
@@ -69,6 +68,8 @@ def random_point(seed: int, number: int, size: int) -> np.ndarray:
 
 
 def sobol_point(seed: int, number: int, size: int) -> np.ndarray:
+    from scipy.stats import qmc  # 0.6 s to import
+
     sequence = qmc.Sobol(size, rng=np.random.default_rng(seed))
     return sequence.fast_forward(number).random(1)[0] if number else sequence.random(1)[0]
 
