@@ -1,4 +1,5 @@
-"""Runs a config: python launch/sweep.py --config=experiments/gru.py[:quick] [--config.field=value ...] [--workdir=DIR].
+"""Runs a config: python launch/sweep.py --config=experiments/gru.py[:quick|:evening] [--workdir=DIR]
+[--config.field=value ...].
 
 Stop it any way; the same command goes on where it was. On several hosts start it on each: it finds the others where the
 cluster tells of them (Cloud TPU, Slurm, Open MPI), or by --coordinator_address, --num_processes and --process_id.
@@ -24,7 +25,7 @@ from rnn_capacity.checks import InputError
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # the clone's experiments/, whatever else has that name
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "what to run: a file of experiments/, with :quick for minutes"
+    "config", None, "what to run: a file of experiments/, with :quick for minutes, :evening for a night"
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "where results are kept, in place of config.workdir")
 _COORDINATOR = flags.DEFINE_string("coordinator_address", None, "of a job on several hosts: host:port of process 0")
