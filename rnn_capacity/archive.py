@@ -66,7 +66,7 @@ def load_study(storage: str | os.PathLike | optuna.storages.BaseStorage, name: s
         InputError: the storage or the study is not there.
     """
     found = {study.study_name: study for study in studies(storage)}
-    of_title = [full for full in found if title_of(full) == name]
+    of_title = [full for full in found if isinstance(name, str) and title_of(full) == name]
     return found[of_title[0] if len(of_title) == 1 else check_choice("study_name", name, tuple(found))]
 
 

@@ -29,6 +29,8 @@ STATIC = ("depth", "train_steps", "batch_size", "precision")
 SIZES = ("max_params", "num_units", "num_params")
 SEARCH = ("seed", "sampler", "halving", "again")
 HPARAM = "hparams."  # before the name of a dimension, in what describes a plan
+# Without effect at 0; studies that were kept before there were these go on without them.
+BEYOND_THE_PAPER = {"learning_rate_warm_up": 0.0, "weight_decay": 0.0, "fan_in_power": 0.0}
 DIGITS = 8  # of what tells studies of one title apart
 # Data sets are padded to a multiple of the largest that is smaller: of a block on a CPU, of a batch.
 PAD_TO = (64, 512, Memorization.batch_size)
@@ -98,7 +100,9 @@ def plan_capacity(
     cell = find_cell(cell)
     num_params = check_positive_int("num_params", num_params)
     most = spaces.largest(spaces.searched("mappings_per_param", space, hparams))
-    if num_inputs is None:
+    if num_inputs is not None:
+        num_inputs = check_positive_int("num_inputs", num_inputs)
+    else:
         num_inputs = max(MIN_INPUTS, math.ceil(max(PAPER_MAPPINGS, most) * num_params).bit_length())
     plan = _plan(
         CapacityPlan,
@@ -116,7 +120,7 @@ def plan_capacity(
         seed=seed,
         precision=precision,
     )
-    shown, distinct = plan.space["mappings_per_param"], 2**num_inputs / plan.num_params
+    shown, distinct = plan.space["mappings_per_param"], 2 ** min(num_inputs, 64) / plan.num_params
     if spaces.follows_best(plan.space) and shown.low < distinct < shown.high:  # more need not be shown
         most = distinct
         space = {**plan.space, "mappings_per_param": dataclasses.replace(shown, high=distinct)}
@@ -236,10 +240,11 @@ def _plan(
     num_units=None,
 ) -> Plan:
     if TASKS.get(task.name) is not type(task):
+        inherited = getattr(TASKS.get(task.name), "dimensions", {})
         tasks.check_task(
             task,
             reserved=(*STATIC, *SIZES, *SEARCH, "task", "cell"),
-            is_hparam=lambda name: spaces.family_of(name) is not None,
+            is_hparam=lambda name: spaces.family_of(name) is not None and name not in inherited,
         )
     check_choice("sampler", sampler, tuple(SAMPLERS))
     depth = check_positive_int("depth", depth)
@@ -400,7 +405,7 @@ class Plan:
 
     def hparams(self, values: dict[str, float]) -> dict[str, float]:
         """What training is given, from the values of the space's dimensions."""
-        return values
+        return BEYOND_THE_PAPER | values
 
     def trial(self, number: int, values: Mapping[str, Any]) -> Trial:
         """A search has one data set and fresh initial weights, as in the paper; of repeats each has both of its own."""
@@ -437,7 +442,7 @@ class CapacityPlan(Plan):
 
     def hparams(self, values: dict[str, float]) -> dict[str, float]:
         rest = {name: value for name, value in values.items() if name != "mappings_per_param"}
-        return rest | {"num_mappings": self.mappings(values["mappings_per_param"])}
+        return BEYOND_THE_PAPER | rest | {"num_mappings": self.mappings(values["mappings_per_param"])}
 
     def outcome(self, trial: Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
         known = lambda value: float(value) if outcome.feasible else None

@@ -212,25 +212,30 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
         results = []
         for n, (one, grid) in enumerate(sweeps, 1):
             what = f"{one['workdir'].name}, sweep {n} of {len(sweeps)}" if len(sweeps) > 1 else "sweep"
-            results += _one(one, grid, what, console or Console())
+            flag = f"config.{SWEEPS}.{one['workdir'].name}" if SWEEPS in config else "config"
+            results += _one(one, grid, what, flag, console or Console())
         return results
 
 
-def _one(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, console: Console) -> list[dict[str, Any]]:
+def _one(
+    config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, flag: str, console: Console
+) -> list[dict[str, Any]]:
     if config.get("storage") is not None and config.get("checkpoints") is None:  # else they are beside the study
         grid = [point | {"checkpoints": _workdir(config) / store.CHECKPOINTS} for point in grid]
     if hosts.index() > 0:
         for point in grid:
             measurement(config.get("task", "memorization")).call(storage=_workdir(config), progress=False, **point)
         return []
-    return _run(config, grid, what, console)
+    return _run(config, grid, what, flag, console)
 
 
 def _workdir(config: Mapping[str, Any]) -> pathlib.Path:
     return store.check_workdir(config.get("workdir", OF_A_SWEEP["workdir"]))
 
 
-def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, console: Console) -> list[dict[str, Any]]:
+def _run(
+    config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, flag: str, console: Console
+) -> list[dict[str, Any]]:
     measure, call, plan = measurement(config.get("task", "memorization"))
     workdir = _workdir(config)
     storage = store.open_storage(workdir if config.get("storage") is None else config["storage"])
@@ -254,7 +259,7 @@ def _run(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, conso
             progress.update("sweep", sum(counts[:n]), f"study {n + 1} of {len(grid)}")
             result = call(storage=storage, progress=progress, **point)
             for row in result.rows():
-                show("\n".join([tables.line(row), *tables.notes(row)]))
+                show("\n".join([tables.line(row), *tables.notes(row, flag)]))
             known |= {row["study"]: row for row in result.full_rows()}
             if time.monotonic() - written_at >= SECONDS_BETWEEN_TABLES:
                 tables.write(list(known.values()), workdir)

@@ -16,6 +16,12 @@ def test_the_best_rate_that_was_measured_is_inside_the_range(num_params, train_s
     assert searched.low < rate < searched.high
 
 
+@pytest.mark.parametrize(("train_steps", "scale"), [(3_000, 3.5), (10_000, 7.0), (25_000, 7.0), (100_000, 7.0)])
+def test_the_best_scale_of_a_readout_that_was_measured_is_inside_the_range(train_steps, scale):
+    searched = space_for(CELLS["rnn"], train_steps=train_steps)["readout_scale"]
+    assert searched.low < scale < searched.high
+
+
 def test_rates_rise_with_the_size_up_to_where_only_matrices_want_smaller_ones():
     rates = [recipe.learning_rate(size) for size in (10, 100, 500, 1_000, 10_000, 10**6)]
     assert sorted(rates) == rates

@@ -382,7 +382,7 @@ def test_a_bad_override_is_refused_in_a_line_with_field_and_value(cell, override
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("given", [(0, 1), (-1, 1)])
+@pytest.mark.parametrize("given", [(0, 1), (0.0, 1)])
 def test_a_range_that_touches_0_is_refused_where_the_scale_is_logarithmic(given):
     with pytest.raises(ValueError, match=r"^hparams.recurrent_scale: \(.*, 1\) given; its scale is logarithmic.*0$"):
         space_for(CELLS["gru"], "paper", {"recurrent_scale": given})
@@ -507,10 +507,10 @@ AROUND = {"b": Range(0.1, 10.0, log=True, around_best=(1.0, 1.5, 2.5)), "x": Ran
         ([1.9, 2.0], [2.2, 1.9], (2, 5)),  # nothing larger was tried
         ([1.9, 2.0], [2.2, 8.0], (2, 3)),
         ([2.0, 1.0], [3.0, 2.9], (2, 5)),  # 3 is not beyond 1.5 times 2
-        ([0.02], [0.3], (0.1, 10)),  # all of it would be below the range
-        ([0.08], [0.3], (0.1, 0.12)),
-        ([7.0], [7.1], (7, 10)),
-        ([12.0], [9.9], (0.1, 10)),
+        ([0.02], [0.3], (0.1, 0.15)),  # at an end of the range
+        ([0.08], [0.3], (0.1, 0.15)),
+        ([6.0], [6.1], (6, 10)),
+        ([12.0], [9.9], (10 / 1.5, 10)),
     ],
 )
 def test_what_lies_around_the_best_is_proposed_once_there_is_one(objectives, tried, expected):
@@ -546,6 +546,10 @@ def test_a_range_goes_through_json_with_all_its_fields():
         ("learning_rate", Range(0.01, 0.04, log=True), 0.012, None),
         ("recurrent_scale_f", Range(0.4, 0.8), 0.795, (0.4, 1.0)),
         ("recurrent_scale_f", Range(0.4, 0.8), 0.405, (0.2, 0.8)),
+        ("recurrent_scale_f", Range(0.15, 0.9), 0.15, (0.0, 0.9)),
+        ("squared_gradient_decay", Range(0.9, 0.99), 0.99, (0.9, 0.9999)),
+        ("learning_rate", Range(1.99, 2.0), 2.0, None),  # nothing wider in three digits
+        ("mappings_per_param", Range(0.1, 1.0, log=True, around_best=(1.0, 1.5, 2.5)), 1.0, None),
         ("l2", Range(0.0, 0.1), 0.0, None),  # less makes no sense
         ("weight_decay", Range(0.01, 0.1), 0.01, (0.0, 0.1)),
         ("learning_rate_decay", Range(0.1, 1.0, log=True), 1.0, None),  # nor does more
@@ -559,4 +563,5 @@ def test_a_range_whose_end_is_best_is_made_wider_there(name, dimension, value, e
     found = spaces.wider(space, {name: value, "optimizer": "adam"})
     assert found == ({} if expected is None else {name: pytest.approx(expected)})
     if expected and name != "delay":
-        space_for(CELLS["lstm"], "paper", {spaces.family_of(name): found[name]})  # is taken as it is told
+        kind = "quick" if name.startswith("recurrent_scale") else "paper"  # where it is linear
+        space_for(CELLS["lstm"], kind, {spaces.family_of(name): found[name]})  # is taken as it is told

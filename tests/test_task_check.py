@@ -10,6 +10,7 @@ import pytest
 
 from rnn_capacity import archive, measure_capacity, measure_recall, measure_trainability, store, train
 from rnn_capacity.dimension import Range
+from rnn_capacity.plan import plan_trainability
 from rnn_capacity.tasks import TASKS, Batch, DrawnTask, check_task, program_digest
 
 
@@ -64,7 +65,10 @@ WRONG = {
     "has a dimension 'l2'; it must have another name": variant(dimensions={"l2": 1.0}),
     "has a dimension 'seed'; it must have another name": variant(dimensions={"seed": 1.0}),
     "has a dimension 'unroll'; it must have another name": variant(dimensions={"unroll": 1.0}),
-    "has the dimension delay = 'long'; it must be a Range": variant(dimensions={"delay": "long"}),
+    "has the dimension delay = 'long'; it must be a number": variant(dimensions={"delay": "long"}),
+    r"has the dimension delay = Range\(low=0.5, high=3": variant(dimensions={"delay": Range(0.5, 3, whole=True)}),
+    r"delay = Range\(low=1, high=9, log=True, whole": variant(dimensions={"delay": Range(1, 9, log=True, whole=True)}),
+    "around_best=": variant(dimensions={"delay": Range(1, 9, around_best=(1.0, 1.5, 2.5))}),
     r"has the dimension delay = Range\(low=2, high=1": variant(dimensions={"delay": Range(2, 1)}),
     r"has the dimension delay = Range\(low=0, high=1, log=True": variant(dimensions={"delay": Range(0, 1, log=True)}),
     r"scores error of shape \(4,\)": variant(score=lambda *_: {"error": jnp.ones(4)}),
@@ -78,6 +82,8 @@ def test_what_is_wrong_with_a_task_is_told_before_anything_is_trained(monkeypatc
         measure_trainability("rnn", task, num_params=60, num_trials=2, progress=False)
 
 
+OF_PLAN = {"task_fields": None, "num_params": 500, "depth": 1, "unroll": None, "train_steps": 3, "batch_size": None}
+OF_PLAN |= {"space": "quick", "hparams": None, "sampler": "gp", "halving": None, "seed": 0, "precision": "highest"}
 TAKEN = ["valid_loss", "steps", "number", "study", "state", "cell", "untrained_error"]
 TAKEN += ["l2", "learning_rate", "optimizer", "recurrent_scale", "recurrent_scale_u", "forget_bias_own", "own_hparam"]
 
@@ -197,6 +203,11 @@ def test_a_task_says_the_ranges_of_its_own_hparams(tmp_path, given, expected):
     (study,) = (study for study in archive.studies(tmp_path) if not study.study_name.endswith("again"))
     trial = archive.finished(study)[0]
     assert archive.hparams(study, trial)["offset"] == 0.5
+
+
+def test_a_task_like_a_built_in_one_keeps_its_hparams():
+    check = plan_trainability("rnn", type("Mine", (TASKS["arithmetic"],), {})(), **OF_PLAN)
+    assert check.space["compute_steps"] == 6
 
 
 @pytest.mark.parametrize("given", [{"gain": 2.5}, {"gain": (1, 2.5)}, {"gain": "loud"}, {"volume": 2}])

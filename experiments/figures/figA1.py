@@ -102,6 +102,9 @@ def found_claims(results):
     studies = claims.counted(len(ratios), "studies", "study")
     ours = f"{mean:.3f} times ({claims.shown(interval, '.3f')}), the best of {studies}"
     ours += f"; b was searched within {min(ranges):g} to {max(ranges):g} per parameter" if ranges else ""
+    around = {tuple(r["space"]["mappings_per_param"].get("around_best") or ()) for r in known if ranges} - {()}
+    for low, high, _ in around:
+        ours += f", after the first trials from {low:g} to {high:g} times the best"
     found = claims.of_best(interval, (-math.inf, SLIGHTLY), more_is_better=False)
     return [Claim(text, paper, ours, found, claims.spent(known))]
 

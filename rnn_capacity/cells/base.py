@@ -18,7 +18,8 @@ class Cell(NamedTuple):
     The functions see one example and one trial; batches, trials and devices are added outside with `vmap`, `lax.map`
     and `shard_map`. Every array that `init` returns is trained and counted as parameters. Every name that `init` reads
     from `hparams` becomes a dimension of the search, by its family (`search/space.py`), so scales and forget biases are
-    tuned and never literal.
+    tuned and never literal. A matrix is (units, inputs): its last axis is summed over, by the length of which the quick
+    space of memorization slows the matrix's steps.
     """
 
     name: str  #: in tables, studies and plots

@@ -116,14 +116,20 @@ def said(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return table.loc[:, (table != "-").any()]
 
 
-def notes(result: Mapping[str, Any]) -> list[str]:
-    """What a reader should know beside the row, a sentence each: where the best lies at an end of what was searched."""
+def notes(result: Mapping[str, Any], config: str = "") -> list[str]:
+    """What a reader should know beside the row, a sentence each: where the best lies at an end of what was searched.
+
+    Args:
+        config: the flag of the sweep's config (`config.sweeps.tanh`), where it was one.
+    """
     found = []
     for name, (low, high) in result.get("wider", {}).items():
-        family, ends = family_of(name), f"({low:g}, {high:g})"
-        call = f"hparams={{{name!r}: {ends}}}" + (f" or --config.hparams.{name}='{ends}'" if name == family else "")
+        ends = f"({low:g}, {high:g})"
+        remedy = f"hparams={{{name!r}: {ends}}}"
+        if config and name == family_of(name):
+            remedy += f" or --{config}.hparams.{name}='{ends}'"
         best = _short(result["best_hparams"][name])
-        found.append(f"{result['cell']}: the best {name}, {best}, lies at an end of its range; {call} looks further")
+        found.append(f"{result['cell']}: the best {name}, {best}, lies at an end of its range; {remedy} looks further")
     return found
 
 

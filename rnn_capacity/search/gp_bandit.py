@@ -93,7 +93,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         if len(study.directions) > 1:
             raise InputError(f"directions: {len(study.directions)} given; GPBanditSampler must have 1")
         with self._lock:
-            self._look_at(study)
+            self._look_at(study, study.get_trials(deepcopy=False))
             return dict(self._encoding.dimensions.distributions if self._space is None else distributions(self._space))
 
     def sample_independent(self, study, trial, param_name, param_distribution):
@@ -104,23 +104,24 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space) -> dict[str, Any]:
         with self._lock:
-            self._look_at(study)
+            trials = study.get_trials(deepcopy=False)  # once: other workers tell theirs meanwhile
+            self._look_at(study, trials)
             if not search_space or self._is_proposed(trial):
                 return {}
-            proposed = self._propose(study, trial)
+            proposed = self._propose(study, trial, trials)
         return {name: value for name, value in proposed.items() if name in search_space}
 
-    def _look_at(self, study: optuna.Study) -> None:
+    def _look_at(self, study: optuna.Study, trials: list[FrozenTrial]) -> None:
         """Forgets what was of another storage, where ids mean other trials, and reads off what this study tunes."""
         if self._storage is not study._storage:
             self._storage, self._seen = study._storage, ()
             self._use(self._encoding)
         if self._space is not None:
-            found = dimensions(at_present(self._space, study))
+            found = dimensions(at_present(self._space, study, trials))
             if found != self._encoding.dimensions:
                 self._use(Encoding(found))
         else:
-            trials = [t for t in study.get_trials(deepcopy=False) if t.params]
+            trials = [t for t in trials if t.params]
             ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
             seen = (study.study_name, tuple(t.number for t in ended))
             if seen != self._seen or not ended:
@@ -129,8 +130,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
                 if found != self._encoding.dimensions:
                     self._use(Encoding(found))
 
-    def _propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
-        trials = study.get_trials(deepcopy=False)
+    def _propose(self, study: optuna.Study, trial: FrozenTrial, trials: list[FrozenTrial]) -> dict[str, Any]:
         ended = [t for t in trials if t.state.is_finished() and self._is_proposed(t) and _outcome(t) is not None]
         if len(ended) < self._num_startup or not any(np.isfinite(_outcome(t)) for t in ended):
             return self._encoding.from_unit(sobol_point(self._seed, trial.number, self._encoding.num_dimensions))

@@ -16,8 +16,13 @@ def learning_rate(num_params: int) -> float:
     return LEARNING_RATE * min(1.0, num_params / OF_PARAMS) ** POWER
 
 
-def _short(number: float) -> float:
-    return float(f"{number:.2g}")
+def readout_scale(train_steps: int) -> float:
+    """The middle of the range: weights grow with the steps, and what they start from must not be small beside it."""
+    return min(3.5 * (train_steps / 3000) ** 0.5, 8.0)
+
+
+def _around(middle: float) -> Range:
+    return Range(float(f"{middle / WIDTH:.2g}"), float(f"{middle * WIDTH:.2g}"), log=True)
 
 
 def memorization(num_params: int, train_steps: int) -> Space:
@@ -27,11 +32,10 @@ def memorization(num_params: int, train_steps: int) -> Space:
         num_params: of the network.
         train_steps: of a trial.
     """
-    middle = learning_rate(num_params)
     return {
-        "learning_rate": Range(_short(middle / WIDTH), _short(middle * WIDTH), log=True),
+        "learning_rate": _around(learning_rate(num_params)),
         "learning_rate_warm_up": 0.1,
         "fan_in_power": 0.5,
         "weight_decay": 0.003,
-        "readout_scale": Range(3.0, 10.0, log=True),
+        "readout_scale": _around(readout_scale(train_steps)),
     }

@@ -7,11 +7,12 @@ however its trials are batched. Only what lies around the best objective (`Range
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.trial import FrozenTrial
 
 from rnn_capacity.checks import InputError
 from rnn_capacity.dimension import Space
@@ -29,12 +30,12 @@ def without_effect(space: Space, name: str) -> float | str:
     return complete(space, {})[name]
 
 
-def at_present(space: Space, study: optuna.Study) -> Space:
-    """What is proposed from, after the trials that have ended: see `Range.around_best`."""
+def at_present(space: Space, study: optuna.Study, trials: Sequence[FrozenTrial]) -> Space:
+    """What is proposed from, after those of a study's trials that have ended: see `Range.around_best`."""
     if not follows_best(space):
         return space
     sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
-    ended = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
+    ended = [t for t in trials if t.state.is_finished()]
     objectives = [sign * t.value for t in ended if t.value is not None]
     return around_best(space, objectives, [t.params for t in ended])
 
@@ -57,7 +58,8 @@ class PointSampler(optuna.samplers.BaseSampler):
     def sample_relative(self, study, trial, search_space) -> dict[str, Any]:
         if not search_space:
             return {}
-        return from_unit(at_present(self._space, study), self._point(trial.number, len(search_space)))
+        trials = study.get_trials(deepcopy=False) if follows_best(self._space) else []
+        return from_unit(at_present(self._space, study, trials), self._point(trial.number, len(search_space)))
 
     def sample_independent(self, study, trial, param_name, param_distribution):
         return without_effect(self._space, param_name)

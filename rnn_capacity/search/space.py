@@ -57,7 +57,7 @@ def space_for(
         space: "quick" or "paper".
         overrides: a dimension or a family -> a value that fixes it, (low, high) that narrows it, or a list of names.
         sizes: of the network, as `network.hparam_names` takes them; by default small ones.
-        num_params, train_steps: of a trial, which the quick space depends on.
+        num_params, train_steps: of a trial, which the quick space of memorization depends on.
 
     Raises:
         InputError: an unknown space; an override that names nothing, is out of range or upside down; an hparam of the
@@ -233,11 +233,11 @@ def around_best(space: Space, objectives: Sequence[float], trials: Sequence[Mapp
     narrowed = {}
     for name, d in space.items():
         if best and isinstance(d, Range) and d.around_best:
-            least, most, at_first = (best * multiple for multiple in d.around_best)
-            beyond = any(values.get(name, 0) > most for values in trials)
-            low, high = (min(max(end, d.low), d.high) for end in (least, most if beyond else at_first))
-            if low < high:  # else the best is at an end of the range
-                narrowed[name] = dataclasses.replace(d, low=low, high=high)
+            least, most, at_first = d.around_best
+            beyond = any(values.get(name, 0) > best * most for values in trials)
+            low = min(max(best * least, d.low), d.high / most)  # beyond an end of the range: what lies at that end
+            high = min(max(best * (most if beyond else at_first), d.low * most), d.high)
+            narrowed[name] = dataclasses.replace(d, low=low, high=high)
     return {**space, **narrowed}
 
 
@@ -258,17 +258,18 @@ def wider(space: Space, values: Mapping[str, Any]) -> dict[str, tuple[float, flo
     """Ranges at whose end a value lies, each made wider there by a half; what makes sense nowhere is left out."""
     found = {}
     for name, d in tuned(space).items():
-        if not isinstance(d, Range) or d.whole or name not in values:
+        if not isinstance(d, Range) or d.whole or d.around_best or name not in values:
             continue
         least, most, closed = LIMITS.get(family_of(name), UNLIMITED)
-        u = to_unit({name: d}, values)[0]
         scale, back = (math.log, math.exp) if d.log else (float, float)
         low, high, half = scale(d.low), scale(d.high), (scale(d.high) - scale(d.low)) / 2
-        if u < EDGE and d.low > least:
-            beyond = max(back(low - half), least) if closed or d.log else back(low - half)
-            found[name] = (float(f"{beyond:.2g}"), d.high)
-        elif u > 1 - EDGE and d.high < most:
-            found[name] = (d.low, float(f"{min(back(high + half), most):.2g}"))
+        below, above = (float(f"{back(end):.3g}") for end in (low - half, high + half))
+        below, above = max(below, least), min(above, most)
+        u = to_unit({name: d}, values)[0]
+        if u < EDGE and below < d.low and (below > least or (closed and not d.log)):
+            found[name] = (below, d.high)
+        elif u > 1 - EDGE and above > d.high:
+            found[name] = (d.low, above)
     return found
 
 

@@ -77,13 +77,17 @@ def _check_dimensions(task: Task, reserved: Sequence[str], is_hparam: Callable[[
             raise InputError(f"{given}has a dimension {name!r}; it must have another name, that one is not the task's")
         number = isinstance(dimension, int | float) and not isinstance(dimension, bool)
         if not (number and math.isfinite(dimension)) and not (isinstance(dimension, Range) and _ends_fit(dimension)):
-            must = "a Range whose lower end is below the upper, and above 0 where it is logarithmic, or a number"
+            must = "a number, or a Range whose lower end is below the upper, above 0 if logarithmic, whole if whole"
             raise InputError(f"{given}has the dimension {name} = {dimension!r}; it must be {must}")
 
 
 def _ends_fit(dimension: Range) -> bool:
     low, high = dimension.low, dimension.high
-    return math.isfinite(low) and math.isfinite(high) and low < high and (low > 0 or not dimension.log)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high) or dimension.around_best is not None:
+        return False
+    if dimension.whole:
+        return not dimension.log and low % 1 == high % 1 == 0
+    return low > 0 or not dimension.log
 
 
 def program_digest(task: Task, batch_size: int | None) -> str:
