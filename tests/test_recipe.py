@@ -22,10 +22,11 @@ def test_the_best_scale_of_a_readout_that_was_measured_is_inside_the_range(train
     assert searched.low < scale < searched.high
 
 
-def test_rates_rise_with_the_size_up_to_where_only_matrices_want_smaller_ones():
-    rates = [recipe.learning_rate(size) for size in (10, 100, 500, 1_000, 10_000, 10**6)]
-    assert sorted(rates) == rates
-    assert rates[0] < rates[3] == rates[-1]
+def test_rates_rise_with_the_size_up_to_1000_parameters_and_fall_beyond():
+    rising, falling = ([recipe.learning_rate(n) for n in sizes] for sizes in ((10, 100, 1_000), (1_000, 10_000, 10**6)))
+    assert rising == sorted(rising)
+    assert falling == sorted(falling, reverse=True)
+    assert rising[-1] == falling[0] == max(rising)
 
 
 @pytest.mark.parametrize("num_params", [1, 100, 10**7])

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from rnn_capacity.dimension import Range, Space
 
-LEARNING_RATE, OF_PARAMS, POWER = 0.045, 1000, 0.6
+LEARNING_RATE, OF_PARAMS = 0.045, 1000
+SMALLER, LARGER = 0.6, -0.2  # powers of the size, below OF_PARAMS and above
 WIDTH = 1.5  # a rate is searched from the middle divided by this to the middle times it
 
 
 def learning_rate(num_params: int) -> float:
-    """The middle of the range: small networks want smaller rates, of large ones only the matrices (`fan_in_power`)."""
-    return LEARNING_RATE * min(1.0, num_params / OF_PARAMS) ** POWER
+    """The middle of the range: small networks want smaller rates, and large ones, beside what `fan_in_power` does."""
+    size = num_params / OF_PARAMS
+    return LEARNING_RATE * size ** (SMALLER if size < 1 else LARGER)
 
 
 def readout_scale(train_steps: int) -> float:
