@@ -34,9 +34,7 @@ class Result(Shown):
     interval: tuple[float, float]  #: (low, high); NaN for fewer than two repeats
     repeats: tuple[float, ...]  #: those that did not diverge
     best_hparams: Mapping[str, float | str]  #: empty where every trial diverged
-    wider: Mapping[
-        str, tuple[float, float]
-    ]  #: hparams whose best lies at an end of the range -> one that goes beyond it
+    wider: Mapping[str, tuple[float, float]]  #: a range beyond each one at whose end the best hparam lies
     num_trials: int  #: of the search
     num_infeasible: int  #: of these, how many diverged
     num_stopped_early: int  #: by `halving`

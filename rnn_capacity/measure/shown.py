@@ -52,9 +52,8 @@ class Shown:
         from rnn_capacity.report import tables
 
         rows = self.rows()
-        return "\n".join(
-            [f"{self.title}\n\n{tables.columns(rows)}", *(note for row in rows for note in tables.notes(row))]
-        )
+        notes = [note for row in rows for note in tables.notes(row)]
+        return "\n".join([f"{self.title}\n\n{tables.columns(rows)}", *notes])
 
     def _repr_html_(self) -> str:
         from rnn_capacity.report import tables

@@ -139,9 +139,8 @@ def _result(study: Kept, plan: Mapping[str, Any], repeats: Mapping[str, Kept]) -
 
     space = {name.removeprefix(HPARAM): d for name, d in plan.items() if name.startswith(HPARAM)}
     reported = (CapacityPlan if measure == "capacity" else Plan).reported
-    now = of_trials(trials, best, told, _understood(space), reported, study.sign) | _scores(
-        measure, trials, best, score
-    )
+    now = of_trials(trials, best, told, _understood(space), reported, study.sign)
+    now |= _scores(measure, trials, best, score)
     now |= {"interval": list(now["interval"]), "repeats": list(now["repeats"])}
     if measure == "trainability":
         now["percent_infeasible"] = 100 * now["num_infeasible"] / len(trials) if trials else NAN

@@ -44,8 +44,8 @@ LIMITS = {
 UNLIMITED = (-math.inf, math.inf, False)
 
 # Collins et al. 2017, appendix A. b is searched as mappings per parameter; the readout's scale is a rectangular
-# matrix's. RMSProp's average is the TensorFlow default of the time. The last three are not of the
-# paper, and do nothing here.
+# matrix's. RMSProp's average is the TensorFlow default of the time. The last three are not of
+# the paper, and do nothing here.
 PAPER: Space = {
     "nonlinearity": Choice(("tanh", "relu")),
     "optimizer": Choice(OPTIMIZERS),

@@ -38,7 +38,7 @@ from rnn_capacity.search.ranges import (
 )
 from rnn_capacity.tasks import Memorization, Task
 
-SPACES = ("quick", "paper")
+SPACES = {"quick": QUICK, "paper": PAPER}
 
 
 def space_for(
@@ -63,16 +63,15 @@ def space_for(
         InputError: an unknown space; an override that names nothing, is out of range or upside down; an hparam of the
             cell whose family is not known.
     """
-    check_choice("space", space, SPACES)
-    table = {n: d for n, d in PAPER.items() if task.name in TASK_DIMENSIONS.get(n, (task.name,))} | dict(
-        task.dimensions
-    )
+    check_choice("space", space, tuple(SPACES))
+    table = {name: d for name, d in PAPER.items() if task.name in TASK_DIMENSIONS.get(name, (task.name,))}
+    table |= task.dimensions
     if space == "quick":
-        of_cell = {}
-        own = QUICK_TASKS.get(task.name, DRAWN)
-        if task is Memorization or isinstance(task, Memorization):
-            own, of_cell = recipe.memorization(num_params, train_steps), QUICK_CELLS.get(cell.name, {})
-        table |= {n: d for n, d in (QUICK | own | of_cell).items() if n in table}
+        if task.name == Memorization.name:
+            own = {**recipe.memorization(num_params, train_steps), **QUICK_CELLS.get(cell.name, {})}
+        else:
+            own = QUICK_TASKS.get(task.name, DRAWN)
+        table |= {name: own.get(name, d) for name, d in QUICK.items() if name in table}
     limits = CELL_LIMITS.get(cell.name, {})
     overrides = _given(overrides)
 
@@ -118,8 +117,7 @@ def searched(name: str, space: str, overrides: Mapping[str, Any] | None) -> Dime
     Raises:
         InputError: as of `space_for`.
     """
-    table = {"quick": QUICK, "paper": PAPER}[check_choice("space", space, SPACES)]
-    given = _given(overrides)
+    table, given = SPACES[check_choice("space", space, tuple(SPACES))], _given(overrides)
     return _parse(name, given[name], table[name], None) if name in given else table[name]
 
 
