@@ -2,11 +2,15 @@
 
 One thread for BLAS, which must be set before NumPy starts: several wait for each other where the processors are taken,
 and each of the many small factorisations of a Gaussian process's fit then takes many times as long.
+
+XLA optimises little: most programs of the tests run for less time than it takes to compile them. Where optimisation is
+part of what is tested, the fixture `optimized` has it.
 """
 
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import tempfile
 
@@ -15,8 +19,9 @@ import jax
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 4)
-_cache = tempfile.TemporaryDirectory(prefix="rnn-capacity-")  # what is compiled is not kept in the home of who tests
-os.environ["XDG_CACHE_HOME"] = _cache.name
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share what is compiled, and who tests keeps none of it
+    _cache = tempfile.TemporaryDirectory(prefix="rnn-capacity-")
+    os.environ["XDG_CACHE_HOME"] = _cache.name
 
 
 @pytest.fixture
@@ -25,9 +30,12 @@ def make_hparams():
 
 
 @pytest.fixture
-def quick_compile():
-    with helpers.quick_compile():
-        yield
+def optimized():
+    """Programs are compiled as a user's are."""
+    kept = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", kept)
 
 
 @pytest.fixture

@@ -124,13 +124,3 @@ def count_compilations():
         yield compiled
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
-
-
-@contextlib.contextmanager
-def quick_compile():
-    """Programs are compiled without optimisation: where each runs once, compiling is all that it costs."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)

@@ -15,7 +15,6 @@ from rnn_capacity.cells import CELLS, initializers
 from rnn_capacity.cells.base import NONLINEARITIES, relu, sigmoid
 from rnn_capacity.tasks.memorization import Memorization
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 UNITS, INPUTS, STEPS = 4, 3, 6
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())

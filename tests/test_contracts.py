@@ -15,8 +15,6 @@ from rnn_capacity.cells import CELLS, Cell, initializers
 from rnn_capacity.hoist import hoist
 from rnn_capacity.types import Array
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 class MGUParams(NamedTuple):
     W_f: Array

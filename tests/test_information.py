@@ -7,8 +7,6 @@ import pytest
 
 from rnn_capacity.information import confidence_interval, mutual_information
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.mark.parametrize("b", [1, 100, 5000])
 def test_knowing_nothing_is_0_bits_and_knowing_all_is_b_bits(b):

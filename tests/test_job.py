@@ -476,7 +476,8 @@ def test_a_pod_whose_job_cannot_be_found_measures_alone(environment, tmp_path, p
     assert done.stdout == "1\n", done.stderr
     said = [line for line in done.stderr.splitlines() if "Kubernetes" in line]
     line = rf"Kubernetes: no job of several pods found \({reason}\); this process measures alone"
-    assert len(said) == (reason is not None) and all(re.fullmatch(line, each) for each in said), done.stderr
+    assert len(said) == (reason is not None), done.stderr
+    assert all(re.fullmatch(line, each) for each in said), done.stderr
 
 
 def test_the_environment_may_tell_of_the_job(alone, environment, tmp_path):

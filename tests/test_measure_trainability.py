@@ -106,7 +106,6 @@ def test_the_curve_is_of_its_trials(result):
     assert result.curve["median"].iloc[-1] == result.median_loss
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_every_other_task_is_measured():
     assert {task.split(":")[0] for task in LEAST} == TASKS.keys() - {"memorization", "parentheses"}
     for task, options in LEAST.items():

@@ -13,9 +13,6 @@ from rnn_capacity.cells import CELLS
 from rnn_capacity.tasks.base import Source
 from rnn_capacity.tasks.memorization import Memorization, check_mappings, distinct_bits, multiply_modulo
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
-
 _compiled_vectors = jax.jit(distinct_bits, static_argnums=(1, 2))
 
 

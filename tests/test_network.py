@@ -15,7 +15,6 @@ from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.cells.base import NONLINEARITIES
 from rnn_capacity.tasks import Task
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
 
 

@@ -15,7 +15,6 @@ from helpers import make_keys
 from rnn_capacity import sharding
 
 ROOT = pathlib.Path(__file__).parents[1]
-pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def test_devices_are_chosen_by_number_by_name_or_all():

@@ -17,8 +17,6 @@ from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.tasks import SPLITS, TASKS, Batch, DrawnTask, Source, Task
 from rnn_capacity.types import Array
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adding(DrawnTask):

@@ -21,7 +21,6 @@ from helpers import (
     make_keys,
     make_spec,
     noisy,
-    quick_compile,
     trial,
 )
 
@@ -32,8 +31,6 @@ from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.types import OPTIMIZERS, Keys
 
 RNN = CELLS["rnn"]
-
-# A spec compiles once a process, so a test with the fixture `quick_compile` trains with a spec of its own only.
 
 
 # --- Optimizers -------------------------------------------------------------------------------------------------------
@@ -84,7 +81,6 @@ def _reference_run(optimizer, schedule, hparams, weights, gradient, fan_in):
     return weights
 
 
-@pytest.mark.usefixtures("quick_compile")
 @pytest.mark.parametrize(
     ("optimizer", "schedule"), [(optimizer, "exponential") for optimizer in OPTIMIZERS] + [("adam", "cosine")]
 )
@@ -122,7 +118,6 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
     assert other_momentum == (optimizer == "momentum")
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_blocks_of_examples_change_neither_loss_nor_gradient_nor_score():
     specs = [make_spec(CELLS["ugrnn"], max_mappings=16, unroll=2, block_size=size) for size in (None, 4)]
     both = lambda spec, params, data: (train.loss_and_gradient(spec, params, data), evaluate(spec, data, params))
@@ -176,13 +171,13 @@ def test_the_trainer_equals_a_loop_of_single_trials_and_reports_no_padding():
     outcomes = train_on(2, spec, take(hparams, 0, 1, 2), take(keys, 0, 1, 2))  # on 2 devices: one is padding
     assert {a.shape for a in jax.tree.leaves(outcomes)} == {(3,)}
     assert len(set(outcomes.loss["eval"])) == 3
-    with quick_compile():
-        alone = jax.jit(functools.partial(train.train_trial, spec))
-        expected = [alone(trial(hparams, k), trial(keys, k)) for k in range(3)]
+    alone = jax.jit(functools.partial(train.train_trial, spec))
+    expected = [alone(trial(hparams, k), trial(keys, k)) for k in range(3)]
     for k in range(3):
         np.testing.assert_allclose(flatten(trial(outcomes, k)), flatten(expected[k]), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.usefixtures("optimized")
 def test_the_same_run_twice_gives_the_same_bits():
     expected = outcomes_of_four_trials()
     assert expected.feasible.all()
@@ -202,6 +197,7 @@ def test_any_batching_and_order_of_the_trials_gives_the_same_bits(batch):
     assert_same_bits(outcomes, take(outcomes_of_four_trials(), *batch))
 
 
+@pytest.mark.usefixtures("optimized")
 def test_data_and_initial_weights_are_the_same_bits_on_any_number_of_devices_in_any_batches():
     spec, (hparams, keys) = small_spec(), four_trials()
     begin = lambda n, *trials: train._programs(spec, tuple(jax.devices()[:n])).begin(0, *trials)
@@ -234,7 +230,6 @@ def test_on_a_cpu_blocks_are_smaller_where_examples_leave_much_for_the_gradient(
     assert size(num_units=80, task=long, depth=4, block_size=512) == 512
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_the_task_key_decides_the_data_and_the_network_key_the_weights():
     hparams = make_hparams(RNN)
     begin = jax.jit(functools.partial(train.begin, small_spec()))
@@ -257,7 +252,6 @@ def _plain_cell(name, apply):
     return Cell(name, init, lambda params: params["h_0"], apply)
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_new_values_of_the_hparams_compile_nothing():
     traced = []
 
@@ -330,9 +324,8 @@ def test_after_each_chunk_the_step_is_told_with_where_the_trials_stand():
 def test_the_untrained_score_is_that_of_the_initial_weights():
     spec, (hparams, keys) = small_spec(), four_trials()
     outcomes = outcomes_of_four_trials()
-    with quick_compile():
-        untrained = jax.jit(lambda hparams, key: evaluate(spec, *_begun(spec, hparams, key))[1])
-        scores = [untrained(trial(hparams, k), trial(keys, k)) for k in range(4)]
+    untrained = jax.jit(lambda hparams, key: evaluate(spec, *_begun(spec, hparams, key))[1])
+    scores = [untrained(trial(hparams, k), trial(keys, k)) for k in range(4)]
     for k in range(4):
         np.testing.assert_allclose(
             flatten(scores[k]), flatten(trial(outcomes.untrained_score, k)), rtol=1e-5, atol=1e-5
@@ -345,7 +338,6 @@ def _begun(spec, hparams, key):
     return data, state.params
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_a_small_rnn_learns_a_small_set_of_mappings_from_minibatches():
     spec = make_spec(RNN, num_units=8, num_inputs=8, unroll=2, max_mappings=24, train_steps=400, batch_size=8)
     outcomes = train_on(2, spec, make_hparams(RNN, 2, num_mappings=20), make_keys(2))
@@ -387,7 +379,6 @@ def test_a_trial_that_diverges_is_infeasible_and_changes_no_bit_of_another(diver
     assert_same_bits(take(outcomes, 0, 2, 3), without)
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_a_trial_that_diverged_stands_still():
     cell = _plain_cell("linear", lambda params, h, x, s: (h, params["W"] @ x))
     spec = small_spec(cell, optimizer="momentum", unroll=1)
@@ -412,7 +403,6 @@ def test_a_trial_that_diverged_stands_still():
     assert not np.allclose(flatten(running.params), flatten(state.params))
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_a_trial_whose_last_step_overflows_is_infeasible():
     cell = _plain_cell("linear", lambda params, h, x, s: (h, params["W"] @ x))
     spec = small_spec(cell, optimizer="sgd", train_steps=1, unroll=1)
@@ -421,7 +411,6 @@ def test_a_trial_whose_last_step_overflows_is_infeasible():
     np.testing.assert_array_equal(outcomes.feasible, [True, False])
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_a_cell_that_returns_nan_is_infeasible_and_no_crash():
     cell = _plain_cell("nan", lambda params, h, x, s: (h, params["W"] @ x * jnp.nan))
     outcomes = train_on(2, small_spec(cell), make_hparams(cell, 3), make_keys(3))
@@ -480,7 +469,6 @@ class Table(DrawnTask):
         return {"sum": batch.targets[1].max(), "least": batch.targets[0].min(), "most": batch.targets[0].max()}
 
 
-@pytest.mark.usefixtures("quick_compile")
 @pytest.mark.parametrize("first", [100, 200])  # a task of other fields shares other data
 def test_what_a_task_shares_is_seen_by_every_trial_on_every_device(first):
     cell = _plain_cell("linear", lambda params, h, x, s: (h, params["W"] @ x))
