@@ -6,13 +6,22 @@ from rnn_capacity.cells import CELLS
 from rnn_capacity.search import recipe
 from rnn_capacity.search.space import space_for, tuned
 
-# The best rate of an RNN that was measured, by parameters and steps (benchmarks/recipe.py).
-BEST = [(79, 10_000, 0.01), (991, 3_000, 0.05), (991, 10_000, 0.05), (991, 25_000, 0.05), (3_901, 10_000, 0.034)]
+# The best rate that was measured, by cell, parameters and steps (benchmarks/recipe.py).
+BEST = [
+    ("rnn", 79, 10_000, 0.01),
+    ("rnn", 991, 3_000, 0.05),
+    ("rnn", 991, 10_000, 0.05),
+    ("rnn", 991, 25_000, 0.05),
+    ("rnn", 3_901, 10_000, 0.034),
+    ("lstm", 953, 10_000, 0.05),
+    ("irnn", 469, 10_000, 0.015),
+    ("irnn", 991, 10_000, 0.025),
+]
 
 
-@pytest.mark.parametrize(("num_params", "train_steps", "rate"), BEST)
-def test_the_best_rate_that_was_measured_is_inside_the_range(num_params, train_steps, rate):
-    searched = space_for(CELLS["rnn"], num_params=num_params, train_steps=train_steps)["learning_rate"]
+@pytest.mark.parametrize(("cell", "num_params", "train_steps", "rate"), BEST)
+def test_the_best_rate_that_was_measured_is_inside_the_range(cell, num_params, train_steps, rate):
+    searched = space_for(CELLS[cell], num_params=num_params, train_steps=train_steps)["learning_rate"]
     assert searched.low < rate < searched.high
 
 

@@ -105,17 +105,14 @@ QUICK: Space = {
     "fan_in_power": 0.0,
 }
 
-# Where it differs by cell, on memorization (`recipe.py` says how rates depend on the size): ReLUs want smaller steps.
+# Where it differs by cell, on memorization (`recipe.py` has the rates).
 QUICK_CELLS: Mapping[str, Space] = {
-    "irnn": {"learning_rate": Range(0.008, 0.025, log=True), "squared_gradient_decay": 0.9},
     "gru": {"forget_bias": Range(0.0, 0.5)},
     "+rnn": {
         "recurrent_init": "orthogonal",
         "recurrent_scale": Range(0.9, 1.4),
         "input_scale": Range(0.5, 1.8, log=True),
         "readout_scale": Range(1.5, 3.0),
-        "learning_rate": Range(0.01, 0.03, log=True),
-        "squared_gradient_decay": 0.9,
     },
 }
 

@@ -68,7 +68,7 @@ def space_for(
     table |= task.dimensions
     if space == "quick":
         if task.name == Memorization.name:
-            own = {**recipe.memorization(num_params, train_steps), **QUICK_CELLS.get(cell.name, {})}
+            own = {**recipe.memorization(cell.name, num_params, train_steps), **QUICK_CELLS.get(cell.name, {})}
         else:
             own = QUICK_TASKS.get(task.name, DRAWN)
         table |= {name: own.get(name, d) for name, d in QUICK.items() if name in table}
