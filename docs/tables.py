@@ -60,7 +60,7 @@ def tasks() -> str:
 
 
 def spaces() -> str:
-    quick = {**ranges.QUICK, **recipe.memorization(1000, 10_000)}
+    quick = {**ranges.QUICK, **recipe.memorization("rnn", 1000, 10_000)}
     return table(
         ("hparam", "`quick`, memorization, 1000 parameters", "`paper`", "tuned only"),
         ((code(name), dimension(quick[name]), dimension(d), when(name)) for name, d in ranges.PAPER.items()),

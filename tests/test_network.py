@@ -435,6 +435,7 @@ def test_an_unroll_goes_on_from_the_carry_of_another(cell, depth):
     assert not np.allclose(afresh, last_thb)
 
 
+@pytest.mark.usefixtures("optimized")
 def test_segments_save_most_of_the_memory_of_a_long_gradient(monkeypatch):
     """Of 20 segments 20 carries are kept and the inside of one, in place of the inside of 320 steps."""
     cell, units, batch = CELLS["lstm"], 8, 32
@@ -447,7 +448,6 @@ def test_segments_save_most_of_the_memory_of_a_long_gradient(monkeypatch):
         compiled = jax.jit(gradient).lower(shapes, x_tib).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    jax.config.update("jax_disable_most_optimizations", False)  # as in earnest; the fixture that set it resets it
     in_segments = temporary_bytes()
     without_segments(monkeypatch)
     at_once = temporary_bytes()
