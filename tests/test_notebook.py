@@ -6,6 +6,7 @@
 import base64
 import glob
 import importlib.util
+import os
 import pathlib
 import re
 import shutil
@@ -29,11 +30,12 @@ def kept():
 
 
 def execute(notebook, folder, **options):
-    """By a kernel of the interpreter that this is."""
+    """By a kernel of the interpreter that this is, which compiles as a user's does."""
     write_kernel_spec(str(folder / "kernels" / "python3"))
     manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(folder / "kernels")]))
     client = NotebookClient(notebook, km=manager, timeout=300, record_timing=False, **options)
-    client.execute(cwd=str(ROOT))  # the package is importable there
+    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}
+    client.execute(cwd=str(ROOT), env=environment)  # the package is importable there
 
 
 def run(folder):
