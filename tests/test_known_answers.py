@@ -13,6 +13,8 @@ from rnn_capacity.cells import CELLS, initializers
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.types import Spec
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 
 # A linear threshold unit, as a user would write it: no carry, one step.
 def init(key, num_inputs, num_units, hparams):
