@@ -14,12 +14,11 @@ from experiments import common
 from rnn_capacity import published
 from rnn_capacity.report import charts, claims, plots
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
+from rnn_capacity.search import recipe
 
 QUICK = {"num_params": (500,), "num_trials": 8, "num_repeats": 4}
 EVENING = common.EVENING | {"num_params": (1_000,)}
 FULL = common.FULL | {"depths": (1,)}
-# What suits tanh in minutes is too fast for ReLUs: of the quick space's own ranges for the IRNN, which has no others.
-SLOWER = {"learning_rate": (0.008, 0.025), "squared_gradient_decay": 0.9}
 
 KINDS = RELU, OTHER = "ReLU alone", "tanh"  # or the choice of both, where tanh alone was not measured
 ABOUT = 0.5  # bits per parameter: our reading of "about"
@@ -30,8 +29,14 @@ def get_config(arg: str = ""):
     of = lambda hparams: common.get_config(
         arg, quick=QUICK, evening=EVENING, full=FULL, cell=("rnn", "ugrnn"), hparams=hparams
     )
-    relu = {"nonlinearity": "relu"} | common.at_scale(arg, SLOWER, SLOWER, {})
+    relu = {"nonlinearity": "relu"} | common.at_scale(arg, slower(QUICK), slower(EVENING), {})
     return common.several(arg, tanh=of({"nonlinearity": "tanh"}), relu=of(relu))
+
+
+def slower(scale):
+    """What suits tanh in minutes is too fast for ReLUs: the range of the IRNN, which has no others."""
+    rate = recipe.learning_rates("irnn", *scale["num_params"])
+    return {"learning_rate": (rate.low, rate.high)}
 
 
 def select(results):

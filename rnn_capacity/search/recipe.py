@@ -19,6 +19,11 @@ def learning_rate(num_params: int) -> float:
     return LEARNING_RATE * size ** (SMALLER if size < 1 else LARGER)
 
 
+def learning_rates(cell: str, num_params: int) -> Range:
+    """What is searched, by the cell's name."""
+    return _around(SLOWER.get(cell, 1.0) * learning_rate(num_params))
+
+
 def readout_scale(train_steps: int) -> float:
     """The middle of the range: weights grow with the steps, and what they start from must not be small beside it."""
     return min(3.5 * (train_steps / 3000) ** 0.5, 8.0)
@@ -37,7 +42,7 @@ def memorization(cell: str, num_params: int, train_steps: int) -> Space:
         train_steps: of a trial.
     """
     return {
-        "learning_rate": _around(SLOWER.get(cell, 1.0) * learning_rate(num_params)),
+        "learning_rate": learning_rates(cell, num_params),
         "learning_rate_warm_up": 0.1,
         "fan_in_power": 0.5,
         "weight_decay": 0.003,
