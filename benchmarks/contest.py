@@ -14,8 +14,8 @@ from ways.plain_jax import PlainJax
 from ways.project import Project
 from ways.torch_processes import NotMeasuredError, Processes, TorchWay
 
-from rnn_capacity import train
-from rnn_capacity.memory import NotEnoughMemoryError
+from rnn_capacity.training import train
+from rnn_capacity.training.memory import NotEnoughMemoryError
 
 TORCH = ("torch_eager", "torch_batched", "torch_compiled")
 A_CORE = "_cores"  # behind the name of a way: a process a core

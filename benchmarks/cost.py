@@ -15,7 +15,8 @@ from contest import sgemm_rate
 from machine import machine, table
 from ml_collections import config_flags
 
-from rnn_capacity import sharding, sweep
+from rnn_capacity import sweep
+from rnn_capacity.training import sharding
 
 PEAKS = {"one H100": 67e12, "v5e-8": 8 * 197e12 / 6, "v5e-256": 256 * 197e12 / 6}  # operations a second
 _CONFIG = config_flags.DEFINE_config_file("config", None, "as of launch/sweep.py")

@@ -11,8 +11,8 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from rnn_capacity import sharding
 from rnn_capacity.search import space as spaces
+from rnn_capacity.training import sharding
 
 
 def machine():

@@ -1,7 +1,7 @@
 """The memory that training takes, against what was said before: python benchmarks/memory.py [--cases=0,3].
 
 Each case is a process of its own that trains trials for a few steps, and evaluates them, as a study does. What
-`rnn_capacity.memory` says of the programs before they run, beside what lies in memory already, is compared with the
+`training/memory.py` says of the programs before they run, beside what lies in memory already, is compared with the
 most that there was while they ran, less what there was before. On a CPU that is resident memory (VmHWM, reset before),
 and the trials of all cores count; on an accelerator it is the allocator's own peak. Activations are most of it, so the
 networks are large and the sequences long: 0.2 to 2 GiB. The columns:
@@ -39,7 +39,7 @@ STEPS = 4  # in two chunks or more, since what lies in memory in the first diffe
 
 
 def plan_of(cell, num_params, depth, unroll, batch, task):
-    from rnn_capacity.plan import plan_capacity, plan_trainability
+    from rnn_capacity.studies.plan import plan_capacity, plan_trainability
 
     shared = {"num_params": num_params, "depth": depth, "unroll": unroll, "train_steps": STEPS, "space": "quick"}
     shared |= {"sampler": "random", "halving": None, "seed": 0, "precision": "highest"}
@@ -67,7 +67,7 @@ def worker(case):
     import jax
     from machine import machine, middle_trials
 
-    from rnn_capacity import memory, sharding, train
+    from rnn_capacity.training import memory, sharding, train
 
     sharding.use_all_cores()
     devices = jax.local_devices()

@@ -29,10 +29,11 @@ import jax
 import numpy as np
 from machine import machine, table
 
-from rnn_capacity import sharding, store, study, train
-from rnn_capacity.plan import plan_capacity
-from rnn_capacity.progress import Silent
 from rnn_capacity.search import SAMPLERS
+from rnn_capacity.studies import store, study
+from rnn_capacity.studies.plan import plan_capacity
+from rnn_capacity.studies.progress import Silent
+from rnn_capacity.training import sharding, train
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 MEASURED = ("asking", "storing", "compiling", "the rest")

@@ -14,9 +14,10 @@ import jax
 import numpy as np
 from machine import middle_trials
 
-from rnn_capacity import network, train
 from rnn_capacity.cells import CELLS
-from rnn_capacity.plan import CapacityPlan, plan_capacity
+from rnn_capacity.model import network
+from rnn_capacity.studies.plan import CapacityPlan, plan_capacity
+from rnn_capacity.training import train
 
 NUM_EXAMPLES = 512
 INPUTS = range(20, NUM_EXAMPLES.bit_length() - 2, -1)  # n_in: the first that fits; fewer bits repeat examples

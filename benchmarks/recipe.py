@@ -11,10 +11,11 @@ import itertools
 import numpy as np
 from machine import machine, table
 
-from rnn_capacity import session, sharding
-from rnn_capacity.plan import plan_capacity
 from rnn_capacity.search import space as spaces
-from rnn_capacity.trainer import Trainer
+from rnn_capacity.studies import session
+from rnn_capacity.studies.plan import plan_capacity
+from rnn_capacity.training import sharding
+from rnn_capacity.training.trainer import Trainer
 
 
 def parse():

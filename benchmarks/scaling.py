@@ -29,8 +29,8 @@ def worker(cores, num_devices, steps, trials_per_device):
     import jax
     from machine import machine, middle_trials
 
-    from rnn_capacity import sharding, train
-    from rnn_capacity.plan import plan_capacity
+    from rnn_capacity.studies.plan import plan_capacity
+    from rnn_capacity.training import sharding, train
 
     if cores:
         jax.config.update("jax_num_cpu_devices", num_devices)

@@ -45,7 +45,7 @@ import table
 from problem import GATES, Problem, capacity_plan
 from ways.project import Project
 
-from rnn_capacity import sharding
+from rnn_capacity.training import sharding
 
 HEADLINE = {"params": [1000], "unrolls": [5], "depths": [1]}
 ALL = {"params": [100, 1000, 10_000, 100_000], "unrolls": [5, 50], "depths": [1, 4]}

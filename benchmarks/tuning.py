@@ -34,10 +34,11 @@ def run(task):
     import jax
 
     jax.config.update("jax_num_cpu_devices", 1)
-    from rnn_capacity import sharding, store, study
-    from rnn_capacity.plan import plan_capacity
-    from rnn_capacity.progress import Silent
     from rnn_capacity.search import SAMPLERS
+    from rnn_capacity.studies import store, study
+    from rnn_capacity.studies.plan import plan_capacity
+    from rnn_capacity.studies.progress import Silent
+    from rnn_capacity.training import sharding
 
     sampler, halving = METHODS[method]
     plan = plan_capacity(

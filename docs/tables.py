@@ -8,8 +8,9 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rnn_capacity import CELLS, TASKS, network, sweep
+from rnn_capacity import CELLS, TASKS, sweep
 from rnn_capacity.dimension import Choice, Dimension, Range, Space
+from rnn_capacity.model import network
 from rnn_capacity.search import ranges, recipe
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -19,8 +19,9 @@ sys.path.append(str(pathlib.Path(__file__).parents[1]))  # the clone's rnn_capac
 from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
-from rnn_capacity import command_line, hosts, sweep
+from rnn_capacity import command_line, sweep
 from rnn_capacity.checks import InputError
+from rnn_capacity.training import hosts
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # the clone's experiments/, whatever else has that name
 

@@ -14,8 +14,9 @@ sys.path.append(str(pathlib.Path(__file__).parents[1]))  # the clone's rnn_capac
 
 from absl import flags
 
-from rnn_capacity import command_line, dataset
+from rnn_capacity import command_line
 from rnn_capacity.checks import InputError
+from rnn_capacity.paper import dataset
 
 _STORAGE = flags.DEFINE_string("storage", None, "what to export: the folder of a study.db, or a database URL")
 _AUTHORS = flags.DEFINE_string("authors", None, "what to import: a pickle of the authors' published table")

@@ -36,7 +36,7 @@ __all__ = [
 
 
 def __getattr__(name):
-    """Imports a module of the package when it is first used: `rnn_capacity.dataset.read`."""
+    """Imports a module of the package when it is first used: `rnn_capacity.paper.dataset.read`."""
     if name in _modules():
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,10 +14,10 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from rnn_capacity.checks import InputError, MissingPackageError
-from rnn_capacity.database import StorageLostError
-from rnn_capacity.hosts import JobError
-from rnn_capacity.progress import printable
-from rnn_capacity.trainer import OutOfMemoryError
+from rnn_capacity.studies.database import StorageLostError
+from rnn_capacity.studies.progress import printable
+from rnn_capacity.training.hosts import JobError
+from rnn_capacity.training.trainer import OutOfMemoryError
 
 EXPECTED = (InputError, MissingPackageError, StorageLostError, OutOfMemoryError, JobError, ConnectionError)
 OF_THE_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}  # of an OSError that names no file

@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 import rnn_capacity
-from rnn_capacity import hosts, numerics, session, sharding, store
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.checks import InputError, check_choice, check_mapping
-from rnn_capacity.database import hide_password
+from rnn_capacity.display import tables
 from rnn_capacity.measure import measure_capacity, measure_recall, measure_trainability
 from rnn_capacity.measure.search import check_run
-from rnn_capacity.plan import Plan, find_cell, find_task, plan_capacity, plan_recall, plan_trainability
-from rnn_capacity.progress import dashboard, reporter
-from rnn_capacity.report import tables
+from rnn_capacity.studies import session, store
+from rnn_capacity.studies.database import hide_password
+from rnn_capacity.studies.plan import Plan, find_cell, find_task, plan_capacity, plan_recall, plan_trainability
+from rnn_capacity.studies.progress import dashboard, reporter
+from rnn_capacity.training import hosts, numerics, sharding
 
 # What a config may say. Where the measurement of the task takes a field of that name, its default is the field's.
 FIELDS: Mapping[str, str] = {
@@ -273,7 +274,7 @@ def _run(
         show(f"\nAll of {workdir}:\n{tables.text(results)}", style="bold")
     kept = hide_password(config.get("storage") or workdir / store.DATABASE)
     captions = "\n\n".join(tables.CAPTIONS[measure] for measure in tables.by_measure(results))
-    from rnn_capacity.report import plots  # 0.5 s to import
+    from rnn_capacity.display import plots  # 0.5 s to import
 
     written = tables.write(results, workdir) + plots.write(results, workdir)
     show(f"\n{captions}\n\nWritten: {', '.join(map(str, [kept, *written]))}")

@@ -1,18 +1,26 @@
 """What the tests share: small specs, hparams and keys."""
 
 import contextlib
+import os
+import pathlib
 
 import jax
 import numpy as np
 
-from rnn_capacity import network, train
+from rnn_capacity.model import network
+from rnn_capacity.model.spec import Spec
 from rnn_capacity.tasks.arithmetic import Arithmetic
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.tasks.parentheses import Parentheses
 from rnn_capacity.tasks.random_functions import RandomFunctions
 from rnn_capacity.tasks.recall import Recall
 from rnn_capacity.tasks.text8 import Text8
-from rnn_capacity.types import Keys, Spec
+from rnn_capacity.training import train
+from rnn_capacity.training.trial import Keys
+
+ROOT = pathlib.Path(__file__).parents[1]
+# For a process that imports the package, and what is here.
+PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "tests", *sorted((ROOT / "tests").glob("*/")))))
 
 FAMILIES = {  # values of the cells' hparams, by family, the longest name that fits first
     "recurrent_init": 1,  # orthogonal

@@ -9,10 +9,12 @@ import sqlalchemy
 from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
 from optuna.storages._rdb import models
 
-from rnn_capacity import Cell, store, train
-from rnn_capacity.plan import plan_recall
+from rnn_capacity import Cell
+from rnn_capacity.studies import store
+from rnn_capacity.studies.plan import plan_recall
 from rnn_capacity.tasks import SPLITS
-from rnn_capacity.types import Outcome
+from rnn_capacity.training import train
+from rnn_capacity.training.trial import Outcome
 
 # Arguments of `measure_capacity`. All data sets are padded to one size, so the repeats compile nothing of their own.
 TINY = {

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from problem import Trial, planned_trials
 
-from rnn_capacity import memory, train
+from rnn_capacity.training import memory, train
 
 
 class Project:

@@ -10,8 +10,9 @@ import itertools
 import numpy as np
 
 from experiments import common
-from rnn_capacity import published
-from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.display import charts, plots
+from rnn_capacity.paper import published
+from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 
 QUICK = {"num_trials": 8, "num_repeats": 4}

@@ -9,8 +9,9 @@ import math
 import pandas as pd
 
 from experiments.figures.fig1 import ALIKE, get_config, select
-from rnn_capacity import published
-from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.display import charts, plots
+from rnn_capacity.paper import published
+from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure
 
 __all__ = ["FIGURE", "get_config"]

@@ -11,8 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 
 from experiments import common
-from rnn_capacity import published
-from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.display import charts, plots
+from rnn_capacity.paper import published
+from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 from rnn_capacity.search import recipe
 

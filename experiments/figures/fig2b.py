@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from matplotlib.ticker import MaxNLocator
 
 from experiments import common
-from rnn_capacity import published
-from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.display import charts, plots
+from rnn_capacity.paper import published
+from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 
 QUICK = {"num_params": (250,), "unroll": (1, 2, 5, 8, 12), "num_trials": 8, "num_repeats": 4}

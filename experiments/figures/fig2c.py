@@ -11,8 +11,9 @@ import math
 import numpy as np
 
 from experiments import common, recall
-from rnn_capacity import published
-from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.display import charts, plots
+from rnn_capacity.paper import published
+from rnn_capacity.report import claims
 from rnn_capacity.report.figure import UNDECIDED, Chart, Claim, Figure, once, readable, rows
 from rnn_capacity.tasks.recall import line
 

@@ -13,9 +13,11 @@ import numpy as np
 from scipy import stats
 
 from experiments import common, random_functions, text8
-from rnn_capacity import corpus, published
-from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.display import charts, plots
+from rnn_capacity.paper import published
+from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
+from rnn_capacity.tasks import corpus
 
 CELLS = common.SIX_CELLS[:-1]
 TEXT = {"space": "quick", "num_params": (500, 2_000, 8_000), "num_trials": 4, "num_repeats": 3, "train_steps": 600}

@@ -16,8 +16,9 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from experiments import arithmetic, common, parentheses
-from rnn_capacity import published
-from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.display import charts, plots
+from rnn_capacity.paper import published
+from rnn_capacity.report import claims
 from rnn_capacity.report.figure import (
     AGREES,
     DISAGREES,
@@ -30,9 +31,9 @@ from rnn_capacity.report.figure import (
     readable,
     rows,
 )
+from rnn_capacity.studies.trials import curve
 from rnn_capacity.tasks import TASKS
 from rnn_capacity.tasks.base import SPLITS, Source
-from rnn_capacity.trials import curve
 
 PARENTHESES = {
     "task_fields": {"num_types": 2, "num_noise": 2},

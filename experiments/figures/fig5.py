@@ -7,10 +7,11 @@ import pandas as pd
 
 from experiments.figures import tableA2
 from experiments.figures.table1 import asked, get_config, percent, select
-from rnn_capacity import published
-from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.display import charts, plots
+from rnn_capacity.paper import published
+from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, readable, rows
-from rnn_capacity.trials import box, losses
+from rnn_capacity.studies.trials import box, losses
 
 __all__ = ["FIGURE", "get_config"]
 AXIS = charts.axis("loss", log=True, nice=False, padding=8)

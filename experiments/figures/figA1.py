@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from experiments.figures.fig1 import get_config, select
-from rnn_capacity.report import charts, claims, plots
+from rnn_capacity.display import charts, plots
+from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, readable, rows
 
 __all__ = ["FIGURE", "get_config"]

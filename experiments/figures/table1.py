@@ -11,8 +11,9 @@ import numpy as np
 from scipy import stats
 
 from experiments import common, trainability
-from rnn_capacity import published
-from rnn_capacity.report import charts, claims
+from rnn_capacity.display import charts
+from rnn_capacity.paper import published
+from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 
 # Few steps, but the paper's T: what diverges does so early, and by the products of many steps in time.

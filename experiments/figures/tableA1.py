@@ -13,8 +13,9 @@ import pandas as pd
 from experiments import common, parentheses
 from experiments.figures import fig4
 from experiments.figures.fig5 import spread
-from rnn_capacity import published
-from rnn_capacity.report import charts, claims
+from rnn_capacity.display import charts
+from rnn_capacity.paper import published
+from rnn_capacity.report import claims
 from rnn_capacity.report.figure import DISAGREES, UNDECIDED, Chart, Claim, Figure, once, readable, rows
 
 QUICK = fig4.PARENTHESES | {"depths": (1,), "num_trials": 16, "num_repeats": 20}

@@ -10,9 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from experiments.figures.table1 import asked, get_config, select
-from rnn_capacity import published, trials
+from rnn_capacity.paper import published
 from rnn_capacity.report import claims
 from rnn_capacity.report.figure import AGREES, DISAGREES, UNDECIDED, Claim, Figure
+from rnn_capacity.studies import trials
 
 __all__ = ["FIGURE", "get_config"]
 STANDARD = 0.05  # a p below it decides

@@ -7,11 +7,11 @@ from typing import Any
 
 import optuna
 
-from rnn_capacity import archive, session, store, study
 from rnn_capacity.cells import Cell
 from rnn_capacity.checks import InputError, check_int
-from rnn_capacity.plan import Plan
 from rnn_capacity.search import space as spaces
+from rnn_capacity.studies import archive, session, store, study
+from rnn_capacity.studies.plan import Plan
 from rnn_capacity.tasks import Task
 
 

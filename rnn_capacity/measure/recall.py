@@ -13,16 +13,16 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from rnn_capacity import session, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.checks import InputError
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.search import outcome_of, save, search, summary
 from rnn_capacity.measure.shown import Shown
-from rnn_capacity.plan import plan_recall
-from rnn_capacity.progress import Reporter
+from rnn_capacity.studies import session, store
+from rnn_capacity.studies.plan import plan_recall
+from rnn_capacity.studies.progress import Reporter
+from rnn_capacity.studies.trials import finite
 from rnn_capacity.tasks.recall import line
-from rnn_capacity.trials import finite
 
 UNITS = (16, 32, 48, 64, 80)
 

@@ -13,14 +13,16 @@ import jax
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from rnn_capacity import hosts, information, sharding, store, study
-from rnn_capacity.checkpoint import Checkpoints
+from rnn_capacity import information
 from rnn_capacity.checks import InputError, check_int, check_positive_int
-from rnn_capacity.plan import Plan
-from rnn_capacity.progress import Reporter, reporter
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search import space as spaces
-from rnn_capacity.trials import still_improving
+from rnn_capacity.studies import store, study
+from rnn_capacity.studies.plan import Plan
+from rnn_capacity.studies.progress import Reporter, reporter
+from rnn_capacity.studies.trials import still_improving
+from rnn_capacity.training import hosts, sharding
+from rnn_capacity.training.checkpoint import Checkpoints
 
 
 class Searched(NamedTuple):

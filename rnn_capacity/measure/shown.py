@@ -44,18 +44,18 @@ class Shown:
 
     def plot(self, ax=None):
         """Draws it; returns the matplotlib Axes, new ones unless some are given."""
-        from rnn_capacity.report import plots
+        from rnn_capacity.display import plots
 
         return plots.OF_MEASURE[self.parts[0].measure](self.full_rows(), ax)
 
     def __repr__(self) -> str:
-        from rnn_capacity.report import tables
+        from rnn_capacity.display import tables
 
         rows = self.rows()
         notes = [note for row in rows for note in tables.notes(row)]
         return "\n".join([f"{self.title}\n\n{tables.columns(rows)}", *notes])
 
     def _repr_html_(self) -> str:
-        from rnn_capacity.report import tables
+        from rnn_capacity.display import tables
 
         return f"<p><b>{html.escape(self.title)}</b></p>{tables.html(self.rows())}"

@@ -13,14 +13,14 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from rnn_capacity import session, store
 from rnn_capacity.cells import Cell
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.search import outcome_of, save, search, summary
-from rnn_capacity.plan import plan_trainability
-from rnn_capacity.progress import Reporter
+from rnn_capacity.studies import session, store
+from rnn_capacity.studies.plan import plan_trainability
+from rnn_capacity.studies.progress import Reporter
+from rnn_capacity.studies.trials import box, curve, finite, losses, welch
 from rnn_capacity.tasks import Task
-from rnn_capacity.trials import box, curve, finite, losses, welch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from rnn_capacity import published
 from rnn_capacity.information import confidence_interval
+from rnn_capacity.paper import published
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, NOT_REACHED, UNDECIDED, Claim
 from rnn_capacity.tasks import TASKS
 

@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from rnn_capacity import archive, store
-from rnn_capacity.archive import Kept
 from rnn_capacity.cells import CELLS
 from rnn_capacity.checks import InputError
-from rnn_capacity.database import first_line, hide_password
 from rnn_capacity.measure import capacity, recall, trainability
 from rnn_capacity.measure.search import best_of, of_trials
-from rnn_capacity.plan import HPARAM, SEARCH, SIZES, STATIC, CapacityPlan, Plan
 from rnn_capacity.search.space import from_json
+from rnn_capacity.studies import archive, store
+from rnn_capacity.studies.archive import Kept
+from rnn_capacity.studies.database import first_line, hide_password
+from rnn_capacity.studies.plan import HPARAM, SEARCH, SIZES, STATIC, CapacityPlan, Plan
 from rnn_capacity.tasks import TASKS, Task
 from rnn_capacity.tasks.recall import line
 

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 
 from rnn_capacity.checks import InputError, MissingPackageError
-from rnn_capacity.database import first_line
-from rnn_capacity.report import tables
+from rnn_capacity.display import tables
 from rnn_capacity.report.claims import RULES
 from rnn_capacity.report.figure import Claim, Figure
+from rnn_capacity.studies.database import first_line
 
 if TYPE_CHECKING:
     from rnn_capacity.report.collection import Collection

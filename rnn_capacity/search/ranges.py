@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from rnn_capacity.cells.initializers import BIAS_INITS, RECURRENT_INITS
 from rnn_capacity.dimension import Choice, Dimension, Range, Space
-from rnn_capacity.types import INPUT_STEPS, NONLINEARITY_NAMES, OPTIMIZERS, SCHEDULES
+from rnn_capacity.model.spec import INPUT_STEPS, NONLINEARITY_NAMES, OPTIMIZERS, SCHEDULES
 
 # What a trial's Spec takes from the search; trials are grouped by it. The rest are traced hparams.
 SPEC_DIMENSIONS = {

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from rnn_capacity import network
 from rnn_capacity.cells.base import Cell
 from rnn_capacity.checks import InputError, check_choice
 from rnn_capacity.dimension import Choice, Dimension, Range, Space
+from rnn_capacity.model import network
 from rnn_capacity.search import recipe, units
 from rnn_capacity.search.dimensions import Dimensions
 from rnn_capacity.search.ranges import (

@@ -2,7 +2,6 @@
 
 from rnn_capacity.tasks.arithmetic import Arithmetic
 from rnn_capacity.tasks.base import SPLITS, Batch, DrawnTask, Source, Task
-from rnn_capacity.tasks.check import check_task, program_digest
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.tasks.parentheses import Parentheses
 from rnn_capacity.tasks.random_functions import RandomFunctions
@@ -13,4 +12,4 @@ TASKS: dict[str, type[Task]] = {
     task.name: task for task in (Memorization, Recall, RandomFunctions, Text8, Parentheses, Arithmetic)
 }
 
-__all__ = ["SPLITS", "TASKS", "Batch", "DrawnTask", "Source", "Task", "check_task", "program_digest"]
+__all__ = ["SPLITS", "TASKS", "Batch", "DrawnTask", "Source", "Task"]

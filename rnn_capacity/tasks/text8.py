@@ -16,8 +16,8 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_capacity import corpus
 from rnn_capacity.checks import InputError, check_choice, check_int
+from rnn_capacity.tasks import corpus
 from rnn_capacity.tasks.base import SPLITS, Batch, DrawnTask, Source, cross_entropy, one_hot, uniform_below
 from rnn_capacity.types import Array
 

@@ -1,0 +1,1 @@
+"""What results look like: tables, plots for print, charts for the page."""

@@ -1,0 +1,267 @@
+"""Asks a study for trials, trains them together, tells it what they gave; goes on where it was stopped.
+
+Several workers may run one study at a time: each trains trials that no other does (`lease.py`). A worker is a process,
+or all the processes of a job, which train as one (`crew.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from rnn_capacity.search.samplers import PointSampler
+from rnn_capacity.search.space import Space, distributions, follows_best
+from rnn_capacity.studies import store
+from rnn_capacity.studies.crew import Crew
+from rnn_capacity.studies.lease import Lease
+from rnn_capacity.studies.progress import Reporter
+from rnn_capacity.training import hosts, sharding, stop
+from rnn_capacity.training.checkpoint import Checkpoints
+from rnn_capacity.training.trainer import Trained, Trainer
+from rnn_capacity.training.trial import Outcome, Trial
+
+ASK_AT_ONCE = 16  # trials asked for together at least, so that those of one spec can be trained together
+ROUNDS = 8  # in which a study is asked for at least: a bandit must be told of some trials to propose others by them
+FOLLOWING_ROUNDS = 4  # the same where a range follows the best (`Range.around_best`)
+RUNGS = 3  # where trials are stopped early: at so many points of the run, the last of which is its end
+SECONDS_BETWEEN_LOOKS = 1.0  # while other workers have the last trials
+
+_logger = logging.getLogger(__name__)
+
+
+class _Entry(NamedTuple):
+    """A trial on its way."""
+
+    proposal: optuna.Trial
+    trial: Trial
+    passed: frozenset[int] = frozenset()  # the rungs, in steps, that it went on after before it was stopped
+    trained: Trained | None = None  # what it has given so far
+
+
+def run(
+    study: optuna.Study,
+    space: Space,
+    make_trial: Callable[[int, Mapping[str, Any]], Trial],
+    describe: Callable[[Trial, Outcome, float], tuple[dict[str, Any], float]],
+    *,
+    num_trials: int,
+    devices: Sequence[jax.Device],
+    trials_per_device: int,
+    reporter: Reporter,
+    what: str,
+    unit: str,
+    halving: int | None = None,
+    checkpoints: Checkpoints | None = None,
+    identity: str = "",
+) -> list[FrozenTrial]:
+    """Trains until the study holds `num_trials` measured trials, and returns these.
+
+    Trials that a worker asked for and did not live to tell are trained first. Trials of one spec train together, as
+    many at once as the devices take; after each such batch its outcomes are stored, so a killed run loses that batch at
+    most, and where there are checkpoints half a minute of its training.
+
+    Args:
+        space: what is tuned, and what is fixed.
+        make_trial: (number, a value for every dimension of the space) -> the trial.
+        describe: (trial, outcome, seconds) -> (what is kept of it, the objective; None where it is infeasible).
+        halving: successive halving (Jamieson, Talwalkar 2016): of the trials asked for together, one in so many is
+            trained on after each rung, and the others are stopped early. None: all are trained to the end.
+        checkpoints: where batches in training are kept; None: nowhere.
+        identity: of the study and the code, which must be the same in all processes of a job.
+
+    Raises:
+        OutOfMemoryError: a single trial does not fit on a device.
+        StorageLostError: the database was away for too long.
+        Stopped: by SIGTERM; what was in training is kept.
+        JobError: another process of the job has failed.
+    """
+    width = f"trials per {devices[0].device_kind}"  # less once their memory did not suffice, which the study remembers
+    trials_per_device = min(trials_per_device, study.user_attrs.get(width, trials_per_device))
+    shown = _Shown(study, reporter, unit, f"{len(devices)} x {devices[0].device_kind}")
+    reporter.start("study", what, len(store.measured(study)), num_trials, shown.best)
+    try:
+        with stop.noticed(), Lease(study) as lease:
+            remember = functools.partial(study.set_user_attr, width)
+            crew = Crew(Trainer(devices, trials_per_device, checkpoints, remember), identity)
+            _prune(checkpoints, study.get_trials(deepcopy=False))
+            store.add_worker(study, lease.worker)
+            while len(store.measured(study)) < num_trials:
+                hosts.check()
+                at_once = _at_once(study, space, num_trials, crew.together, halving)
+                proposals = _proposals(study, space, lease, num_trials, at_once)
+                if not proposals:
+                    reporter.update("study", len(store.measured(study)), "the last trials are other workers'")
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
+                    continue
+                block = [_Entry(p, make_trial(p.number, values), store.reported(study, p)) for p, values in proposals]
+                for entry, steps in _trained(block, halving, crew, shown, describe):
+                    store.tell(study, entry.proposal, *_told(entry, steps, describe))
+                    lease.release(entry.proposal)
+                    crew.told(entry.trial.number)
+            trials = store.measured(study)[:num_trials]
+            crew.dismiss([store.to_json(trial) for trial in trials])
+            _prune(checkpoints, study.get_trials(deepcopy=False))
+            return trials
+    finally:
+        reporter.stop("study")
+
+
+def follow(
+    make_trial: Callable[[int, Mapping[str, Any]], Trial],
+    *,
+    devices: Sequence[jax.Device],
+    trials_per_device: int,
+    checkpoints: Checkpoints | None = None,
+    identity: str = "",
+) -> list[FrozenTrial]:
+    """The part in `run` of the processes of a job but process 0: they train what it sends them.
+
+    Raises:
+        OutOfMemoryError, Stopped, JobError: as of `run`.
+    """
+    with stop.noticed():
+        trials = Crew(Trainer(devices, trials_per_device, checkpoints), identity).follow(make_trial)
+        trials = [store.from_json(trial) for trial in trials]
+        _prune(checkpoints, trials)
+        return trials
+
+
+def _prune(checkpoints: Checkpoints | None, trials: Sequence[FrozenTrial]) -> None:
+    if checkpoints is not None:
+        checkpoints.prune({trial.number for trial in trials if trial.state.is_finished()})
+
+
+def train_alone(trial: Trial, steps: int, describe) -> dict[str, Any]:
+    """What a trial gives, trained for so many steps, as a study would keep it."""
+    (batch,) = Trainer(sharding.choose_devices(1), 1).train([trial], steps, lambda batch, step: None)
+    return _told(_Entry(None, trial, trained=batch[trial.number]), steps, describe)[0]
+
+
+def _told(entry: _Entry, steps: int, describe) -> tuple[dict[str, Any], float | None]:
+    """What is kept of a trial that was trained for so many steps, and its objective."""
+    kept, value = describe(entry.trial, *entry.trained)
+    stopped = kept["feasible"] and steps < entry.trial.spec.train_steps
+    return kept | {"steps": steps, "stopped_early": stopped}, value
+
+
+def _at_once(study: optuna.Study, space: Space, num_trials: int, together: int, halving: int | None) -> int:
+    """How many trials are asked for together: as many as train at once, unless proposals depend on outcomes."""
+    if follows_best(space):  # a round is worth more than full devices
+        return max(min(together, max(num_trials // FOLLOWING_ROUNDS, 2)), (halving or 0) ** (RUNGS - 1))
+    learns = not isinstance(study.sampler, PointSampler) and distributions(space)
+    return max(ASK_AT_ONCE, min(together, num_trials // ROUNDS) if learns else together)
+
+
+def _proposals(study, space, lease, num_trials, at_once) -> list[tuple[optuna.Trial, dict[str, Any]]]:
+    """What to train next, with a value for every dimension: what nobody trains any more, then new trials.
+
+    New ones come in blocks of `at_once`, which begin where they would have begun had nothing been stopped: a sampler
+    that learns from outcomes then proposes the same.
+    """
+    left = num_trials - len(store.measured(study))
+    found = [proposed for trial in lease.adopt(left) for proposed in _proposed(trial, space, lease)]
+    trials = study.get_trials(deepcopy=False)
+    room = left - sum(t.state == TrialState.RUNNING for t in trials)
+    wanted = -len(trials) % at_once or (0 if found else at_once)
+    for _ in range(min(wanted, room)):
+        found += _proposed(lease.new(), space, lease)
+    # Two workers may have seen the same room: the trials that are too many wait until more are wanted.
+    trials = study.get_trials(deepcopy=False)
+    counted = [t.number for t in trials if t.state == TrialState.RUNNING or store.is_measured(t)]
+    surplus = set(counted[num_trials:])
+    for trial, _ in found:
+        if trial.number in surplus:
+            lease.put_back(trial)
+    return [(trial, values) for trial, values in found if trial.number not in surplus]
+
+
+def _proposed(trial, space, lease) -> list[tuple[optuna.Trial, dict[str, Any]]]:
+    """A trial with a value for every dimension; none where another worker has told it, or where it is of no use."""
+    try:
+        return [(trial, store.propose(trial, space))]
+    except optuna.exceptions.UpdateFinishedTrialError:
+        pass
+    except ValueError as error:  # one that was enqueued by hand
+        _logger.warning("trial %d is not of this study's search space, and left out: %s", trial.number, error)
+        trial.study.tell(trial.number, state=TrialState.FAIL)
+    lease.release(trial)
+    return []
+
+
+def _trained(
+    block: list[_Entry], halving: int | None, crew: Crew, shown: _Shown, describe
+) -> Iterator[tuple[_Entry, int]]:
+    """Each trial of a block as it ends, with the steps that it was trained for."""
+    train_steps = block[0].trial.spec.train_steps
+    rungs = sorted({max(1, train_steps // (halving or 1) ** k) for k in range(RUNGS)})
+    shown.begin(len(block), rungs, halving or 1)
+    objective = lambda entry: describe(entry.trial, *entry.trained)[1]
+    for before, until in itertools.pairwise([0, *rungs]):
+        entries, reached = {entry.trial.number: entry for entry in block}, []
+        for batch in crew.train([entry.trial for entry in block], until, shown.between(before, until)):
+            for number, trained in batch.items():
+                entry = entries[number]._replace(trained=trained)
+                if until < train_steps and trained.outcome.feasible:
+                    reached.append(entry)
+                else:
+                    yield entry, until
+        # Those that went on before a worker was stopped go on again, and first of all it is kept which do.
+        reached.sort(key=lambda e, until=until: (until not in e.passed, -shown.sign * objective(e), e.trial.number))
+        block = reached[: max(-(-len(reached) // (halving or 1)), sum(until in entry.passed for entry in reached))]
+        for entry in block:
+            if until < train_steps and until not in entry.passed:
+                store.report(entry.proposal, objective(entry), until)
+        yield from ((entry, until) for entry in reached[len(block) :])
+
+
+class _Shown:
+    """How far the study is, and what trains, as batches train."""
+
+    def __init__(self, study: optuna.Study, reporter: Reporter, unit: str, where: str):
+        self._study, self._reporter, self._unit, self._where = study, reporter, unit, where
+        self.sign = store.sign(study)
+
+    def begin(self, num_trials: int, rungs: Sequence[int], halving: int) -> None:
+        """Of a block."""
+        self._before, self._num_trials = len(store.measured(self._study)), num_trials
+        lengths = [after - before for before, after in itertools.pairwise([0, *rungs])]
+        self._total = sum(num_trials / halving**k * length for k, length in enumerate(lengths))
+        self._done = 0.0  # of these steps, in batches that have ended
+
+    def between(self, before: int, until: int) -> Callable[[Sequence[Trial], int], None]:
+        """What is told that a batch stands at a step between two rungs."""
+        training, begun = None, before
+
+        def on_chunk(batch, step):
+            nonlocal training, begun
+            if batch is not training and step < until:  # else it was trained elsewhere
+                training, begun = batch, step
+                self._total = max(self._total - len(batch) * (step - before), 1)  # those are of a run before this one
+                self._reporter.start("batch", self._describe(batch), step, until, "compiling")
+            elif batch is training:
+                self._reporter.update("batch", step, "")
+            done = self._done + len(batch) * (step - (begun if batch is training else before))
+            share = min(done / self._total, 1.0)  # where trials diverge, rungs are shorter than was foreseen
+            self._reporter.update("study", self._before + share * self._num_trials, self.best)
+            if step == until:
+                self._done = done
+                self.__dict__.pop("best", None)  # the batch is told now
+
+        return on_chunk
+
+    def _describe(self, batch: Sequence[Trial]) -> str:
+        spec, trials = batch[0].spec, "trial" if len(batch) == 1 else "trials"
+        return f"{spec.nonlinearity}, {spec.optimizer}, {len(batch)} {trials} on {self._where}"
+
+    @functools.cached_property
+    def best(self) -> str:
+        values = [self.sign * t.value for t in store.measured(self._study) if t.value is not None]
+        return f"best {self.sign * max(values):#.3g} {self._unit}" if values else "no result yet"

@@ -1,0 +1,220 @@
+"""Trains trials of a study on this process's devices: as many at once as fit, from where each of them stands."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from rnn_capacity.model.spec import Spec
+from rnn_capacity.training import hosts, sharding, train
+from rnn_capacity.training.checkpoint import Checkpoints
+from rnn_capacity.training.memory import NotEnoughMemoryError
+from rnn_capacity.training.trial import Keys, Outcome, Trial
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+
+_logger = logging.getLogger(__name__)
+
+
+class OutOfMemoryError(RuntimeError):
+    """A single trial does not fit on a device."""
+
+
+class Trained(NamedTuple):
+    """What came out of a trial."""
+
+    outcome: Outcome  #: as plain numbers
+    seconds: float  #: that it took
+
+
+class _Standing(NamedTuple):
+    """Where a trial stands; [K] each while K of them train."""
+
+    state: train.TrialState
+    seconds: Any  # that it took to get there
+    identity: Any  # of the trial: a study that was deleted and begun anew numbers others alike
+
+    @property
+    def step(self) -> int:
+        return int(self.state.step)
+
+
+_Batch = tuple[Sequence[int], int, Callable[[], _Standing]]  # the trials' numbers, the step that they stand at, and how
+
+
+class Trainer:
+    """Trains trials in batches, and holds where those stand that are to be trained on.
+
+    Args:
+        devices: those of this process.
+        trials_per_device: how many a device is given at a time, as long as its memory suffices.
+        checkpoints: where batches in training are kept; None: nowhere.
+        on_reduced: told of a lower number of trials a device, when memory did not suffice.
+    """
+
+    def __init__(
+        self,
+        devices: Sequence[jax.Device],
+        trials_per_device: int,
+        checkpoints: Checkpoints | None = None,
+        on_reduced: Callable[[int], None] = lambda trials_per_device: None,
+    ):
+        self.devices, self.trials_per_device = devices, trials_per_device
+        self._checkpoints, self._on_reduced = checkpoints, on_reduced
+        self._standing: dict[int, _Standing] = {}
+        self._kept: dict[int, _Standing | None] = {}  # by a checkpoint, of a run before this one
+        self._at_rung: list[_Batch] = []  # what waits there, and is not kept yet
+        self._saved_at = time.monotonic()
+
+    @property
+    def together(self) -> int:
+        """How many trials are trained at once."""
+        return len(self.devices) * self.trials_per_device
+
+    def train(
+        self, trials: Sequence[Trial], until: int, on_chunk: Callable[[Sequence[Trial], int], None]
+    ) -> Iterator[dict[int, Trained]]:
+        """Trains the trials up to a step; yields, batch by batch, what came out of each by its number.
+
+        Args:
+            on_chunk: told before the first chunk of a batch and after each, which trials now stand at which step.
+
+        Raises:
+            OutOfMemoryError: a single trial does not fit.
+            stop.Stopped, hosts.JobError: the run was asked to stop, or has failed elsewhere; what trained is kept.
+        """
+        self._find_kept(trials)
+        groups: dict[Any, list[Trial]] = {}
+        for trial in trials:
+            start = self._start(trial, until)
+            groups.setdefault((trial.spec, start and start.step), []).append(trial)
+        waiting = collections.deque(groups.values())
+        while waiting:
+            self._pause()
+            group = waiting.popleft()
+            batch, rest = group[: self.together], group[self.together :]
+            try:
+                trained = self._train(batch, until, on_chunk)
+            except (jax.errors.JaxRuntimeError, NotEnoughMemoryError) as error:
+                if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                self._reduce(batch, error)
+                waiting.appendleft(group)
+                continue
+            if rest:
+                waiting.appendleft(rest)
+            yield trained
+
+    def narrow(self, trials_per_device: int) -> None:
+        """No more than so many trials a device from now on: there is no memory for more."""
+        if trials_per_device < self.trials_per_device:
+            self.trials_per_device = trials_per_device
+            self._on_reduced(trials_per_device)
+
+    def told(self, numbers: Collection[int]) -> None:
+        """What came out of these trials is stored: where they stand need not be known any longer."""
+        self._at_rung = [batch for batch in self._at_rung if not set(batch[0]) <= set(numbers)]
+        for number in numbers:
+            self._standing.pop(number, None)
+            self._kept.pop(number, None)
+        if self._checkpoints is not None:
+            self._checkpoints.drop(numbers)
+
+    def _find_kept(self, trials: Sequence[Trial]) -> None:
+        """Looks for what runs before this one have left of the trials."""
+        if self._checkpoints is None:
+            return
+        known = self._checkpoints.numbers() - self._kept.keys() - self._standing.keys()
+        for trial in trials:
+            if trial.number in known:
+                kept = self._checkpoints.load(trial.number, _like(trial.spec, tuple(trial.hparams)))
+                if kept is not None and kept.identity == _identity(trial):
+                    self._kept[trial.number] = kept
+
+    def _start(self, trial: Trial, until: int) -> _Standing | None:
+        """The furthest that is known of a trial up to a step; None: it has not begun."""
+        known = (self._standing.get(trial.number), self._kept.get(trial.number))
+        return max((s for s in known if s is not None and s.step <= until), key=lambda s: s.step, default=None)
+
+    def _train(self, batch: Sequence[Trial], until: int, on_chunk) -> dict[int, Trained]:
+        spec, numbers = batch[0].spec, [trial.number for trial in batch]
+        hparams = {name: np.array([t.hparams[name] for t in batch], np.float32) for name in batch[0].hparams}
+        keys = jax.tree.map(lambda *k: jax.numpy.stack(k), *(t.keys for t in batch))
+        starts = [self._start(trial, until) for trial in batch]
+        state = None if starts[0] is None else jax.tree.map(lambda *a: np.stack(a), *(s.state for s in starts))
+        before, begun = np.array([s.seconds if s is not None else 0.0 for s in starts]), time.perf_counter()
+        seconds = lambda: before + (time.perf_counter() - begun) / len(batch)
+        identities = np.array([_identity(trial) for trial in batch])
+
+        def after_chunk(step, state):
+            on_chunk(batch, step)
+            if step < until:  # what comes out at the end is known in a moment
+                self._pause((numbers, step, lambda: _Standing(state, seconds(), identities)))
+
+        on_chunk(batch, 0 if starts[0] is None else starts[0].step)
+        where = {"devices": self.devices, "trials_per_device": self.trials_per_device}
+        outcomes, state = train.advance(spec, hparams, keys, state, until, **where, on_chunk=after_chunk)
+        took = seconds()
+        if until < spec.train_steps:
+            # Off the devices: the next batch needs their memory.
+            standing = _Standing(jax.tree.map(lambda a: np.asarray(a)[: len(batch)], state), took, identities)
+            self._at_rung.append((numbers, until, lambda: standing))
+            self._standing |= {n: jax.tree.map(lambda a, k=k: a[k], standing) for k, n in enumerate(numbers)}
+        numbered = enumerate(numbers)
+        return {n: Trained(jax.tree.map(lambda a, k=k: a[k].item(), outcomes), float(took[k])) for k, n in numbered}
+
+    def _pause(self, *training: _Batch) -> None:
+        """Between two chunks: ends where the run is to stop, and keeps now and then where all trials stand."""
+        try:
+            hosts.check()
+        except BaseException:
+            self._keep(training, wait=True)
+            raise
+        if time.monotonic() - self._saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
+            self._keep(training, wait=False)
+
+    def _keep(self, training: Sequence[_Batch], wait: bool) -> None:
+        if self._checkpoints is not None:
+            for numbers, step, standing in (*self._at_rung, *training):
+                self._checkpoints.save(numbers, step, standing(), wait=wait)
+        self._at_rung, self._saved_at = [], time.monotonic()
+
+    def _reduce(self, batch: Sequence[Trial], error: Exception) -> None:
+        """To a half of a batch that did not fit, or at once to what fits where that is known."""
+        padded = sharding.padded_count(len(batch), self.devices, self.trials_per_device)
+        spec, held = batch[0].spec, padded // len(self.devices)
+        if held == 1:
+            known = f" ({error})" if isinstance(error, NotEnoughMemoryError) else ""
+            raise OutOfMemoryError(
+                f"a single trial of {spec.cell.name}, {spec.num_units} units, depth {spec.depth}, on {spec.task} "
+                f"does not fit on a {self.devices[0].device_kind}{known}; give a smaller network or batch_size, or "
+                "fewer devices"
+            ) from error
+        fits = held // 2
+        if isinstance(error, NotEnoughMemoryError):
+            fits = min(held - 1, max(held * error.available // error.needed, 1))
+        _logger.warning("out of memory: %d trials a device from now on", fits)
+        self.narrow(fits)
+
+
+def _identity(trial: Trial) -> np.uint64:
+    values = json.dumps(trial.values, sort_keys=True).encode()
+    return np.frombuffer(hashlib.sha256(values).digest(), np.uint64)[0]
+
+
+@functools.lru_cache(maxsize=64)
+def _like(spec: Spec, names: tuple[str, ...]) -> _Standing:
+    """What the standing of a trial looks like: shapes and dtypes."""
+    key = jax.eval_shape(jax.random.key, 0)
+    hparams = dict.fromkeys(names, jax.ShapeDtypeStruct((), np.float32))
+    state = jax.eval_shape(lambda hparams, key: train.init_trial(spec, hparams, key), hparams, Keys(key, key))
+    return _Standing(state, jax.ShapeDtypeStruct((), np.float64), jax.ShapeDtypeStruct((), np.uint64))

@@ -1,0 +1,452 @@
+"""What every task keeps to: those of the paper, at small sizes, and one written here as a user would write it."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import SMALL_TASKS, assert_same_bits, flatten, make_hparams, make_keys, make_spec, noisy, trial
+
+from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.model import network
+from rnn_capacity.tasks import SPLITS, TASKS, Batch, DrawnTask, Source, Task
+from rnn_capacity.training import train
+from rnn_capacity.types import Array
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adding(DrawnTask):
+    """The adding problem (Hochreiter and Schmidhuber 1997): numbers, two of them marked, whose sum is asked for.
+
+    Both of the last two steps are to say it. Examples whose marks are far apart count double.
+    """
+
+    name: ClassVar[str] = "adding"
+    measure: ClassVar[str] = "worst"
+    hparam_names: ClassVar[tuple[str, ...]] = ("largest",)
+    batch_size: ClassVar[int] = 20
+    num_inputs: ClassVar[int] = 2
+    num_outputs: ClassVar[int] = 1
+    read_steps: ClassVar[int] = 2
+
+    unroll: int = 17
+    low: float = 0.0
+
+    def shared(self):
+        return {"steps": np.arange(self.unroll, dtype=np.int32)}
+
+    def draw(self, key: Array, num_examples: int, source: Source) -> Batch:
+        key_numbers, key_marks = jax.random.split(key)
+        shape = (self.unroll, num_examples)
+        number_tb = jax.random.uniform(key_numbers, shape, minval=self.low, maxval=source.hparams["largest"])
+        place_tb = jnp.argsort(jax.random.uniform(key_marks, shape), axis=0)
+        mark_tb = (place_tb < 2).astype(float)
+        distance_b = jnp.abs(jnp.einsum("t,tb->b", source.shared["steps"], jnp.where(place_tb == 0, 1, 0)))
+        weights_b = jnp.where(distance_b > self.unroll // 2, 2.0, 1.0)
+        return Batch(jnp.stack([number_tb, mark_tb], axis=1), {"sum": (number_tb * mark_tb).sum(axis=0)}, weights_b)
+
+    def loss(self, outputs_tob: Array, batch: Batch) -> Array:
+        return jnp.mean((outputs_tob[:, 0] - batch.targets["sum"]) ** 2, axis=0)
+
+    def score(self, outputs_tob: Array, batch: Batch) -> dict[str, Array]:
+        return {"worst": jnp.abs(outputs_tob[:, 0] - batch.targets["sum"]).max()}
+
+
+ALL = SMALL_TASKS | {"adding": Adding(num_held_out=8)}
+DRAWN = {name: task for name, task in ALL.items() if isinstance(task, DrawnTask)}
+every_task = pytest.mark.parametrize("task", ALL.values(), ids=ALL.keys())
+every_drawn_task = pytest.mark.parametrize("task", DRAWN.values(), ids=DRAWN.keys())
+HPARAMS = {"num_mappings": 12.0, "compute_steps": 2.0, "largest": 1.0}  # each is read by one of the tasks
+BATCH = 4
+
+
+def task_hparams(task, **overrides):
+    return {name: np.float32(overrides.get(name, HPARAMS[name])) for name in task.hparam_names}
+
+
+def task_batch_size(task):
+    return None if task.one_set else BATCH
+
+
+@functools.cache
+def shared(task):
+    return jax.device_put(task.shared())
+
+
+def num_examples(batch):
+    return batch.weights_b.shape[-1]
+
+
+class Draws(NamedTuple):
+    """All that is drawn in a trial, as one program, and a list that grows each time it is traced."""
+
+    run: Callable
+    traced: list
+
+
+def draws_of(task, traced):
+    def draw(key, hparams, step, shared):
+        traced.append(1)
+        data = task.data(key, hparams)
+        source = lambda split: Source(jnp.int32(SPLITS.index(split)), shared, hparams)
+        sample = task.sample(data, step, task_batch_size(task), source("train"))
+        return {"sample": sample} | {split: task.examples(data, source(split)) for split in SPLITS}
+
+    return draw
+
+
+@functools.cache
+def compiled_draws(task):
+    traced = []
+    return Draws(jax.jit(draws_of(task, traced)), traced)
+
+
+def draws(task, seed=0, step=0, **hparams):
+    """Batches, by `sample` and by split."""
+    run, _ = compiled_draws(task)
+    return jax.device_get(run(make_keys(seed=seed).task, task_hparams(task, **hparams), np.int32(step), shared(task)))
+
+
+def spec_of(task, cell=CELLS["rnn"], **fields):
+    defaults = {"num_units": 3, "train_steps": 2, "batch_size": task_batch_size(task)}
+    return make_spec(cell, task=task, **(defaults | fields))
+
+
+def all_hparams(spec, num_trials=None, **overrides):
+    """What a trial of this cell and task is given."""
+    hparams = make_hparams(spec.cell, num_trials, **overrides)
+    largest = np.full(np.shape(hparams["l2"]), HPARAMS["largest"], np.float32)
+    return hparams | ({"largest": largest} if "largest" in spec.task.hparam_names else {})
+
+
+def random_network(spec):
+    """Weights that are all random, of the shapes of the network's."""
+    shapes = jax.eval_shape(lambda key: network.init(key, spec, make_hparams(spec.cell)), jax.random.key(0))
+    return noisy(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes), scale=0.6)
+
+
+def test_every_task_has_a_small_one_here_and_its_name_is_its_key():
+    assert SMALL_TASKS.keys() == TASKS.keys()
+    for name, kind in TASKS.items():
+        assert type(SMALL_TASKS[name]) is kind
+        assert kind.name == name
+        assert issubclass(kind, Task)
+
+
+# --- What is drawn ----------------------------------------------------------------------------------------------------
+
+
+@every_task
+def test_a_batch_has_its_examples_last_and_inputs_of_the_sizes_that_the_task_says(task):
+    for kind, batch in draws(task).items():
+        expected = BATCH if kind == "sample" else getattr(task, "num_held_out", None)
+        if task.one_set:
+            expected = task.max_mappings
+        num_steps, num_inputs, _ = batch.x_tib.shape
+        assert 1 <= num_steps <= task.unroll
+        assert num_inputs == task.num_inputs
+        assert {a.shape[-1] for a in jax.tree.leaves(batch)} == {expected}
+        assert batch.weights_b.shape == (expected,)
+        assert batch.weights_b.dtype == jnp.float32
+        assert batch.x_tib.dtype in (jnp.float32, jnp.int8)
+        if batch.x_tib.dtype == jnp.int8:  # one-hot
+            assert set(np.unique(batch.x_tib)) == {0, 1}
+        assert all(np.isfinite(a).all() for a in jax.tree.leaves(batch))
+        assert (np.asarray(batch.weights_b) >= 0).all()
+        assert np.asarray(batch.weights_b).sum() > 0
+
+
+@every_task
+def test_weights_of_zero_come_last(task):
+    for batch in draws(task).values():
+        is_real = np.asarray(batch.weights_b) > 0
+        assert (np.diff(is_real.astype(int)) <= 0).all()
+
+
+@every_task
+def test_the_key_decides_what_is_drawn(task):
+    once, again, other = draws(task, seed=0), draws(task, seed=0), draws(task, seed=1)
+    assert_same_bits(once, again)
+    for kind in once:
+        assert not np.array_equal(once[kind].x_tib, other[kind].x_tib)
+
+
+@every_drawn_task
+def test_every_step_and_split_draws_its_own(task):
+    first, second = draws(task, step=0), draws(task, step=1)
+    held_out = [first[split].x_tib[..., :BATCH] for split in SPLITS]
+    inputs = [first["sample"].x_tib, second["sample"].x_tib, *held_out]
+    assert len({np.asarray(x_tib).tobytes() for x_tib in inputs}) == 5
+    for split in SPLITS:  # held out is held fixed
+        assert_same_bits(first[split], second[split])
+
+
+def test_the_splits_of_memorization_and_all_its_steps_are_one_set():
+    task = SMALL_TASKS["memorization"]
+    first, second = draws(task, step=0), draws(task, step=1)
+    assert task.one_set
+    for batch in (*first.values(), *second.values()):
+        assert_same_bits(batch, first["sample"])
+
+
+@every_task
+def test_trials_side_by_side_draw_what_each_draws_alone(task):
+    keys, hparams = make_keys(3).task, task_hparams(task)
+    together = jax.jit(jax.vmap(draws_of(task, []), in_axes=(0, None, None, None)))
+    found = jax.device_get(together(keys, hparams, np.int32(3), shared(task)))
+    run, _ = compiled_draws(task)
+    for k in range(3):
+        alone = jax.device_get(run(keys[k], hparams, np.int32(3), shared(task)))
+        for a, b in zip(jax.tree.leaves(trial(found, k)), jax.tree.leaves(alone), strict=True):
+            assert (a.shape, a.dtype) == (b.shape, b.dtype)
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+    assert not np.array_equal(found["sample"].x_tib[0], found["sample"].x_tib[1])
+
+
+OTHER = {"num_mappings": 5.0, "compute_steps": 5.0, "largest": 3.0}
+
+
+@every_task
+def test_new_values_of_the_hparams_and_steps_trace_nothing_again(task):
+    _, traced = compiled_draws(task)
+    before = draws(task)
+    for step in (1, 7):
+        draws(task, step=step)
+    after = draws(task, **{name: OTHER[name] for name in task.hparam_names})
+    assert len(traced) == 1
+    for kind in before:  # and what the task reads, it uses
+        same = flatten(before[kind]).tobytes() == flatten(after[kind]).tobytes()
+        assert same == (not task.hparam_names)
+
+
+# --- How it is judged -------------------------------------------------------------------------------------------------
+
+
+@every_task
+def test_a_networks_outputs_are_what_the_task_judges(task):
+    spec = spec_of(task)
+    for kind, batch in draws(task).items():
+        outputs = jax.eval_shape(lambda x_tib: network.apply(random_network(spec), spec, x_tib), batch.x_tib)
+        assert outputs.shape == (task.read_steps, task.num_outputs, num_examples(batch)), kind
+        assert 1 <= task.read_steps <= task.unroll
+        loss_b = jax.eval_shape(task.loss, outputs, batch)
+        assert (loss_b.shape, loss_b.dtype) == ((num_examples(batch),), jnp.float32)
+        score = jax.eval_shape(task.score, outputs, batch)
+        assert task.measure in score
+        assert {(a.shape, a.dtype) for a in score.values()} == {((), jnp.dtype("float32"))}
+
+
+@every_task
+def test_the_loss_of_a_split_is_the_weighted_mean_of_losses_that_are_not_negative(task):
+    spec, hparams, params = spec_of(task), task_hparams(task), random_network(spec_of(task))
+    in_blocks = dataclasses.replace(spec, block_size=num_examples(draws(task)["eval"]) // 2)
+    data = jax.jit(task.data)(make_keys().task, hparams)
+    evaluate = lambda spec: functools.partial(train.evaluate, spec, shared(task))
+
+    @jax.jit
+    def judged(split, params, batch):
+        outputs_tob = network.apply(params, spec, batch.x_tib)
+        loss_b, score = task.loss(outputs_tob, batch), task.score(outputs_tob, batch)
+        return loss_b, score, [evaluate(s)(split, hparams, data, params) for s in (spec, in_blocks)]
+
+    for split in SPLITS:
+        batch = draws(task)[split]
+        loss_b, score, evaluated = judged(jnp.int32(SPLITS.index(split)), params, batch)
+        assert np.isfinite(loss_b).all()
+        assert (np.asarray(loss_b) >= 0).all()
+        assert np.ptp(loss_b) > 1e-3
+        expected = np.average(np.asarray(loss_b, np.float64), weights=batch.weights_b)
+        for mean_loss, same_score in evaluated:
+            np.testing.assert_allclose(mean_loss, expected, rtol=1e-5)
+            assert same_score.keys() == score.keys()
+            np.testing.assert_allclose(flatten(same_score), flatten(score), rtol=1e-5, atol=1e-6)
+        assert all(np.isfinite(value) for value in score.values())
+
+
+@pytest.mark.parametrize("task", SMALL_TASKS.values(), ids=SMALL_TASKS.keys())  # the user's has no weighted score
+def test_padding_of_weight_zero_changes_neither_the_loss_nor_the_score(task):
+    batch = draws(task)["eval"]
+    count = num_examples(batch)
+    weights_b = np.where(np.arange(count) < count // 2, np.asarray(batch.weights_b), 0)
+    batch = batch._replace(weights_b=jnp.asarray(weights_b, jnp.float32))
+    rng = np.random.default_rng(0)
+    outputs_tob = rng.normal(size=(task.read_steps, task.num_outputs, count)).astype(np.float32)
+    other_tob = np.where(weights_b > 0, outputs_tob, 9 * outputs_tob[..., ::-1])
+    both = [(task.loss(outputs, batch), task.score(outputs, batch)) for outputs in (outputs_tob, other_tob)]
+    (loss_b, score), (other_loss_b, other_score) = both
+    real = weights_b > 0
+    np.testing.assert_allclose(np.asarray(loss_b)[real], np.asarray(other_loss_b)[real], rtol=1e-6)
+    assert not np.allclose(np.asarray(loss_b)[~real], np.asarray(other_loss_b)[~real])
+    np.testing.assert_allclose(flatten(score), flatten(other_score), rtol=1e-5, atol=1e-6)
+
+
+def hot(codes, num_symbols):
+    """Logits that leave no doubt, (..., num_symbols, b)."""
+    return 50.0 * (np.asarray(codes)[..., None, :] == np.arange(num_symbols)[:, None])
+
+
+PERFECT = {  # outputs_tob of who knows the answers
+    "memorization": lambda task, targets: 100 * np.asarray(targets)[None, None] - 50,
+    "recall": lambda task, targets: targets[None],
+    "random_functions": lambda task, targets: targets[None],
+    "text8": lambda task, targets: hot(targets, 27),
+    "parentheses": lambda task, targets: hot(targets, task.max_count + 1).reshape(1, task.num_outputs, -1),
+    "arithmetic": lambda task, targets: hot(targets, 12),
+    "adding": lambda task, targets: np.stack([targets["sum"]] * 2)[:, None],
+}
+BEST = {"accuracy": 1, "characters": 1, "sequences": 1, "squared_error": 0, "bits_per_char": 0, "worst": 0}
+NO_SKILL = {  # the loss of who says 0 to all
+    "memorization": np.log(2),
+    "text8": np.log(27),
+    "parentheses": 2 * np.log(4),
+    "arithmetic": np.log(12),
+}
+
+
+@every_task
+@pytest.mark.parametrize("split", SPLITS)
+def test_who_knows_the_answers_has_no_loss_and_a_perfect_score(task, split):
+    batch = draws(task)[split]
+    outputs_tob = jnp.asarray(PERFECT[task.name](task, batch.targets), jnp.float32)
+    assert outputs_tob.shape == (task.read_steps, task.num_outputs, num_examples(batch))
+    np.testing.assert_allclose(task.loss(outputs_tob, batch), 0, atol=1e-6)
+    score = {name: float(value) for name, value in task.score(outputs_tob, batch).items()}
+    best = BEST | {"bits": float(batch.weights_b.sum())}  # of each label one bit
+    assert score == pytest.approx({name: best[name] for name in score}, abs=1e-6)
+    nothing = np.zeros_like(outputs_tob)
+    if task.name in NO_SKILL:
+        np.testing.assert_allclose(task.loss(nothing, batch), NO_SKILL[task.name], rtol=1e-5)
+    else:
+        assert float(jnp.mean(task.loss(nothing, batch))) > 0.1
+    ignorant = float(task.score(nothing, batch)[task.measure])
+    assert abs(ignorant - best[task.measure]) > 0.1
+
+
+# --- As a value -------------------------------------------------------------------------------------------------------
+
+
+@every_task
+def test_equal_fields_make_equal_tasks_that_compile_once_and_plain_json_holds_them(task):
+    fields = json.loads(json.dumps(dataclasses.asdict(task)))
+    again, longer = type(task)(**fields), type(task)(**(fields | {"unroll": task.unroll + 1}))
+    assert again is not task
+    assert (again, hash(again)) == (task, hash(task))
+    assert longer != task
+    assert (spec_of(again), hash(spec_of(again))) == (spec_of(task), hash(spec_of(task)))
+    assert spec_of(longer) != spec_of(task)
+
+
+@every_task
+def test_a_field_from_numpy_is_as_good_as_a_plain_number(task):
+    fields = dataclasses.asdict(task)
+    from_numpy = {
+        name: np.asarray(value)[()] if isinstance(value, int | float) else value for name, value in fields.items()
+    }
+    assert any(isinstance(value, np.generic) for value in from_numpy.values())
+    again = type(task)(**from_numpy)
+    assert again == task
+    assert json.dumps(dataclasses.asdict(again)) == json.dumps(fields)
+
+
+@every_task
+def test_a_task_cannot_be_changed(task):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        task.unroll = 1
+
+
+@every_task
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, None, "5"])
+def test_an_unroll_that_is_no_positive_integer_is_refused_by_name(task, value):
+    with pytest.raises(ValueError, match=f"^unroll: {value!r} given; it must be a whole number of at least 1$"):
+        dataclasses.replace(task, unroll=value)
+
+
+@every_drawn_task
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, None, "5"])
+def test_a_number_held_out_that_is_no_positive_integer_is_refused_by_name(task, value):
+    with pytest.raises(ValueError, match=f"^num_held_out: {value!r} given; it must be a whole number of at least 1$"):
+        dataclasses.replace(task, num_held_out=value)
+
+
+@every_drawn_task
+def test_a_task_that_draws_its_examples_must_be_told_how_many(task):
+    with pytest.raises(ValueError, match=rf"^batch_size: None given; {task.name} draws its examples"):
+        spec_of(task, batch_size=None)
+    assert spec_of(task, batch_size=task.batch_size).batch_size == task.batch_size
+
+
+@every_task
+@pytest.mark.parametrize("value", [0, -1, 1.5, True])
+def test_a_batch_size_that_is_no_positive_integer_is_refused_by_name(task, value):
+    with pytest.raises(ValueError, match=f"^batch_size: {value!r} given; it must be a whole number of at least 1$"):
+        spec_of(task, batch_size=value)
+
+
+# --- In training ------------------------------------------------------------------------------------------------------
+
+
+@every_task
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
+def test_two_steps_of_training_move_every_array_of_every_cell_and_leave_it_finite(cell, task):
+    """Where all weights are random, no array's gradient is zero as a whole, not that of h_0 before all inputs either.
+
+    Without L2, nothing but the gradient moves an array. Units that are ReLUs can all be off at one step, and then
+    nothing before it has a gradient; those of positive weights are on.
+    """
+    spec = spec_of(task, cell)
+    hparams, params = all_hparams(spec, l2=0.0), random_network(spec)
+    if cell.name == "irnn":
+        params["layers"] = jax.tree.map(abs, params["layers"])
+    data = task.data(make_keys().task, hparams)
+    step = jax.jit(functools.partial(train.train_step, spec))
+    before = train.before_training(spec, hparams, params)
+    once = step(shared(task), hparams, data, before)
+    twice = step(shared(task), hparams, data, once)
+    assert bool(twice.feasible)
+    assert int(twice.step) == 2
+    arrays = (jax.tree.leaves(state.params) for state in (before, once, twice))
+    for first, second, third in zip(*arrays, strict=True):
+        assert np.isfinite(third).all()
+        assert not np.array_equal(first, second)
+        assert not np.array_equal(second, third)
+
+
+def _plain() -> Cell:
+    """A cell that compiles quickly."""
+
+    def init(key, num_inputs, num_units, hparams):
+        W = hparams["input_scale"] * jax.random.normal(key, (num_units, num_inputs))
+        return {"W": W, "h_0": jnp.zeros(num_units)}
+
+    def apply(params, h, x, s):
+        h = s(params["W"] @ x + 0.9 * h)
+        return h, h
+
+    return Cell("plain", init, lambda params: params["h_0"], apply)
+
+
+PLAIN = _plain()
+
+
+@every_task
+def test_trials_give_the_same_bits_on_any_number_of_devices_and_measure_every_split(task):
+    spec = spec_of(task, PLAIN, num_units=2)
+    spread = np.linspace(0.5, 1.5, 7, dtype=np.float32)
+    hparams, keys = all_hparams(spec, 7, learning_rate=0.03 * spread), make_keys(7)
+    run = lambda num_devices: train.train_trials(spec, hparams, keys, devices=jax.devices()[:num_devices])
+    outcomes = run(4)  # two each, of which one is padding; a loop of one is compiled otherwise, with other last bits
+    assert outcomes.feasible.all()
+    assert {a.shape for a in jax.tree.leaves(outcomes)} == {(7,)}
+    assert all(np.isfinite(a).all() for a in jax.tree.leaves(outcomes))
+    assert set(outcomes.loss) == set(outcomes.score) == set(SPLITS)
+    assert all(task.measure in score for score in (outcomes.untrained_score, *outcomes.score.values()))
+    assert len(set(outcomes.loss["eval"])) == 7
+    train_loss, valid_loss, eval_loss = (outcomes.loss[split] for split in SPLITS)
+    differ = [(a != b).all() for a, b in ((valid_loss, eval_loss), (train_loss, valid_loss), (train_loss, eval_loss))]
+    assert differ == [not task.one_set] * 3
+    assert_same_bits(run(1), outcomes)

@@ -1,0 +1,491 @@
+"""Jobs of several processes, as clusters run them: real ones, on loopback, which find each other by jax.distributed."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import types
+
+import jax
+import optuna
+import pytest
+from helpers import PATHS, ROOT
+from small_study import contents
+
+from rnn_capacity.search.gp_bandit import FIT
+from rnn_capacity.studies import store
+from rnn_capacity.training import hosts, train
+
+SWEEP = [sys.executable, str(ROOT / "launch" / "sweep.py"), f"--config={ROOT / 'experiments' / 'irnn.py'}:quick"]
+SMALL = {
+    "depths": 1,
+    "num_params": 60,
+    "num_inputs": 8,
+    "unroll": 1,
+    "num_trials": 8,
+    "num_repeats": 2,
+    "train_steps": 40,
+    "devices": 1,
+    "hparams.mappings_per_param": "0.5",
+    "sampler": "quasi-random",
+}
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("compiled")
+    return os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Job:
+    """So many processes of one command, in a folder of their own; all are gone when it is closed."""
+
+    def __init__(self, folder, environment, num_processes=2, *, command=None, of_process=None, **fields):
+        self.folder = pathlib.Path(folder)
+        fields = [f"--config.{name}={value}" for name, value in (SMALL | fields).items()]
+        self.command = [*(command or SWEEP), f"--workdir={folder}", *fields]
+        self.folder.mkdir(exist_ok=True)
+        port, self.processes, self.logs = free_port(), [], []
+        for k in range(num_processes):
+            job = [f"--coordinator_address=127.0.0.1:{port}", f"--num_processes={num_processes}", f"--process_id={k}"]
+            self.logs.append(self.folder / f"{time.monotonic_ns()}.{k}.log")
+            with open(self.logs[-1], "w") as log:
+                command = [*self.command, *(job if num_processes > 1 else []), *(of_process or {}).get(k, [])]
+                self.processes.append(subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            process.kill()
+
+    def wait(self, seconds=180):
+        """The exit codes."""
+        end = time.monotonic() + seconds
+        return [process.wait(max(0.1, end - time.monotonic())) for process in self.processes]
+
+    def said(self, process):
+        return self.logs[process].read_text()
+
+
+def all_trials(folder):
+    storage = store.open_storage(folder)
+    studies = [optuna.load_study(study_name=s.study_name, storage=storage) for s in storage.get_all_studies()]
+    return {s.study_name: contents(s.get_trials(deepcopy=False)) for s in studies}
+
+
+def results(folder):
+    without = ("seconds", "trials")
+    return [
+        {k: v for k, v in row.items() if k not in without} for row in json.loads((folder / "results.json").read_text())
+    ]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, environment):
+    """What one process finds."""
+    folder = tmp_path_factory.mktemp("alone")
+    with Job(folder, environment, 1) as job:
+        assert job.wait() == [0], job.said(0)
+    return folder
+
+
+def test_two_processes_find_what_one_does(alone, environment, tmp_path):
+    with Job(tmp_path, environment) as job:
+        assert job.wait() == [0, 0], job.said(0) + job.said(1)
+    assert all_trials(tmp_path) == all_trials(alone)
+    assert results(tmp_path) == results(alone)
+    assert "in each of 2 processes" in job.said(0)
+    assert "bits/param" in job.said(0)
+    waiting = r"(waiting for all 2 processes of the job at 127.0.0.1:\d+, of which this is process 1\n)?"
+    assert re.fullmatch(waiting, job.said(1))  # of all else process 0 alone speaks
+
+
+def test_trials_are_raced_over_two_processes_as_in_one(environment, tmp_path):
+    """Where a trial stands between two rungs is known to the process alone that trained it."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for n, folder in enumerate(folders, 1):
+        with Job(folder, environment, n, halving=2, num_trials=8, num_repeats=0) as job:
+            assert job.wait() == [0] * n, job.said(0)
+    assert all_trials(folders[1]) == all_trials(folders[0])
+    ((trials),) = all_trials(folders[0]).values()
+    assert {state.name for _, state, *_ in trials} >= {"COMPLETE", "PRUNED"}
+
+
+def test_the_bandit_finds_on_two_devices_in_each_of_two_processes_what_it_finds_on_one(environment, tmp_path):
+    """It proposes by what was told: what other devices and other processes trained must be told before it is asked."""
+    environment = environment | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for n, folder in enumerate(folders, 1):
+        fields = {"sampler": "gp", "num_trials": 35, "num_repeats": 0, "train_steps": 20, "devices": n}
+        with Job(folder, environment, n, **fields) as job:
+            assert job.wait() == [0] * n, job.said(0)
+    assert f"2 x cpu (cpu), JAX {jax.__version__} in each of 2 processes" in job.said(0)
+    assert all_trials(folders[1]) == all_trials(folders[0])
+    assert results(folders[1]) == results(folders[0])
+    storage = store.open_storage(folders[1])
+    (study,) = storage.get_all_studies()
+    fitted = [t.number for t in storage.get_all_trials(study._study_id) if FIT in t.system_attrs]
+    assert fitted == [32]  # what comes before is quasi-random
+
+
+# A process that is not heard of is dead after half a minute, here sooner; every chunk of steps is kept, and it is told
+# where each batch begins. With HOLD none ends: it stands still after the first chunk, until something ends the process.
+# Process 1 is slow to keep it: process 0, without which JAX ends the others, must not be gone before.
+WATCHED = """
+import os, runpy, sys, time
+from rnn_capacity.training import hosts, train, trainer
+hosts.HEARTBEAT_SECONDS, trainer.SECONDS_BETWEEN_CHECKPOINTS = 10, 0
+advance, save = train.advance, trainer.Checkpoints.save
+def slowly(*args, wait, **kwargs):
+    time.sleep(4 * wait * hosts.index())
+    save(*args, wait=wait, **kwargs)
+def watched(spec, hparams, keys, state, until, *, on_chunk, **kwargs):
+    print("from step", 0 if state is None else state.step[0])
+    def hold(step, state):
+        on_chunk(step, state)
+        while "HOLD" in os.environ:
+            time.sleep(0.05)
+            on_chunk(step, state)
+    return advance(spec, hparams, keys, state, until, on_chunk=hold, **kwargs)
+train.advance, trainer.Checkpoints.save = watched, slowly
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+WATCHED = [sys.executable, "-c", WATCHED, *SWEEP[1:]]
+
+
+def kept_steps(folder):
+    """By worker, where the trials stand that it keeps of a batch in training: its whole checkpoints."""
+    kept = {}
+    for path in sorted((folder / store.CHECKPOINTS).glob("*/*.json")):
+        with contextlib.suppress(FileNotFoundError):  # a newer one is there
+            step = json.loads(path.read_bytes().split(b"\n", 1)[1])["step"]
+            if path.with_suffix("").exists():
+                worker = path.name.split("-")[0]
+                kept[worker] = max(step, kept.get(worker, 0))
+    return kept
+
+
+def wait_for(condition, job, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end or any(process.poll() is not None for process in job.processes):
+            pytest.fail("\n".join(map(job.said, range(len(job.processes)))))
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("dead", "kind"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (0, signal.SIGTERM)])
+def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(
+    alone, environment, tmp_path, dead, kind
+):
+    with Job(tmp_path, environment | {"HOLD": "1"}, command=WATCHED) as job:
+        wait_for(lambda: len(kept_steps(tmp_path)) == 2, job)
+        job.processes[dead].send_signal(kind)
+        codes = job.wait(60)
+        if kind == signal.SIGKILL:
+            assert codes[dead] == -signal.SIGKILL
+            assert codes[1 - dead] not in (0, -signal.SIGKILL)
+            word = rf"process {1 - dead} of 2 \(.*\) is gone: it was killed, or another process of the job was"
+        else:
+            assert codes == [143, 143]
+            word = rf"process {dead} of 2 \(.*\): stopped by SIGTERM; the same command goes on where it was"
+        assert re.search(word, job.said(1 - dead)), job.said(1 - dead)
+    assert set(kept_steps(tmp_path).values()) == {train.FIRST_CHUNK}
+    with Job(tmp_path, environment, command=WATCHED) as job:
+        assert job.wait() == [0, 0], job.said(0) + job.said(1)
+        for process in (0, 1):  # each in the middle of what was in training
+            assert f"from step {train.FIRST_CHUNK}\n" in job.said(process)
+    assert all_trials(tmp_path) == all_trials(alone)
+    assert results(tmp_path) == results(alone)
+    assert kept_steps(tmp_path) == {}
+
+
+@pytest.fixture
+def default_handlers():
+    """A process whose parent ignores Ctrl-C, as shells have it of what runs in the background, ignores it too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("default_handlers")
+@pytest.mark.parametrize(
+    ("kind", "code", "by"), [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")], ids=str
+)
+def test_a_run_that_is_stopped_goes_on_in_the_middle_of_a_batch(alone, environment, tmp_path, kind, code, by):
+    with Job(tmp_path, environment | {"HOLD": "1"}, 1, command=WATCHED) as job:
+        wait_for(lambda: kept_steps(tmp_path), job)
+        job.processes[0].send_signal(kind)
+        assert job.wait(60) == [code]
+        assert job.said(0).splitlines()[-1] == f"stopped by {by}; the same command goes on where it was"
+        assert "Traceback" not in job.said(0)
+    assert list(kept_steps(tmp_path).values()) == [train.FIRST_CHUNK]
+    with Job(tmp_path, environment, 1, command=WATCHED) as job:
+        assert job.wait() == [0]
+        assert f"from step {train.FIRST_CHUNK}\n" in job.said(0)
+    assert all_trials(tmp_path) == all_trials(alone)
+    assert results(tmp_path) == results(alone)
+
+
+COMPILING = """
+import os, runpy, signal, sys, threading
+from rnn_capacity.training import train
+compile = train._compile
+def interrupted(*given):
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return compile(*given)
+train._compile = interrupted
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.usefixtures("default_handlers")
+def test_ctrl_c_while_it_compiles_waits_for_the_first_chunk(environment, tmp_path):
+    """An exception raised within the compiler would end in a segmentation fault."""
+    command = [sys.executable, "-c", COMPILING, *SWEEP[1:]]
+    with Job(tmp_path, environment | {"JAX_ENABLE_COMPILATION_CACHE": "0"}, 1, command=command, unroll=12) as job:
+        assert job.wait(120) == [130]
+    assert job.said(0).splitlines()[-1] == "stopped by Ctrl-C; the same command goes on where it was"
+    assert "Traceback" not in job.said(0)
+
+
+def test_what_one_process_finds_wrong_ends_all_with_its_reason(environment, tmp_path):
+    """Process 0 alone opens the database."""
+    with Job(tmp_path, environment, storage="postgresql://nobody@127.0.0.1:1/nothing") as job:
+        assert job.wait(60) == [1, 1]
+        assert "error: storage: 'postgresql://nobody@127.0.0.1:1/nothing' given; it must be" in job.said(0)
+        assert re.search(r"error: process 0 of 2 \(.*\): storage: 'postgresql:.*' given; it must be", job.said(1))
+
+
+def test_processes_that_were_started_with_different_configs_end_with_a_word(environment, tmp_path):
+    with Job(tmp_path, environment, of_process={1: ["--config.seed=7"]}) as job:
+        assert job.wait(60) == [1, 1]
+        for process in (0, 1):
+            assert "process 0 runs another study: every process must be started with the same" in job.said(process)
+    assert not (tmp_path / "results.json").exists()
+
+
+OWN = """
+import sys
+import jax
+from rnn_capacity.training import hosts, sharding; from rnn_capacity import measure_capacity
+import tiny
+own, address, process = sys.argv[1] == "own", sys.argv[2], int(sys.argv[3])
+if own:
+    jax.config.update("jax_num_cpu_devices", 1)
+    jax.distributed.initialize(address, 2, process)
+    jax.devices()  # all have to ask
+else:
+    hosts.start(address, 2, process)
+try:
+    sharding.choose_devices(jax.devices())
+    sys.exit("devices of both processes were taken for this one's")
+except ValueError as error:
+    assert str(error).startswith("devices: [CpuDevice"), error
+assert sharding.choose_devices(jax.local_devices()) == jax.local_devices()
+if process == 0 or not own:
+    print(measure_capacity("irnn", devices=1, progress=False, **tiny.TINY).bits)
+if not own and process == 1:
+    raise LookupError("later")
+if not own:
+    measure_capacity("rnn", devices=1, progress=False, **tiny.TINY)
+"""
+
+
+@pytest.mark.parametrize("whose", ["ours", "own"])
+def test_a_script_of_the_users_may_join_a_job_or_measure_alone_in_its_own(environment, whose):
+    """An error in it, between two measurements, ends all; in a job that it made itself nobody is waited for."""
+    address = f"127.0.0.1:{free_port()}"
+    start = lambda process: subprocess.Popen(
+        [sys.executable, "-c", OWN, whose, address, str(process)],
+        env=environment | {"PYTHONPATH": PATHS},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    processes = [start(process) for process in (0, 1)]
+    (bits, errors), (other_bits, _) = (process.communicate(timeout=120) for process in processes)
+    assert float(bits) > 0
+    if whose == "own":
+        assert [process.returncode for process in processes] == [0, 0], errors
+        assert other_bits == ""
+    else:
+        assert [process.returncode for process in processes] == [1, 1]
+        assert other_bits == bits
+        assert re.search(r"JobError: process 1 of 2 \(.*\): later", errors), errors
+
+
+@pytest.mark.parametrize(
+    ("told", "field"),
+    [
+        (["--num_processes=2"], "coordinator_address"),
+        (["--coordinator_address=here", "--num_processes=2", "--process_id=0"], "coordinator_address"),
+        (["--coordinator_address=here:1", "--num_processes=0", "--process_id=0"], "num_processes"),
+        (["--coordinator_address=here:1", "--num_processes=2", "--process_id=2"], "process_id"),
+    ],
+    ids=str,
+)
+def test_a_job_that_is_told_wrongly_is_refused_by_name(environment, tmp_path, told, field):
+    command = [*SWEEP, f"--workdir={tmp_path}", *told]
+    ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert re.search(rf"^error: {field}: .* given", ended.stderr, re.MULTILINE), ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
+SLURM = {"SLURM_JOB_ID": "4242", "SLURM_STEP_NODELIST": "localhost", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+OPEN_MPI = {"OMPI_MCA_orte_hnp_uri": "1314521088.0;tcp://127.0.0.1:4", "OMPI_COMM_WORLD_RANK": "0"}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        SLURM | {"SLURM_NTASKS": "1"},
+        OPEN_MPI | {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "0", "SLURM_NTASKS": "4"},
+        {"TPU_WORKER_HOSTNAMES": "localhost"},
+        {"TPU_PROCESS_ADDRESSES": "localhost:8476", "MEGASCALE_NUM_SLICES": "1"},
+        {"JAX_COORDINATOR_ADDRESS": "localhost:1", "JAX_NUM_PROCESSES": "1", "JAX_PROCESS_ID": "0"},
+        {"JAX_NUM_PROCESSES": "1"} | SLURM | {"SLURM_NTASKS": "4"},
+    ],
+    ids=str,
+)
+def test_a_job_of_one_process_joins_nothing(monkeypatch, variables):
+    """Its port may be another's: of a second task on the same node."""
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **_: pytest.fail("joined"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    hosts.start()
+    assert (hosts.count(), hosts.index()) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("variables", "tasks"),
+    [
+        ({}, None),
+        (SLURM | {"SLURM_NTASKS": "4"}, 4),
+        ({"TPU_WORKER_HOSTNAMES": "a,b"}, None),  # JAX knows how many
+        ({"TPU_WORKER_HOSTNAMES": "a", "MEGASCALE_NUM_SLICES": "2"}, None),
+    ],
+    ids=str,
+)
+def test_more_tasks_than_one_are_a_job(monkeypatch, variables, tasks):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert hosts._scheduled() == tasks
+
+
+def test_who_does_not_come_is_waited_for_and_named_in_the_end(environment, tmp_path):
+    of_two = ["--num_processes=2", f"--coordinator_address=localhost:{free_port()}"]
+    of_four = SLURM | {"SLURM_NTASKS": "4", "JAX_COORDINATOR_PORT": str(free_port())}
+    cases = [
+        ([*of_two, "--process_id=0"], {}, "2", "0", "process 1 did not come"),
+        (["--num_processes=2", f"--coordinator_address=localhost:{free_port()}", "--process_id=1"], {}, "2", "1", None),
+        ([], of_four, "4", "0", "not all of processes 1 to 3 came"),
+    ]
+    started = [
+        subprocess.Popen(
+            [*SWEEP, f"--workdir={tmp_path}", "--initialization_timeout=1", *flags],
+            env=environment | variables,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for flags, variables, *_ in cases
+    ]
+    for process, (_, _, count, index, absent) in zip(started, cases, strict=True):
+        shown, errors = process.communicate(timeout=120)
+        assert (process.returncode, shown) == (1, "")
+        waiting, end = errors.splitlines()
+        job = rf"job (of {count} processes )?at localhost:\d+"
+        assert re.fullmatch(
+            rf"waiting for all {count} processes of the {job}, of which this is process {index}", waiting
+        )
+        absent = absent or r"process 0 did not come \(Connection refused\)"
+        assert re.fullmatch(rf"error: the {job} has not begun within 1 seconds: {absent}; num_processes=1 .*", end), end
+
+
+def test_a_process_that_finds_process_0_says_that_another_is_missing():
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        address = f"127.0.0.1:{there.getsockname()[1]}"
+        state = types.SimpleNamespace(client=1, num_processes=3, process_id=1, coordinator_address=address)
+        assert "process 0 is there, but not all others came" in hosts._missing(state, 5)
+
+
+@pytest.mark.usefixtures("default_handlers")
+def test_who_waits_for_others_can_be_stopped(environment, tmp_path):
+    job = [f"--coordinator_address=localhost:{free_port()}", "--num_processes=2", "--process_id=0"]
+    command = [*SWEEP, f"--workdir={tmp_path}", *job]
+    waiting = subprocess.Popen(command, env=environment, text=True, stderr=subprocess.PIPE)
+    assert waiting.stderr.readline().startswith("waiting for all 2 processes")
+    waiting.send_signal(signal.SIGINT)
+    _, errors = waiting.communicate(timeout=60)
+    assert waiting.returncode == 130
+    assert errors == "stopped by Ctrl-C; the same command goes on where it was\n"
+
+
+KUBERNETES = """
+class config:
+    class ConfigException(Exception):
+        pass
+    def load_incluster_config():
+        if {token}:
+            raise config.ConfigException("Service token file does not exist.")
+class client:
+    CoreV1Api = BatchV1Api = object
+    class exceptions:
+        class ApiException(Exception):
+            pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "reason"),
+    [
+        (None, None),  # nothing is said
+        (KUBERNETES.format(token="True"), "Service token file does not exist."),
+        (KUBERNETES.format(token="False"), ".*"),  # what it asks next
+    ],
+)
+def test_a_pod_whose_job_cannot_be_found_measures_alone(environment, tmp_path, package, reason):
+    if package is not None:
+        (tmp_path / "kubernetes.py").write_text(package)
+    environment = environment | {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path}"
+    script = "from rnn_capacity.training import hosts; hosts.start(); print(hosts.count())"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "1\n", done.stderr
+    said = [line for line in done.stderr.splitlines() if "Kubernetes" in line]
+    line = rf"Kubernetes: no job of several pods found \({reason}\); this process measures alone"
+    assert len(said) == (reason is not None), done.stderr
+    assert all(re.fullmatch(line, each) for each in said), done.stderr
+
+
+def test_the_environment_may_tell_of_the_job(alone, environment, tmp_path):
+    """As recipes for clusters without a scheduler that JAX knows do."""
+    told = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": "1", "JAX_PROCESS_ID": "0"}
+    with Job(tmp_path, environment | told, 1) as job:
+        assert job.wait() == [0], job.said(0)
+    assert all_trials(tmp_path) == all_trials(alone)
+    ended = subprocess.run(SWEEP, env=environment | told | {"JAX_PROCESS_ID": "x"}, capture_output=True, text=True)
+    assert "error: JAX_PROCESS_ID: 'x' given; it must be a whole number" in ended.stderr

@@ -1,0 +1,466 @@
+"""The network: units for a budget, and cells and specs that are refused by name."""
+
+import dataclasses
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import flatten, make_hparams, make_spec, noisy
+
+from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.cells.base import NONLINEARITIES
+from rnn_capacity.model import network
+from rnn_capacity.tasks import Task
+
+every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
+
+
+@every_cell
+@pytest.mark.parametrize(("budget", "depth"), [(400, 1), (1000, 2), (5000, 4)])
+def test_the_units_for_a_budget_fit_and_one_more_does_not(cell, budget, depth):
+    count = functools.partial(network.num_params, cell, num_inputs=20, depth=depth)
+    units = network.units_for_budget(budget, cell, num_inputs=20, depth=depth)
+    assert count(num_units=units) <= budget < count(num_units=units + 1)
+
+
+@pytest.mark.parametrize("num_inputs", [7, 17])
+@pytest.mark.parametrize("extra", [-1, 0, 1, 5])
+def test_the_units_for_a_budget_are_the_largest_where_the_plus_rnns_projection_disappears(num_inputs, extra):
+    """A +RNN of as many units as inputs needs no projection, and can have fewer parameters than one of a unit less."""
+    cell = CELLS["+rnn"]
+    counts = {n: network.num_params(cell, num_inputs=num_inputs, num_units=n) for n in range(1, 2 * num_inputs + 2)}
+    budget = counts[num_inputs] + extra
+    largest = max(n for n, count in counts.items() if count <= budget)
+    assert network.units_for_budget(budget, cell, num_inputs=num_inputs) == largest
+
+
+@every_cell
+def test_a_budget_that_fits_one_unit_exactly_gives_one_unit(cell):
+    smallest = network.num_params(cell, num_inputs=20, num_units=1, depth=2)
+    assert network.units_for_budget(smallest, cell, num_inputs=20, depth=2) == 1
+
+
+@every_cell
+def test_a_budget_too_small_for_one_unit_is_refused_by_name_with_the_smallest_that_fits(cell):
+    smallest = network.num_params(cell, num_inputs=20, num_units=1, depth=2)
+    with pytest.raises(ValueError, match=rf"^num_params: {smallest - 1} given.*\b{smallest} or more") as error:
+        network.units_for_budget(smallest - 1, cell, num_inputs=20, depth=2)
+    assert re.search(rf"{re.escape(cell.name)} of depth 2 with 20 inputs", str(error.value))
+
+
+def taking(allowed):
+    """An RNN that takes some numbers of units only."""
+
+    def init(key, num_inputs, num_units, hparams):
+        if not allowed(num_units):
+            raise ValueError(f"{num_units} units are not to my taste")
+        return CELLS["rnn"].init(key, num_inputs, num_units, hparams)
+
+    return CELLS["rnn"]._replace(name="choosy", init=init)
+
+
+ALLOWED = {
+    "a multiple of 3": lambda n: n % 3 == 0,
+    "a multiple of 8": lambda n: n % 8 == 0,
+    "a power of 2": lambda n: n & (n - 1) == 0,
+    "16 and more": lambda n: n >= 16,
+    "at most 5": lambda n: n <= 5,
+    "19 only": lambda n: n == 19,
+}
+
+
+@pytest.mark.parametrize("allowed", ALLOWED.values(), ids=ALLOWED.keys())
+def test_sizes_that_a_cell_refuses_are_skipped_and_the_largest_other_is_found(allowed, caplog):
+    budget = 900
+    count = functools.partial(network.num_params, CELLS["rnn"], num_inputs=20)
+    network._warn_once.cache_clear()
+    best = max(n for n in range(1, 24) if allowed(n) and count(num_units=n) <= budget)
+    assert network.units_for_budget(budget, taking(allowed), num_inputs=20) == best
+    if not allowed(best + 1):
+        assert f"does not take {best + 1} units ({best + 1} units are not to my taste)" in caplog.text
+
+
+def test_a_budget_below_the_smallest_size_that_a_cell_takes_says_what_that_is():
+    smallest = network.num_params(CELLS["rnn"], num_inputs=20, num_units=16)
+    with pytest.raises(ValueError, match=rf"^num_params: 500 given.*at least {smallest} \(16 units a layer\)"):
+        network.units_for_budget(500, taking(lambda n: n % 16 == 0), num_inputs=20)
+
+
+def test_a_cell_that_takes_no_size_is_refused_with_its_own_reason():
+    with pytest.raises(ValueError, match=r"^cell: 'choosy' given; .*\(1 units are not to my taste\)$"):
+        network.units_for_budget(500, taking(lambda n: False), num_inputs=20)
+
+
+@pytest.mark.parametrize("depth", [0, -1, 1.5, True])
+def test_a_depth_that_is_no_positive_integer_is_refused_by_name(depth):
+    with pytest.raises(ValueError, match=f"^depth: {depth} given"):
+        network.units_for_budget(1000, CELLS["rnn"], num_inputs=20, depth=depth)
+    with pytest.raises(ValueError, match=f"^depth: {depth} given"):
+        make_spec(CELLS["rnn"], depth=depth)
+
+
+def test_the_hparams_of_a_cell_are_the_names_that_its_network_reads():
+    readout = {"readout_scale", "bias_init", "bias_scale_readout"}
+    gates = lambda *letters: {
+        f"{family}_{g}" for family in ("recurrent_scale", "input_scale", "bias_scale") for g in letters
+    }
+    assert set(network.hparam_names(CELLS["irnn"])) == readout | {"input_scale"}
+    assert set(network.hparam_names(CELLS["rnn"])) == readout | {
+        "recurrent_init",
+        "recurrent_scale",
+        "input_scale",
+        "bias_scale",
+    }
+    assert set(network.hparam_names(CELLS["gru"])) == readout | gates("r", "u", "c") | {"recurrent_init", "forget_bias"}
+    plus = gates("y", "h", "gy", "gh") | {"input_scale_in", "bias_scale_in", "forget_bias"}
+    assert set(network.hparam_names(CELLS["+rnn"])) == readout | plus | {"recurrent_init"}
+
+
+def test_layers_share_the_hparams_and_not_the_draws():
+    spec = make_spec(CELLS["rnn"], depth=3, num_inputs=4, num_units=4)
+    params = network.init(jax.random.key(0), spec, make_hparams(spec.cell, recurrent_scale=0.5))
+    matrices = [np.asarray(layer["W_h"]) for layer in params["layers"]]
+    for matrix in matrices:
+        np.testing.assert_allclose(matrix @ matrix.T, 0.25 * np.eye(4), atol=1e-5)
+    assert not np.allclose(matrices[0], matrices[1])
+    assert not np.allclose(matrices[1], matrices[2])
+
+
+@pytest.mark.parametrize("num_steps", [3, network.FULL_UNROLL + 2])
+def test_inputs_beyond_the_last_step_are_not_read(num_steps):
+    params = CELLS["rnn"].init(jax.random.key(0), 3, 4, make_hparams(CELLS["rnn"]))
+    x_tib = np.random.default_rng(0).normal(size=(num_steps + 2, 3, 2)).astype(np.float32)
+    run = jax.jit(lambda x_tib: network.unroll(CELLS["rnn"], params, x_tib, num_steps, jnp.tanh)[1])
+    assert run(x_tib).shape == (num_steps, 4, 2)
+    np.testing.assert_allclose(run(x_tib), run(x_tib[:num_steps]), rtol=1e-6, atol=1e-6)
+
+
+# --- Cells that are refused -------------------------------------------------------------------------------------------
+
+
+def _cell(apply, initial_carry=lambda params: params["h_0"]):
+    init = lambda key, num_inputs, num_units, hparams: {"h_0": jnp.zeros(num_units)}
+    return Cell("mine", init, initial_carry, apply)
+
+
+BROKEN_CARRIES = {
+    "grows": lambda params, h, x, s: (jnp.concatenate([h, h]), h),
+    "of another structure": lambda params, h, x, s: ((h, h), h),
+    "of another type": lambda params, h, x, s: (h > 0, h),
+}
+
+
+@pytest.mark.parametrize("apply", BROKEN_CARRIES.values(), ids=BROKEN_CARRIES.keys())
+def test_a_carry_that_changes_is_told_with_what_it_was_and_what_it_became(apply):
+    with pytest.raises(ValueError, match=r"^cell: 'mine' changes its carry from float32\[4\] to ") as error:
+        network.check_cell(_cell(apply), make_spec(_cell(apply), num_units=4))
+    became = {"grows": "float32[8]", "of another structure": "'float32[4]', 'float32[4]'", "of another type": "bool[4]"}
+    assert any(apply is BROKEN_CARRIES[kind] and became[kind] in str(error.value) for kind in became)
+
+
+@pytest.mark.parametrize("width", [3, 5])
+def test_an_output_of_the_wrong_size_is_told_with_its_shape_and_the_right_one(width):
+    cell = _cell(lambda params, h, x, s: (h, jnp.zeros(width)))
+    with pytest.raises(
+        ValueError, match=rf"^cell: 'mine' gives an output float32\[{width}\]; it must be of shape \(4,\)"
+    ):
+        network.check_cell(cell, make_spec(cell, num_units=4))
+
+
+def test_a_cell_that_breaks_in_the_second_layer_only_is_told():
+    def apply(params, h, x, s):
+        return h, jnp.zeros(5) if x.shape == (4,) else h
+
+    cell = _cell(apply)
+    network.check_cell(cell, make_spec(cell, num_units=4, num_inputs=6, depth=1))
+    with pytest.raises(ValueError, match=r"^cell: 'mine' gives an output"):
+        network.check_cell(cell, make_spec(cell, num_units=4, num_inputs=6, depth=2))
+
+
+@every_cell
+def test_the_papers_cells_pass_the_check(cell):
+    network.check_cell(cell, make_spec(cell, depth=2))
+
+
+# --- Cells that are odd, but right ------------------------------------------------------------------------------------
+
+
+def _odd_cells():
+    init = lambda key, num_inputs, num_units, hparams: {
+        "W": hparams["input_scale"] * jax.random.normal(key, (num_units, num_inputs)),
+        "h_0": jnp.ones(num_units),
+    }
+    start = lambda params: params["h_0"]
+    applies = {
+        "forgets its carry": lambda p, h, x, s: (p["h_0"], s(p["W"] @ x)),
+        "ignores its input": lambda p, h, x, s: (0.5 * h, s(h)),
+        "says a constant": lambda p, h, x, s: (h + 1, jnp.ones_like(h)),
+        "has a table of constants": lambda p, h, x, s: (
+            h @ jnp.asarray(np.tri(len(h), dtype=np.float32)) / 4,
+            h + x.sum(),
+        ),
+    }
+    cells = {name: Cell(name, init, start, apply) for name, apply in applies.items()}
+    cells["has a matrix for a carry"] = Cell(
+        "matrix",
+        init,
+        lambda p: jnp.zeros_like(p["W"]),
+        lambda p, m, x, s: (0.5 * m + jnp.outer(p["h_0"], x), s(m @ x + (p["W"] * m).sum(1))),
+    )
+    cells["counts its steps"] = Cell(
+        "counter",
+        init,
+        lambda p: (p["h_0"], jnp.int32(0)),
+        lambda p, c, x, s: ((0.5 * c[0] + p["W"] @ x, c[1] + 1), c[0] * (c[1] % 2)),
+    )
+    return cells
+
+
+ODD = _odd_cells()
+
+
+@pytest.mark.parametrize("cell", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("num_steps", [3, network.FULL_UNROLL + 2])
+def test_an_odd_cell_unrolls_as_a_python_loop_over_it_would(cell, num_steps):
+    spec = make_spec(cell, num_units=4, num_inputs=3)
+    network.check_cell(cell, spec)
+    params = cell.init(jax.random.key(0), 3, 4, {"input_scale": 1.0})
+    x_tib = np.random.default_rng(0).normal(size=(num_steps, 3, 2)).astype(np.float32)
+    actual = jax.jit(lambda params, x_tib: network.unroll(cell, params, x_tib, num_steps, jnp.tanh)[1])(params, x_tib)
+    step = jax.jit(lambda params, carry, x: cell.apply(params, carry, x, jnp.tanh))
+    for b in range(2):
+        carry = cell.initial_carry(params)
+        for t in range(num_steps):
+            carry, y_h = step(params, carry, x_tib[t, :, b])
+            np.testing.assert_allclose(actual[t, :, b], y_h, rtol=1e-5, atol=1e-5)
+
+
+# --- From the inputs to the outputs that are read ---------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sizes(Task):
+    """As much of a task as a network knows."""
+
+    name = "sizes"
+
+    num_inputs: int = 3
+    num_outputs: int = 2
+    read_steps: int = 1
+
+
+def _with_a_trace():
+    """A user's cell: its carry is a dict of two sizes, its output is not in it."""
+    init = lambda key, num_inputs, num_units, hparams: {
+        "W": hparams["input_scale"] * jax.random.normal(key, (num_units, num_inputs)),
+        "h": jnp.zeros(num_units),
+        "trace": jnp.zeros(1),
+    }
+
+    def apply(params, carry, x, s):
+        h = s(params["W"] @ x + 0.8 * carry["h"])
+        trace = 0.9 * carry["trace"] + x.sum()
+        return {"trace": trace, "h": h}, h - 0.1 * trace
+
+    return Cell("with a trace", init, lambda params: {"trace": params["trace"], "h": params["h"]}, apply)
+
+
+NETWORKS = {
+    "rnn": (CELLS["rnn"], 1),
+    "lstm": (CELLS["lstm"], 2),
+    "dict": (_with_a_trace(), 1),
+    "deep dict": (_with_a_trace(), 2),
+}
+every_network = pytest.mark.parametrize(("cell", "depth"), NETWORKS.values(), ids=NETWORKS.keys())
+LONGEST, BATCH = 40, 2
+
+
+def sized_spec(cell, depth, num_steps, read_steps=None, **fields):
+    task = Sizes(unroll=num_steps, read_steps=num_steps if read_steps is None else read_steps)
+    return make_spec(cell, task=task, depth=depth, num_units=3, **fields)
+
+
+@functools.cache
+def random_weights(cell, depth):
+    spec = sized_spec(cell, depth, 1)
+    shapes = jax.eval_shape(lambda key: network.init(key, spec, make_hparams(cell)), jax.random.key(0))
+    return noisy(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes), scale=0.6)
+
+
+@functools.cache
+def given_inputs(kind):
+    """Inputs (t, i, b) of some first steps, and whether the last is held."""
+    rng = np.random.default_rng(1)
+    one_hot_tib = np.eye(3, dtype=np.int8)[rng.integers(3, size=(LONGEST, BATCH))].swapaxes(1, 2)
+    x_tib = rng.normal(size=(LONGEST, 3, BATCH)).astype(np.float32)
+    return {
+        "at all steps": (x_tib, False),
+        "at the first step": (x_tib[:1], False),
+        "at the first step and held": (x_tib[:1], True),
+        "at 16 steps": (x_tib[:16], False),
+        "at 18 steps and the last held": (x_tib[:18], True),
+        "one-hot": (one_hot_tib, False),
+    }[kind]
+
+
+KINDS = ("at all steps", "at the first step", "at the first step and held", "at 16 steps")
+KINDS += ("at 18 steps and the last held", "one-hot")
+
+
+@functools.cache
+def by_hand(cell, depth, kind):
+    """The outputs (t, o, b) of the longest unroll, by a Python loop over the cell; a shorter one has the first ones."""
+    params, (x_tib, hold) = random_weights(cell, depth), given_inputs(kind)
+    step = jax.jit(jax.vmap(lambda layer, carry, x: cell.apply(layer, carry, x, jnp.tanh), in_axes=(None, 0, 0)))
+    start = lambda layer: jax.tree.map(lambda a: np.stack([a] * BATCH), cell.initial_carry(layer))
+    carries = [start(layer) for layer in params["layers"]]
+    outputs_tob = []
+    for t in range(LONGEST):
+        there = t < len(x_tib)
+        y_bh = (x_tib[t if there else -1].T * (there or hold)).astype(np.float32)
+        for n, layer in enumerate(params["layers"]):
+            carries[n], y_bh = step(layer, carries[n], y_bh)
+        outputs_tob.append((np.asarray(y_bh) @ params["readout"]["W"].T + params["readout"]["b"]).T)
+    return np.stack(outputs_tob)
+
+
+def apply_to(kind, spec, params):
+    """The network's outputs; inputs that come at all steps are as many as there are steps."""
+    x_tib, hold = given_inputs(kind)
+    spec = dataclasses.replace(spec, input_steps="every" if hold else "first")
+    return network.apply(params, spec, x_tib[: spec.task.unroll])
+
+
+@pytest.fixture
+def short_is_long(monkeypatch):
+    """Segments from 16 steps on, so that few steps show what many do."""
+    monkeypatch.setattr(network, "LONG", 15)
+
+
+@every_network
+@pytest.mark.usefixtures("short_is_long")
+@pytest.mark.parametrize("num_steps", [5, 15, 16, 17, 33, 37, LONGEST])
+def test_the_network_equals_a_python_loop_over_cells_and_readout(cell, depth, num_steps):
+    spec, params = sized_spec(cell, depth, num_steps), random_weights(cell, depth)
+    found = jax.jit(lambda params: {kind: apply_to(kind, spec, params) for kind in KINDS})(params)
+    for kind in KINDS:
+        expected = by_hand(cell, depth, kind)[:num_steps]
+        assert found[kind].dtype == jnp.float32
+        assert found[kind].shape == expected.shape == (num_steps, 2, BATCH)
+        np.testing.assert_allclose(found[kind], expected, rtol=1e-5, atol=1e-5, err_msg=kind)
+    if num_steps > 18:
+        assert len({np.asarray(found[kind][-1]).tobytes() for kind in KINDS}) == len(KINDS)
+
+
+@pytest.mark.usefixtures("short_is_long")
+@pytest.mark.parametrize("num_steps", [5, 15, 16, 17, 37, LONGEST])
+def test_the_last_steps_are_read_and_no_others(num_steps):
+    cell, depth = NETWORKS["rnn"]
+    specs = [sized_spec(cell, depth, num_steps, read_steps) for read_steps in (1, 3)]
+    run = jax.jit(lambda params: [apply_to("at 16 steps", spec, params) for spec in specs])
+    for found, read_steps in zip(run(random_weights(cell, depth)), (1, 3), strict=True):
+        expected = by_hand(cell, depth, "at 16 steps")[:num_steps][-read_steps:]
+        assert found.shape == (read_steps, 2, BATCH)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@every_network
+@pytest.mark.usefixtures("short_is_long")
+@pytest.mark.parametrize("num_steps", [15, 37])
+def test_outputs_do_not_depend_on_later_inputs_but_do_on_present_ones(cell, depth, num_steps):
+    spec, params = sized_spec(cell, depth, num_steps), random_weights(cell, depth)
+    run = jax.jit(functools.partial(network.apply, params, spec))
+    x_tib = given_inputs("at all steps")[0][:num_steps]
+    before = np.asarray(run(x_tib))
+    for t in (
+        0,
+        5 % num_steps,
+        21 % num_steps,
+        num_steps - 1,
+    ):  # of 37 steps in segments of 5, 16 and 16, also where these meet
+        after = np.asarray(run(np.concatenate([x_tib[:t], x_tib[t:] + np.float32(1)])))
+        np.testing.assert_array_equal(after[:t], before[:t])
+        assert (after[t] != before[t]).all()
+
+
+# --- Segments ---------------------------------------------------------------------------------------------------------
+
+
+def without_segments(monkeypatch):
+    """All steps in one loop, which keeps what each of them needs for the gradient."""
+    at_once = lambda through_layers, carries, x_tib, num_steps: through_layers(carries, x_tib, num_steps)
+    monkeypatch.setattr(network, "_in_segments", at_once)
+
+
+@pytest.mark.usefixtures("short_is_long")
+@pytest.mark.parametrize(("name", "depth"), [("rnn", 2), ("lstm", 1), ("dict", 1)])
+def test_segments_change_no_gradient(name, depth, monkeypatch):
+    cell, _ = NETWORKS[name]
+    spec = sized_spec(cell, depth, 37, read_steps=31)
+
+    def total(params):  # in a segment of 16, then one of 21; and of 18, then 19
+        kinds = ("at 16 steps", "at 18 steps and the last held")
+        outputs = jnp.stack([apply_to(kind, spec, params) for kind in kinds])
+        return jnp.sum(outputs * jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape))  # each with its own weight
+
+    params = jax.tree.map(np.float64, random_weights(cell, depth))
+    with jax.enable_x64(True):
+        gradient = lambda: jax.jit(jax.grad(lambda params: total(params)))
+        in_segments = gradient()(params)
+        is_in_segments = "remat" in str(jax.make_jaxpr(gradient())(params))
+        without_segments(monkeypatch)
+        at_once = gradient()(params)
+        assert is_in_segments
+        assert "remat" not in str(jax.make_jaxpr(gradient())(params))
+    assert flatten(in_segments).dtype == np.float64
+    np.testing.assert_allclose(flatten(in_segments), flatten(at_once), rtol=1e-10, atol=1e-12)
+    assert all(np.abs(a).max() > 1e-9 for a in jax.tree.leaves(at_once))
+
+
+@every_network
+def test_an_unroll_goes_on_from_the_carry_of_another(cell, depth):
+    layer, x_tib = random_weights(cell, depth)["layers"][0], given_inputs("at all steps")[0]
+    run = functools.partial(network.unroll, cell, layer, nonlinearity=NONLINEARITIES["tanh"])
+    with jax.disable_jit():  # operation by operation, so that the bits can be the same
+        carry, y_thb = run(x_tib[:9], num_steps=9)
+        half, first_thb = run(x_tib[:5], num_steps=5)
+        after, last_thb = run(x_tib[5:9], num_steps=4, carry=half)
+    np.testing.assert_array_equal(np.concatenate([first_thb, last_thb]), y_thb)
+    assert jax.tree.structure(after) == jax.tree.structure(carry)
+    np.testing.assert_array_equal(flatten(after), flatten(carry))
+    afresh = run(x_tib[5:9], num_steps=4)[1]
+    assert not np.allclose(afresh, last_thb)
+
+
+@pytest.mark.usefixtures("optimized")
+def test_segments_save_most_of_the_memory_of_a_long_gradient(monkeypatch):
+    """Of 20 segments 20 carries are kept and the inside of one, in place of the inside of 320 steps."""
+    cell, units, batch = CELLS["lstm"], 8, 32
+    spec = make_spec(cell, task=Sizes(unroll=320), num_units=units)
+    shapes = jax.eval_shape(lambda key: network.init(key, spec, make_hparams(cell)), jax.random.key(0))
+    x_tib = jax.ShapeDtypeStruct((320, 3, batch), jnp.int8)
+
+    def temporary_bytes():
+        gradient = jax.grad(lambda params, x_tib: network.apply(params, spec, x_tib).sum())
+        compiled = jax.jit(gradient).lower(shapes, x_tib).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    in_segments = temporary_bytes()
+    without_segments(monkeypatch)
+    at_once = temporary_bytes()
+    assert at_once > 4 * 320 * units * batch  # float32 of each step, unit and example, at the least
+    assert in_segments < at_once / 5
+
+
+@pytest.mark.parametrize(("name", "products"), [("rnn", 1), ("lstm", 1), ("gru", 2)])
+def test_what_the_initial_carry_is_multiplied_to_is_made_once_for_all_examples(name, products):
+    cell, batch, num_steps = CELLS[name], 7, 3
+    params = cell.init(jax.random.key(0), 2, 4, make_hparams(cell))
+    unroll = lambda params, x_tib: network.unroll(cell, params, x_tib, num_steps, jnp.tanh)
+    jaxpr = jax.make_jaxpr(unroll)(params, jnp.zeros((num_steps, 2, batch)))
+    wide = re.findall(rf":f32\[\d+,{batch}\] = dot_general", str(jaxpr))
+    # One less than those of the input and the carry at all steps: the GRU's second needs the reset, and so the input.
+    assert len(wide) == num_steps * (1 + products) - 1

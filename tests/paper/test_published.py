@@ -1,0 +1,61 @@
+"""The paper's numbers agree with each other, with the tasks' defaults and with the figures' full configs."""
+
+import importlib
+
+import pytest
+from helpers import ROOT
+
+from rnn_capacity import TASKS
+from rnn_capacity.paper import published
+
+NEEDED = {"memorization": {"max_mappings": 64}}  # by budget, so it has no default
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def full(name):
+    """The sweeps of a figure at the paper's scale."""
+    return importlib.import_module(f"experiments.figures.{name}").get_config("").sweeps
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_tasks_defaults_are_the_papers_sizes(name):
+    task = TASKS[name](**NEEDED.get(name, {}))
+    assert {field: getattr(task, field) for field in published.TASK_SIZES[name]} == published.TASK_SIZES[name]
+
+
+def test_a_stream_of_parentheses_is_one_hot_over_brackets_and_noise():
+    sizes = published.TASK_SIZES["parentheses"]
+    assert sizes["num_inputs"] == sizes["num_types"] * (2 * sizes["num_types"] + sizes["num_noise"])
+
+
+def test_figure_1_is_of_the_papers_depths_and_trials():
+    sweeps = full("fig1").values()
+    assert {depth for one in sweeps for depth in one.depths} == set(published.CAPACITY_DEPTHS)
+    assert min(one.num_trials for one in sweeps) >= published.CAPACITY_TRIALS
+    assert {unroll for one in sweeps for unroll in one.unroll} == {published.CAPACITY_UNROLL}
+    assert set(published.CAPACITY_DEPTHS) < set(published.DEPTHS)
+
+
+def test_table_1_is_of_the_papers_parameters_depths_and_draws():
+    (one,) = full("table1").values()
+    assert one.num_params == (published.RANDOM_PARAMS,)
+    assert one.num_trials == published.RANDOM_DRAWS
+    assert one.depths == tuple(published.INFEASIBLE) == tuple(published.WELCH)
+    assert {*published.INFEASIBLE} <= set(published.DEPTHS)
+
+
+def test_table_a1_is_of_the_papers_parameters_depth_and_repeats():
+    (one,) = full("tableA1").values()
+    assert one.num_params == (published.AGAIN_PARAMS,)
+    assert one.depths == (published.AGAIN_DEPTH,)
+    assert one.num_repeats == published.AGAIN_REPEATS
+
+
+def test_what_was_trained_again_lies_in_order_and_is_counted_in_whole_runs():
+    for again in published.AGAIN.values():
+        assert again.least < again.mean < again.most
+        assert float(again.infeasible * published.AGAIN_REPEATS / 100).is_integer()

@@ -1,0 +1,493 @@
+"""What is read for a report: what was measured, half done or of another version; and nothing is touched."""
+
+import datetime
+import functools
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import optuna
+import pandas as pd
+import postgres
+import pytest
+import sqlalchemy
+from helpers import ROOT
+from tiny import FRAGILE, TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer, add_studies
+
+from rnn_capacity import measure_capacity, measure_recall, measure_trainability
+from rnn_capacity.report.collection import collect
+from rnn_capacity.studies import archive, store
+from rnn_capacity.studies.plan import title_of
+
+CALLS = {
+    "capacity": functools.partial(measure_capacity, "gru", **TINY),
+    "recall": functools.partial(measure_recall, "rnn", **TINY_RECALL | {"num_units": 2}),
+    "trainability": functools.partial(measure_trainability, "rnn", **TINY_PARENTHESES),
+}
+NAMES = {
+    "capacity": "capacity gru depth=1 params=60 T=1",
+    "recall": "recall rnn depth=1 units=2 inputs=4 T=2",
+    "trainability": "parentheses rnn depth=1 params=60 T=3",
+}
+
+
+class Killed(BaseException):
+    """As SIGKILL would end it: nothing of ours handles it."""
+
+
+@pytest.fixture
+def trainer(monkeypatch):
+    return FakeTrainer(infeasible=lambda hparams: int(1e6 * hparams["learning_rate"]) % 3 == 0).install(monkeypatch)
+
+
+def measure(name, folder, **options):
+    """The row of the result that a call gives."""
+    (row,) = CALLS[name](storage=folder, progress=False, **options).rows()
+    return row
+
+
+def killed_before_it_is_kept(name, folder, **options):
+    """All is trained, the repeats too, and no result is kept of it."""
+    killed(lambda: measure(name, folder, **options))
+
+
+def killed(call):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "save_result", lambda *_: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            call()
+
+
+def open_study(folder, title):
+    return archive.load_study(folder, title)
+
+
+def only(collection):
+    assert collection.notes == []
+    (result,) = collection.results
+    return result
+
+
+def without_times(row):
+    return json.dumps({name: value for name, value in row.items() if name != "seconds"}, sort_keys=True)
+
+
+def fields_of(result, row):
+    return {name: result[name] for name in row}
+
+
+# --- What was measured ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_finished_study_is_what_its_measurement_gave(tmp_path, trainer, name):
+    row = measure(name, tmp_path)
+    found = only(collect(tmp_path))
+    assert json.dumps(fields_of(found, row)) == json.dumps(row)
+    assert (title_of(found["study"]), found["source"], found["finished"]) == (NAMES[name], ".", True)
+    assert (found["wanted_trials"], found["wanted_repeats"]) == (row["num_trials"], 2)
+    kept = store.results(store.open_storage(tmp_path))[0]["trials"]
+    pd.testing.assert_frame_equal(found["trials"][kept.columns], kept, check_dtype=False, check_exact=True)
+    objective = kept["bits_per_param"] if name == "capacity" else -kept["valid_loss"]
+    assert found["best_number"] == kept["number"][objective.astype(float).idxmax()]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_without_a_kept_result_the_same_follows_from_plan_and_trials(tmp_path, trainer, name):
+    row = measure(name, tmp_path / "whole", num_trials=9)
+    killed_before_it_is_kept(name, tmp_path / "killed", num_trials=9)
+    killed, whole = collect(tmp_path).results
+    assert store.RESULT not in open_study(tmp_path / "killed", NAMES[name]).user_attrs
+    assert without_times(fields_of(killed, row)) == without_times(row)
+    assert 0 < row["num_infeasible"] < 9
+    assert killed["seconds"] > 0
+    assert killed["finished"]
+    assert killed.keys() == whole.keys()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_result_of_fewer_trials_than_there_are_now_is_made_anew(tmp_path, trainer, name):
+    row = measure(name, tmp_path / "whole", num_trials=9)
+    measure(name, tmp_path / "more", num_trials=3)
+    killed_before_it_is_kept(name, tmp_path / "more", num_trials=9)
+    more, _ = collect(tmp_path).results
+    assert open_study(tmp_path / "more", NAMES[name]).user_attrs[store.RESULT]["num_trials"] == 3
+    assert without_times(fields_of(more, row)) == without_times(row)
+    assert len(more["trials"]) == 9
+
+
+def test_a_search_that_was_asked_for_more_is_not_finished(tmp_path, trainer):
+    row = measure("capacity", tmp_path)
+    study = open_study(tmp_path, NAMES["capacity"])
+    store.ask_for(study, 10, 2)
+    for _ in range(3):
+        study.ask()  # a killed worker's
+    found = only(collect(tmp_path))
+    assert json.dumps(fields_of(found, row)) == json.dumps(row)
+    assert (found["finished"], found["wanted_trials"], len(found["trials"])) == (False, 10, 4)
+    store.ask_for(study, 4, 5)
+    assert not only(collect(tmp_path))["finished"]
+
+
+def test_of_fewer_trials_than_before_the_last_call_is_told(tmp_path, trainer):
+    measure("capacity", tmp_path, num_trials=8)
+    row = measure("capacity", tmp_path, num_trials=3)
+    found = only(collect(tmp_path))
+    assert json.dumps(fields_of(found, row)) == json.dumps(row)
+    assert (len(found["trials"]), found["finished"]) == (3, True)
+
+
+def test_the_table_of_trials_says_which_columns_are_hparams(tmp_path, trainer):
+    measure("recall", tmp_path, num_trials=6, space="paper")
+    found = only(collect(tmp_path))
+    assert found["trials"].columns[0] == "number"
+    assert found["trials"].columns[1 : 1 + len(found["hparam_names"])].tolist() == found["hparam_names"]
+    assert found["hparam_names"] == [name for name, d in found["space"].items() if isinstance(d, dict | list)]
+    assert {"optimizer", "learning_rate", "momentum_logit"} <= set(found["hparam_names"])
+    assert found["space"]["schedule"] == "exponential"  # fixed
+    assert found["space"]["learning_rate"] == {"low": 1e-4, "high": 1e-1, "log": True}
+    kept = store.results(store.open_storage(tmp_path))[0]["trials"]
+    pd.testing.assert_frame_equal(found["trials"][kept.columns], kept, check_dtype=False, check_exact=True)
+    assert found["plan"] == open_study(tmp_path, NAMES["recall"]).user_attrs[store.PLAN]
+
+
+def test_what_trained_it_is_there_once_and_when(tmp_path, trainer):
+    before = datetime.datetime.now(datetime.UTC)
+    measure("recall", tmp_path)
+    measure("recall", tmp_path, num_trials=5)
+    after = datetime.datetime.now(datetime.UTC)
+    found = only(collect(tmp_path))
+    (worker,) = found["workers"]
+    assert worker.keys() == {"packages", "code", "device", "command"}
+    assert (worker["code"], worker["command"]) == (store.code_digest(), store.command())
+    begun, ended = (datetime.datetime.fromisoformat(found[name]) for name in ("begun", "ended"))
+    assert before <= begun <= ended <= after
+    study = open_study(tmp_path, NAMES["recall"])
+    study.set_user_attr("worker other:1:2:3", {"packages": {"jax": "0.1"}, "code": "abc", "device": "1 x cpu"})
+    others = only(collect(tmp_path))["workers"]
+    assert len(others) == 2
+    assert {"packages": {"jax": "0.1"}, "code": "abc", "device": "1 x cpu", "command": None} in others
+
+
+def test_a_users_own_cell_needs_no_cell_to_be_read(tmp_path):
+    options = TINY | {"num_trials": 4, "train_steps": 5, "progress": False, "storage": tmp_path}
+    (row,) = measure_capacity(FRAGILE, **options).rows()
+    found = only(collect(tmp_path))
+    assert json.dumps(fields_of(found, row)) == json.dumps(row)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_users_own_cell_with_a_name_of_the_papers_is_told_apart(tmp_path, trainer, kept):
+    cell = FRAGILE._replace(name="gru")
+    own = functools.partial(measure_capacity, cell, **TINY, storage=tmp_path, progress=False)
+    own() if kept else killed(own)
+    assert only(collect(tmp_path))["cell"] == "gru (own)"
+
+
+def test_every_database_below_the_folder_is_read_in_order_once_and_hidden_ones_are_not(tmp_path, trainer):
+    measure("recall", tmp_path / "b")
+    for folder in ("a/deep", ".hidden", "a/.venv/x"):
+        shutil.copytree(tmp_path / "b", tmp_path / folder)
+    url = f"sqlite:///{tmp_path}/b/study.db"
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    shutil.copytree(tmp_path / "b", outside)
+    found = collect(tmp_path, [url, f"sqlite:///{outside}/study.db"])
+    assert found.sources == ["a/deep", "b", f"sqlite:///{outside}/study.db"]
+    assert [(r["source"], title_of(r["study"])) for r in found.results] == [(s, NAMES["recall"]) for s in found.sources]
+    assert found.notes == []
+
+
+# --- Little or nothing ------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_not_there_is_refused_and_not_made(tmp_path):
+    for path in (tmp_path / "none", tmp_path / "file"):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(ValueError, match=r"^workdir: '.*' given; it must be a folder that is there$"):
+            collect(path)
+    assert not (tmp_path / "none").exists()
+    assert collect(tmp_path) == ([], [], [], str(tmp_path))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_study_without_a_trial_is_shown(tmp_path, trainer, name):
+    row = measure(name, tmp_path)
+    plan = open_study(tmp_path, NAMES[name]).user_attrs[store.PLAN]
+    study = store.open_study(store.open_storage(tmp_path / "new"), NAMES[name], plan, None)
+    study.ask()
+    _, found = collect(tmp_path).results
+    assert found["source"] == "new"
+    assert row.keys() <= found.keys()
+    assert (found["num_trials"], found["best_number"], found["begun"], found["finished"]) == (0, None, None, False)
+    assert (found["wanted_trials"], found["workers"], found["best_hparams"]) == (None, [], {})
+    assert np.isnan(found[{"capacity": "bits_per_param", "recall": "error", "trainability": "loss"}[name]])
+    assert (found["num_params"], found["num_inputs"]) == (row["num_params"], row["num_inputs"])
+    whole, _ = collect(tmp_path).results
+    assert found["trials"].columns.tolist() == whole["trials"].columns.tolist()
+    assert not (found["trials"]["feasible"] & ~found["trials"]["stopped_early"]).any()  # as `trials.losses` asks
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_where_all_trials_diverge_there_is_no_best(tmp_path, monkeypatch, name):
+    FakeTrainer(infeasible=lambda hparams: True).install(monkeypatch)
+    row = measure(name, tmp_path / "kept")
+    killed_before_it_is_kept(name, tmp_path / "killed")
+    for found in collect(tmp_path).results:
+        assert without_times(fields_of(found, row)) == without_times(row)
+        assert (found["best_number"], found["finished"], found["num_infeasible"]) == (None, True, row["num_trials"])
+
+
+# --- Of another version, of another program, or broken ----------------------------------------------------------------
+
+
+def test_a_study_of_before_how_much_and_the_command_were_kept_is_read_and_goes_on(tmp_path, trainer):
+    row = measure("capacity", tmp_path)
+    make_old(tmp_path / "study.db")
+    found = only(collect(tmp_path))
+    assert json.dumps(fields_of(found, row)) == json.dumps(row)
+    assert (found["wanted_trials"], found["wanted_repeats"], found["finished"]) == (None, None, True)
+    assert found["workers"][0]["command"] is None
+    trained = len(trainer.trained)
+    assert measure("capacity", tmp_path) == row
+    assert len(trainer.trained) == trained
+    assert only(collect(tmp_path))["wanted_trials"] == 4
+
+
+def make_old(file):
+    with sqlite3.connect(file) as database:
+        database.execute("DELETE FROM study_user_attributes WHERE key = 'asked for'")
+        (key, text), *_ = database.execute(
+            "SELECT key, value_json FROM study_user_attributes WHERE key LIKE 'worker %'"
+        )
+        about = {name: value for name, value in json.loads(text).items() if name != "command"}
+        database.execute("UPDATE study_user_attributes SET value_json = ? WHERE key = ?", (json.dumps(about), key))
+        database.execute("DELETE FROM study_user_attributes WHERE key LIKE 'worker %' AND key <> ?", (key,))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("name", CALLS)
+def test_a_plan_that_lacks_fields_and_has_unknown_ones_is_shown_as_far_as_it_is_known(tmp_path, trainer, name, kept):
+    row = measure(name, tmp_path) if kept else killed_before_it_is_kept(name, tmp_path)
+    study = open_study(tmp_path, NAMES[name])
+    plan = study.user_attrs[store.PLAN] | {"novelty": {"a": [1]}, "hparams.novel": {"from": 1, "to": 2}}
+    lacking = ("num_inputs", "num_types", "train_steps", "sampler", "max_params", "again")
+    plan = {field: value for field, value in plan.items() if field not in lacking}
+    if name == "recall":
+        plan["max_params"] = None
+    study.set_user_attr(store.PLAN, plan)
+    found = only(collect(tmp_path))
+    assert (found["cell"], found["num_params"]) == (plan["cell"], plan["num_params"])
+    if kept:
+        assert without_times(fields_of(found, row)) == without_times(row)
+    else:
+        assert (found["measure"], found["train_steps"], found["num_inputs"]) == (name, None, None)
+        assert found["num_trials"] == TINY_RECALL["num_trials"] + (name == "capacity")
+    if name == "trainability":
+        assert (found["task"], found["score_name"]) == ("parentheses", "accuracy")
+        assert found["score"] == found["trials"]["accuracy"][found["best_number"]]
+
+
+def test_trials_that_lack_what_is_kept_today_are_shown(tmp_path, trainer):
+    row = measure("recall", tmp_path)
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        for trial_id, text in database.execute(
+            "SELECT trial_id, value_json FROM trial_user_attributes WHERE key = 'outcome'"
+        ).fetchall():
+            outcome = {name: value for name, value in json.loads(text).items() if name.endswith("loss")}
+            database.execute(
+                "UPDATE trial_user_attributes SET value_json = ? WHERE trial_id = ?", (json.dumps(outcome), trial_id)
+            )
+        database.execute("DELETE FROM study_user_attributes WHERE key = 'result'")
+    found = only(collect(tmp_path))
+    assert found["error"] == row["error"]
+    assert (found["num_infeasible"], found["num_stopped_early"]) == (row["num_infeasible"], 0)
+    assert np.isnan([found["chance_error"], found["total_steps"], found["seconds"]]).all()
+
+
+def test_a_study_that_cannot_be_understood_is_told_and_the_others_are_shown(tmp_path, trainer):
+    storage = store.open_storage(tmp_path)
+    measure("capacity", tmp_path)
+    plan = open_study(tmp_path, NAMES["capacity"]).user_attrs[store.PLAN]
+    foreign = optuna.create_study(storage=storage, study_name="foreign")
+    foreign.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    odd = store.open_study(storage, "odd", plan, None)
+    odd.set_user_attr(store.RESULT, ["no", "dict"])
+    broken = store.open_study(storage, "broken", plan, None)
+    broken.set_user_attr("note", "x")
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        database.execute("UPDATE study_user_attributes SET value_json = '{half' WHERE key = 'note'")
+    found = collect(tmp_path)
+    assert [title_of(r["study"]) for r in found.results] == [NAMES["capacity"]]
+    assert len(found.notes) == 3
+    broken, foreign, odd = found.notes
+    assert broken.startswith(".: the study 'broken' cannot be read (")
+    assert foreign == ".: the study 'foreign' is none of this package's, and left out"
+    assert odd.startswith(".: the study 'odd' is of another version, and left out (")
+
+
+def test_repeats_without_their_search_are_no_result(tmp_path, trainer):
+    row = measure("capacity", tmp_path)
+    optuna.delete_study(study_name=row["study"], storage=store.open_storage(tmp_path))
+    assert collect(tmp_path).results == []
+
+
+def test_damaged_and_foreign_databases_are_told_and_nothing_is_written(tmp_path, trainer):
+    measure("recall", tmp_path / "good")
+    for name in ("cut", "empty", "other", "text"):
+        (tmp_path / name).mkdir()
+    whole = (tmp_path / "good" / "study.db").read_bytes()
+    (tmp_path / "cut" / "study.db").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty" / "study.db").write_bytes(b"")
+    (tmp_path / "text" / "study.db").write_bytes(b"no database" * 100)
+    with sqlite3.connect(tmp_path / "other" / "study.db") as database:
+        database.execute("CREATE TABLE trials (x)")
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / "study.db").symlink_to("nowhere")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    missing = [f"sqlite:///{tmp_path}/none.db", "postgresql://u:secret@127.0.0.1:1/none", "nonsense://x", "none", 3]
+    found = collect(tmp_path, missing)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert (len(found.results), found.sources) == (1, ["good"])
+    told = {note.split(": ")[0]: note for note in found.notes}
+    assert {"cut", "empty", "gone", "other", "text", *map(str, missing[2:])} <= told.keys()
+    assert "file is not a database" in told["text"]
+    assert len(found.notes) == 5 + len(missing)
+    assert not any("secret" in note or "\n" in note for note in found.notes)
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, trainer, monkeypatch):
+    measure("recall", tmp_path / "good")
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = collect(tmp_path)
+    assert (found.sources, found.notes) == (["good"], ["locked: Permission denied"])
+
+
+def test_what_a_killed_worker_had_half_written_is_undone_by_sqlite(tmp_path, trainer):
+    row = measure("recall", tmp_path / "run")
+    with sqlite3.connect(tmp_path / "run" / "study.db", isolation_level=None) as database:
+        database.execute("PRAGMA cache_size = 1")  # so that it goes into the file before it is committed
+        database.execute("BEGIN")
+        database.execute("DELETE FROM trial_params")
+        database.execute("UPDATE trial_user_attributes SET value_json = '{}'")
+        shutil.copytree(tmp_path / "run", tmp_path / "killed")
+        database.execute("ROLLBACK")
+    assert (tmp_path / "killed" / "study.db-journal").stat().st_size > 0
+    killed, run = collect(tmp_path).results
+    assert json.dumps(fields_of(killed, row)) == json.dumps(row)
+    pd.testing.assert_frame_equal(killed["trials"], run["trials"])
+
+
+# --- While it is written, and much of it ------------------------------------------------------------------------------
+
+
+def test_it_can_be_read_while_it_is_written(tmp_path, trainer):
+    done, seen = threading.Event(), []
+
+    def write():
+        for num_trials in range(2, 18, 3):
+            measure("recall", tmp_path, num_trials=num_trials, num_repeats=0)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not done.is_set() and writer.is_alive():
+        found = collect(tmp_path)
+        for result in found.results:
+            seen.append(result["num_trials"])
+            trials = result["trials"]
+            assert trials[result["hparam_names"]].notna().all(axis=None)
+            assert trials.loc[trials["feasible"], "eval_loss"].notna().all()
+    writer.join()
+    assert done.is_set()
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 3
+    assert only(collect(tmp_path))["num_trials"] == 17
+
+
+def test_a_postgresql_database_is_read_and_gets_no_tables(tmp_path, trainer):
+    if postgres.find_binaries() is None:
+        pytest.skip("no PostgreSQL server is installed")
+    server = postgres.Server()
+    try:
+        server.start()
+        empty = collect(tmp_path, [server.url])
+        assert empty.results == []
+        assert "it has no table of studies" in empty.notes[0]
+        assert "secret" not in empty.notes[0]
+        url = server.url.replace("postgresql:", "postgresql+psycopg:")
+        assert sqlalchemy.inspect(sqlalchemy.create_engine(url)).get_table_names() == []
+        row = measure("trainability", server.url)
+        found = only(collect(tmp_path, [server.url]))
+        assert json.dumps(fields_of(found, row)) == json.dumps(row)
+        assert found["source"] == server.url.replace("secret", "***")
+    finally:
+        server.remove()
+
+
+def test_ten_thousand_trials_are_read_in_a_few_seconds(tmp_path):
+    add_studies(tmp_path, num_studies=5, num_trials=2000)
+    begun = time.monotonic()
+    found = collect(tmp_path)
+    seconds = time.monotonic() - begun
+    assert [len(result["trials"]) for result in found.results] == [2000] * 5
+    for result in found.results:
+        trials = result["trials"]
+        assert len(result["hparam_names"]) >= 20
+        assert result["error"] == trials["eval_loss"][trials["valid_loss"].astype(float).idxmin()]
+        assert set(trials["choice 2"]) == {"a", "b"}
+    assert seconds < 25
+
+
+def test_no_device_is_touched(tmp_path, trainer):
+    measure("trainability", tmp_path)
+    code = (
+        f"from rnn_capacity.report.collection import collect; found = collect({str(tmp_path)!r}); "
+        "from jax._src import xla_bridge; print(len(found.results), xla_bridge.backends_are_initialized())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("1 False\n", "")
+
+
+# --- How it was started -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        (["my run.py", "--a=b c"], "python 'my run.py' '--a=b c'"),
+        (["-m", "run", "--n=1"], "python -m run --n=1"),
+        (
+            ["my run.py", "--config.storage=postgresql://u:p:w@x@h:1/d", "--storage", "mysql://u:word@h/d"],
+            "python 'my run.py' '--config.storage=postgresql://u:***@h:1/d' --storage 'mysql://u:***@h/d'",
+        ),
+        (["-c", "import run"], "None"),
+    ],
+)
+def test_the_command_is_the_one_that_was_typed_without_passwords(tmp_path, start, expected):
+    for name in ("my run.py", "run.py"):
+        (tmp_path / name).write_text("from rnn_capacity.studies import store; print(store.command())")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, *start], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.stderr) == (f"{expected}\n", "")
+
+
+def test_a_notebook_has_no_command(tmp_path, monkeypatch):
+    # As in IPython's kernel, at Python's prompt, and in some runners of tests.
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    assert store.command() is None

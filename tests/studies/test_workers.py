@@ -1,0 +1,670 @@
+"""Workers side by side on one study, workers that die, databases that go away: every trial once, and none is lost."""
+
+import contextlib
+import io
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+
+import jax
+import optuna
+import postgres
+import pytest
+import sqlalchemy
+import sqlalchemy.event
+import sqlalchemy.exc
+from helpers import PATHS, ROOT
+from optuna.trial import TrialState
+from rich.console import Console
+from small_study import STUDY, contents
+from tiny import TINY, FakeTrainer
+
+from rnn_capacity import sweep
+from rnn_capacity.search import SAMPLERS
+from rnn_capacity.studies import archive, database, lease, store, study
+from rnn_capacity.studies.plan import plan_capacity
+from rnn_capacity.studies.progress import Silent
+from rnn_capacity.training import sharding, train
+from rnn_capacity.training.memory import NotEnoughMemoryError
+from rnn_capacity.training.trainer import OutOfMemoryError
+
+# A worker: fake training that takes a moment, and at its end the trials that it trained, by their learning rates.
+WORKER = """
+import json, sys, time
+import tiny, test_workers
+from rnn_capacity.training import train
+
+class Slow(tiny.FakeTrainer):
+    def __call__(self, *args, **kwargs):
+        time.sleep(0.05)
+        return super().__call__(*args, **kwargs)
+
+train.advance = trainer = Slow()
+url, num_trials, out = sys.argv[1:]
+test_workers.run(url, int(num_trials))
+with open(out, "w") as file:
+    json.dump([dict(hparams)["learning_rate"] for _, hparams, _ in trainer.trained], file)
+"""
+ENVIRONMENT = os.environ | {"PYTHONPATH": PATHS, "JAX_PLATFORMS": "cpu"}
+
+
+def open_study(url, **fields):
+    plan = plan_capacity(**(STUDY | fields))
+    sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
+    return plan, store.open_study(store.open_storage(url), plan.name, plan.describe(), sampler)
+
+
+def run(url, num_trials, reporter=None, **fields):
+    return run_of(*open_study(url, **fields), num_trials, reporter)
+
+
+def run_of(plan, opened, num_trials, reporter=None):
+    return study.run(
+        opened,
+        plan.space,
+        plan.trial,
+        plan.outcome,
+        num_trials=num_trials,
+        devices=jax.devices()[:1],
+        trials_per_device=2,
+        reporter=reporter or Silent(),
+        what="",
+        unit="",
+    )
+
+
+def start(url, num_trials, out):
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(url), str(num_trials), str(out)], env=ENVIRONMENT, cwd=ROOT
+    )
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
+
+
+def trials_of(url):
+    """All trials of the one study that is there, of any state; none where there is none yet."""
+    if "://" not in str(url) and not (url / store.DATABASE).exists():
+        return []
+    with contextlib.suppress(ValueError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError):
+        storage = store.Database(store.url_of(url))
+        for found in storage.get_all_studies():
+            return storage.get_all_trials(found._study_id)
+    return []
+
+
+def num_told(url):
+    return sum(trial.state.is_finished() for trial in trials_of(url))
+
+
+def expected(num_trials, **fields):
+    """What one worker gives that nothing happens to."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        FakeTrainer().install(monkeypatch)
+        return contents(run(None, num_trials, **fields))
+
+
+@pytest.fixture(scope="module")
+def server():
+    if postgres.find_binaries() is None:
+        pytest.skip("no PostgreSQL server is installed")
+    server = postgres.Server()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def server_url(server):
+    """An empty database of the server's own."""
+    engine = sqlalchemy.create_engine(
+        server.url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
+    )
+    name = f"study_{os.getpid()}_{time.monotonic_ns()}"
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.url.replace("/postgres", f"/{name}")
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def url(request, tmp_path):
+    """An empty database: a folder for SQLite, or one of the server's own."""
+    return tmp_path / "study" if request.param == "SQLite" else request.getfixturevalue("server_url")
+
+
+# --- Side by side -----------------------------------------------------------------------------------------------------
+
+
+def test_two_workers_share_a_study_and_each_trial_is_trained_once(url, tmp_path):
+    outs = [tmp_path / "first.json", tmp_path / "second.json"]
+    workers = [start(url, 60, out) for out in outs]
+    assert [worker.wait(240) for worker in workers] == [0, 0]
+    first, second = (json.loads(out.read_text()) for out in outs)
+    assert min(len(first), len(second)) > 0
+    trials = trials_of(url)
+    done = [trial for trial in trials if store.is_measured(trial)]
+    assert contents(done) == expected(60)
+    assert sorted(first + second) == pytest.approx(sorted(trial.params["learning_rate"] for trial in done))
+    assert all(trial.state == TrialState.WAITING for trial in trials if trial not in done)
+    assert len({trial.system_attrs[lease.WORKER] for trial in done}) == 2
+
+
+def test_of_two_workers_one_is_killed_and_the_other_trains_all(url, tmp_path):
+    killed, other = start(url, 48, tmp_path / "killed.json"), start(url, 48, tmp_path / "other.json")
+    wait_for(lambda: num_told(url) > 4)
+    killed.kill()
+    killed.wait()
+    assert other.wait(240) == 0
+    done = [trial for trial in trials_of(url) if store.is_measured(trial)]
+    assert contents(done) == expected(48)
+    assert not (tmp_path / "killed.json").exists()
+
+
+# --- Killed, and started again ----------------------------------------------------------------------------------------
+
+
+def test_a_worker_killed_at_random_moments_leaves_a_study_that_ends_with_each_trial_once(tmp_path):
+    chance = random.Random(0)
+    for _ in range(4):
+        worker, told = start(tmp_path, 40, tmp_path / "out.json"), num_told(tmp_path)
+        wait_for(lambda told=told: len(trials_of(tmp_path)) > told)  # it is at work
+        time.sleep(chance.uniform(0, 0.5))
+        worker.send_signal(signal.SIGKILL)
+        assert worker.wait() == -signal.SIGKILL
+    before = {trial.number for trial in trials_of(tmp_path) if store.is_measured(trial)}
+    assert len(before) < 40
+    assert start(tmp_path, 40, tmp_path / "out.json").wait(240) == 0
+    trials = trials_of(tmp_path)
+    assert [trial.number for trial in trials] == list(range(40))
+    assert contents(trials) == expected(40)
+    assert len(json.loads((tmp_path / "out.json").read_text())) == 40 - len(before)  # what was measured is not again
+
+
+def test_more_trials_than_wanted_wait_until_they_are(tmp_path, trainer):
+    _, opened = open_study(tmp_path)
+    with lease.Lease(opened) as other:
+        surplus = [other.new() for _ in range(3)]
+        for trial in surplus:
+            other.put_back(trial)
+    trials = run(tmp_path, 2)
+    assert len(trainer.trained) == 2
+    assert len(trials) == 2
+    assert contents(run(tmp_path, 6)) == expected(6)
+    assert len(trainer.trained) == 6
+
+
+def test_a_trial_that_was_enqueued_by_hand_is_trained_if_it_is_of_the_search_space(tmp_path, trainer, caplog):
+    _, opened = open_study(tmp_path)
+    opened.enqueue_trial({"optimizer": "nadam"})
+    opened.enqueue_trial({"optimizer": "sgd", "learning_rate": 0.0123})
+    trials = run(tmp_path, 4)
+    assert [trial.number for trial in trials] == [1, 2, 3, 4]
+    assert trials[0].params["learning_rate"] == 0.0123
+    assert "trial 0 is not of this study's search space" in caplog.text
+
+
+# --- Whose a trial is -------------------------------------------------------------------------------------------------
+
+
+def test_a_living_workers_trials_are_not_taken(tmp_path, trainer):
+    _, opened = open_study(tmp_path)
+    with lease.Lease(opened) as first, lease.Lease(opened) as second:
+        mine = [first.new() for _ in range(3)]
+        assert second.adopt(10) == []
+        first.put_back(mine[0])
+        assert [trial.number for trial in second.adopt(10)] == [mine[0].number]
+        assert first.adopt(10) == []
+    with lease.Lease(opened) as third:  # both have ended, and told nothing
+        assert [trial.number for trial in third.adopt(2)] == [0, 1]
+        assert [trial.number for trial in third.adopt(10)] == [2]
+
+
+def test_a_trial_from_elsewhere_is_taken_once_its_heartbeat_is_stale_and_not_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "HEARTBEAT", 1)
+    monkeypatch.setattr(database, "GRACE", 2)
+    _, opened = open_study(tmp_path)
+    with monkeypatch.context() as there:
+        there.setattr(lease.socket, "gethostname", lambda: "another-machine")
+        with lease.Lease(opened) as remote:
+            trial = remote.new()
+            time.sleep(3.5)
+            with monkeypatch.context() as here:
+                here.setattr(lease.socket, "gethostname", lambda: "this-machine")
+                with lease.Lease(opened) as local:
+                    assert local.adopt(10) == []  # it beats
+        # The remote worker is gone, and cannot be asked.
+    with lease.Lease(opened) as local:
+        assert local.adopt(10) == []
+        wait_for(lambda: local.adopt(10), seconds=10)
+    assert opened.trials[0].number == trial.number
+
+
+def test_a_trial_that_optuna_asked_for_is_not_waited_for_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "GRACE", 1)
+    _, opened = open_study(tmp_path)
+    optuna.load_study(study_name=opened.study_name, storage=f"sqlite:///{tmp_path / store.DATABASE}").ask()
+    with lease.Lease(opened) as held:
+        assert not held.adopt(1)  # somebody may be at it
+        wait_for(lambda: held.adopt(1))
+
+
+def test_two_workers_that_take_one_trial_half_proposed_train_the_same(tmp_path):
+    (plan, one), (_, two) = open_study(tmp_path), open_study(tmp_path)
+    one.sampler, two.sampler = optuna.samplers.RandomSampler(seed=1), optuna.samplers.RandomSampler(seed=2)
+    number = one.ask().number
+    taken = []
+    for opened in (one, two):
+        (found,) = [t for t in opened.get_trials(deepcopy=False) if t.number == number]
+        taken.append(optuna.Trial(opened, found._trial_id))  # before the other has proposed anything
+    values = [store.propose(trial, plan.space) for trial in taken]
+    assert values[0] == values[1]
+    kept = one.trials[number].params
+    assert values[0] == values[0] | kept
+
+
+def test_a_trial_told_by_another_while_it_is_proposed_to_is_let_go(tmp_path, trainer, monkeypatch):
+    """As where a worker is suspended in the middle of its proposals, and goes on once another has told its trial."""
+    _, other = open_study(tmp_path)
+    propose = store.propose
+
+    def suspended(trial, space):
+        if trial.number == 1:
+            other.tell(trial.number, state=TrialState.FAIL)
+        return propose(trial, space)
+
+    monkeypatch.setattr(store, "propose", suspended)
+    assert [trial.number for trial in run(tmp_path, 4)] == [0, 2, 3, 4]
+
+
+def test_a_lease_ends_at_once_while_the_database_is_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "HEARTBEAT", 1)
+    _, opened = open_study(tmp_path)
+    beaten = threading.Event()
+    monkeypatch.setattr(database.Database, "record_heartbeat", lambda self, trial_id: (beaten.set(), time.sleep(20)))
+    with lease.Lease(opened) as held:
+        held.new()
+        beaten.wait(10)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 10
+
+
+def test_a_worker_that_was_taken_for_dead_finds_its_trial_told(tmp_path, trainer):
+    """Both train it, to the same result; the second to tell it changes nothing and does not fail."""
+    plan, opened = open_study(tmp_path)
+    with lease.Lease(opened) as slow:
+        trial = slow.new()
+        values = store.propose(trial, plan.space)
+        lease._alive.discard(slow.worker)
+        done = run(tmp_path, 4)
+        told = contents(done)
+        store.tell(opened, trial, {"feasible": True, "stopped_early": False, "steps": 10, "bits": 0.0}, 123.0)
+        store.tell(opened, trial, {"feasible": False, "stopped_early": False, "steps": 10}, None)
+    assert [t.number for t in done] == [0, 1, 2, 3]
+    assert values["learning_rate"] == done[0].params["learning_rate"]
+    assert contents(run(tmp_path, 4)) == told
+
+
+# --- Databases that go away -------------------------------------------------------------------------------------------
+
+
+class At(Silent):
+    """Does something once, at the n-th chunk."""
+
+    def __init__(self, update, action):
+        self._left, self._action = update, action
+
+    def update(self, level, done, note):
+        self._left -= level == "batch"
+        if level == "batch" and self._left == 0:
+            self._action()
+
+
+def test_a_server_that_goes_away_for_a_while_is_waited_for(server, server_url, trainer, caplog, monkeypatch):
+    monkeypatch.setattr(database, "RETRY", 0.1)
+    back = threading.Timer(2.0, server.start)
+
+    def away():
+        server.stop()
+        back.start()
+
+    trials = run(server_url, 20, reporter=At(4, away))
+    back.join()
+    assert contents(trials) == expected(20)
+    assert len(trainer.trained) == 20
+    assert "waiting for it" in caplog.text
+    assert "answers again" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_server_that_stays_away_ends_the_run_in_a_line_and_the_study_goes_on_later(
+    server, server_url, trainer, monkeypatch
+):
+    monkeypatch.setattr(database, "RETRY", 0.1)
+    monkeypatch.setattr(database, "PATIENCE", 0.5)
+    with pytest.raises(database.StorageLostError, match=r"^storage: postgresql.*the same command goes on") as error:
+        run(server_url, 20, reporter=At(4, server.stop))
+    assert "secret" not in str(error.value)
+    server.start()
+    monkeypatch.setattr(database, "PATIENCE", 60.0)
+    assert contents(run(server_url, 20)) == expected(20)
+
+
+def test_a_full_disk_ends_the_run_in_a_line_and_the_study_goes_on_when_there_is_room(tmp_path, trainer, monkeypatch):
+    monkeypatch.setattr(database, "RETRY", 0.1)
+    monkeypatch.setattr(database, "PATIENCE", 0.5)
+    run(tmp_path, 4)
+    full = store.open_storage(tmp_path)
+
+    @sqlalchemy.event.listens_for(full.engine, "connect")
+    def no_more_pages(connection, _):
+        connection.execute("PRAGMA max_page_count = 1")  # SQLite makes that: what the file has
+
+    full.engine.dispose()
+    with pytest.raises(database.StorageLostError, match=r"^storage: sqlite.*full.*the same command goes on"):
+        run(full, 400)
+    before = num_told(tmp_path)
+    assert before >= 4
+    assert contents(run(tmp_path, 40)) == expected(40)
+
+
+def execute(url, *statements):
+    """As a person beside the study would, in a connection of its own."""
+    engine = sqlalchemy.create_engine(store.url_of(url), isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(sqlalchemy.text(statement))
+
+
+def reconnecting(opened, action):
+    """An action, after which the storage's connections are made again."""
+    return lambda: (action(), opened._storage._backend.engine.dispose())
+
+
+def overwrite_root_pages(folder):
+    with contextlib.closing(sqlite3.connect(folder / store.DATABASE)) as database:
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+        pages = [page for (page,) in database.execute("SELECT rootpage FROM sqlite_master WHERE rootpage > 0")]
+    with open(folder / store.DATABASE, "r+b") as file:
+        for page in pages:
+            file.seek((page - 1) * size)
+            file.write(b"overwritten" * (size // 11))
+
+
+def overwrite_all(folder):
+    with open(folder / store.DATABASE, "r+b") as file:
+        file.write(b"overwritten" * 500)
+
+
+def delete_studies(folder):
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / store.DATABASE}")
+    for name in optuna.get_all_study_names(storage):
+        optuna.delete_study(study_name=name, storage=storage)
+
+
+WRONG = {
+    "malformed": overwrite_root_pages,
+    "file is not a database": overwrite_all,
+    "no such table": lambda folder: execute(folder, "DROP TABLE trial_values", "DROP TABLE trial_params"),
+    "no such column": lambda folder: execute(folder, "ALTER TABLE trials RENAME COLUMN state TO other"),
+    "no such table: ": lambda folder: (folder / store.DATABASE).unlink(),  # and made anew, empty
+    "has no longer a study or trial in use": delete_studies,
+}
+
+
+@pytest.mark.parametrize(("reason", "action"), WRONG.items())
+def test_a_file_that_goes_wrong_ends_the_run_at_once_in_a_line(tmp_path, trainer, reason, action):
+    plan, opened = open_study(tmp_path)
+    with pytest.raises(database.StorageLostError, match=f"^storage: sqlite:///[^\n]*{reason}[^\n]*$") as error:
+        run_of(plan, opened, 20, At(4, reconnecting(opened, lambda: action(tmp_path))))
+    assert "minutes" not in str(error.value)  # nothing was waited for
+    assert "max length" not in str(error.value)
+
+
+def test_a_file_that_may_not_be_written_any_more_ends_the_run_in_a_line_and_the_study_goes_on_when_it_may(
+    tmp_path, trainer
+):
+    plan, opened = open_study(tmp_path)
+    engine = opened._storage._backend.engine
+
+    def lock():
+        sqlalchemy.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only = 1"))
+
+    with pytest.raises(database.StorageLostError, match=r"^storage: sqlite:///[^\n]*readonly[^\n]*the same command"):
+        run_of(plan, opened, 20, At(4, reconnecting(opened, lock)))
+    assert contents(run(tmp_path, 20)) == expected(20)
+
+
+def set_read_only(url, value):
+    server, _, name = url.rpartition("/")
+    execute(
+        f"{server}/postgres",
+        f"ALTER DATABASE {name} SET default_transaction_read_only = {value}",
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+    )
+
+
+def test_a_server_that_is_read_only_for_a_while_is_waited_for(server_url, trainer, caplog, monkeypatch):
+    """As after a failover, or where a provider stops a database that is full."""
+    monkeypatch.setattr(database, "RETRY", 0.1)
+    back = threading.Timer(2.0, set_read_only, [server_url, "off"])
+    trials = run(server_url, 20, reporter=At(4, lambda: (set_read_only(server_url, "on"), back.start())))
+    back.join()
+    assert contents(trials) == expected(20)
+    assert "in a read-only transaction); waiting for it" in caplog.text
+
+
+def test_a_server_that_stays_read_only_ends_the_run_in_a_line(server_url, trainer, monkeypatch):
+    monkeypatch.setattr(database, "RETRY", 0.1)
+    monkeypatch.setattr(database, "PATIENCE", 0.5)
+    with pytest.raises(database.StorageLostError, match=r"^storage: postgres[^\n]*read-only[^\n]*goes on") as error:
+        run(server_url, 20, reporter=At(4, lambda: set_read_only(server_url, "on")))
+    assert "secret" not in str(error.value)
+    set_read_only(server_url, "off")
+    assert contents(run(server_url, 20)) == expected(20)
+
+
+def test_a_role_that_may_only_read_is_told_at_once_in_a_line(server_url, trainer):
+    run(server_url, 4)
+    role = f"reader_{time.monotonic_ns()}"
+    execute(server_url, f"CREATE ROLE {role} LOGIN", f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    url = server_url.replace("tester:secret", f"{role}:s3cr")
+    with pytest.raises(database.StorageLostError, match=r"^storage: postgres[^\n]*permission denied[^\n]*$") as error:
+        run(url, 20)
+    assert not any(text in str(error.value) for text in ("s3cr", "minutes", "max length"))
+    assert [len(kept.trials) for kept in archive.read(url)[0]] == [4]
+
+
+def error_of(module, error):
+    """As SQLAlchemy wraps a driver's."""
+    return sqlalchemy.exc.DBAPIError.instance("SELECT", {}, error, module.Error)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_waited_for"),
+    [
+        *[
+            (name, True)
+            for name in ("BUSY", "BUSY_SNAPSHOT", "LOCKED", "FULL", "IOERR_READ", "IOERR_FSYNC", "CANTOPEN")
+        ],
+        *[(name, False) for name in ("READONLY", "READONLY_DBMOVED", "CORRUPT", "NOTADB", "ERROR", "AUTH", "PERM")],
+    ],
+)
+def test_what_passes_of_a_file_is_waited_for_and_nothing_else(name, is_waited_for):
+    error = sqlite3.OperationalError(name)
+    error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{name}")
+    assert database.passes(error_of(sqlite3, error)) == is_waited_for
+
+
+@pytest.mark.parametrize(
+    ("name", "is_waited_for"),
+    [
+        *[(name, True) for name in ("OperationalError", "AdminShutdown", "DiskFull", "TooManyConnections")],
+        *[(name, True) for name in ("SerializationFailure", "LockNotAvailable", "ReadOnlySqlTransaction", "IoError")],
+        *[(name, False) for name in ("InsufficientPrivilege", "UndefinedTable", "DataCorrupted", "InvalidCatalogName")],
+        *[(name, False) for name in ("DuplicatePreparedStatement", "StringDataRightTruncation", "UndefinedColumn")],
+    ],
+)
+def test_what_passes_of_a_server_is_waited_for_and_nothing_else(name, is_waited_for):
+    psycopg = pytest.importorskip("psycopg")
+    assert database.passes(error_of(psycopg, getattr(psycopg.errors, name)("text"))) == is_waited_for
+
+
+AWKWARD = "s3cr@/?:%{}&#+ 't0k"
+
+
+@pytest.mark.parametrize("form", ["user", "option"])
+def test_a_password_of_any_characters_reaches_the_server_and_is_shown_nowhere(
+    server_url, tmp_path, trainer, form, caplog
+):
+    """The server of the tests takes any."""
+    plain = server_url.replace(":secret", "") + "?sslmode=prefer"
+    quoted = urllib.parse.quote(AWKWARD, safe="")
+    url = plain.replace("tester", f"tester:{quoted}") if form == "user" else f"{plain}&password={quoted}"
+    opened = store.open_storage(url)
+    assert (opened.engine.url.password or opened.engine.url.query["password"]) == AWKWARD
+    console = Console(file=io.StringIO(), width=400)
+    config = TINY | {"cell": "irnn", "num_repeats": 0, "workdir": str(tmp_path), "storage": url}
+    assert len(sweep.run(config, console)) == 1
+    shown = [console.file.getvalue(), caplog.text, opened.shown, database.hide_password(opened.url)]
+    shown += [path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
+    shown += [str(study.user_attrs) for study in archive.studies(url)]
+    assert not [text for text in shown if "s3cr" in text or "t0k" in text]
+    assert f"live: optuna-dashboard '{database.hide_password(opened.url)}'" in console.file.getvalue()
+
+
+# --- A pooler between us and the server -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pooled_url(server_url):
+    if postgres.find_pooler() is None:
+        pytest.skip("no PgBouncer is installed")
+    pooler = postgres.Pooler(server_url)
+    yield pooler.url
+    pooler.remove()
+
+
+def test_workers_behind_a_pooler_that_shares_connections_train_each_trial_once(pooled_url, tmp_path):
+    outs = [tmp_path / f"{n}.json" for n in range(2)]
+    workers = [start(pooled_url, 24, out) for out in outs]
+    assert [worker.wait(240) for worker in workers] == [0, 0]
+    done = [trial for trial in trials_of(pooled_url) if store.is_measured(trial)]
+    assert contents(done) == expected(24)
+    for _ in range(8):  # a statement is prepared when it comes again and again
+        (kept,), failed = archive.read(pooled_url)
+        assert (len(kept.trials), failed) == (24, {})
+
+
+def test_no_statement_is_prepared_on_a_server(server_url):
+    opened = store.open_storage(server_url)
+    for engine in (opened.engine, archive._engine(store.url_of(server_url), None)):
+        with engine.connect() as connection:
+            assert connection.connection.dbapi_connection.prepare_threshold is None
+
+
+def test_a_url_that_does_not_answer_is_refused_at_once_and_without_its_password():
+    with pytest.raises(
+        ValueError, match=r"^storage: 'postgresql.*' given; it must be a database that answers"
+    ) as error:
+        store.open_storage("postgresql://me:secret@127.0.0.1:1/none")
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+# --- Devices whose memory does not suffice ----------------------------------------------------------------------------
+
+
+class Small(FakeTrainer):
+    """A device on which so many trials fit."""
+
+    def __init__(self, fit):
+        super().__init__()
+        self._fit = fit
+
+    def __call__(self, spec, hparams, keys, *args, **kwargs):
+        if len(keys.task) > self._fit:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 99 bytes.")
+        return super().__call__(spec, hparams, keys, *args, **kwargs)
+
+
+def run_wide(storage, num_trials, width):
+    plan, opened = open_study(storage)
+    options = {"devices": jax.devices()[:1], "trials_per_device": width, "reporter": Silent(), "what": "", "unit": ""}
+    return study.run(opened, plan.space, plan.trial, plan.outcome, num_trials=num_trials, **options)
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_the_size_remembered(monkeypatch, caplog):
+    storage = store.open_storage(None)
+    trainer = Small(fit=3).install(monkeypatch)
+    assert contents(run_wide(storage, 24, width=8)) == expected(24)
+    assert "out of memory: 2 trials a device" in caplog.text
+    again = Small(fit=2).install(monkeypatch)
+    run_wide(storage, 40, width=8)  # would raise if it were tried at more
+    assert max(trainer.batches + again.batches) == 2
+    assert len(trainer.trained) + len(again.trained) == 40
+
+
+class Estimated(FakeTrainer):
+    """Training of which it is known beforehand that no more than so many trials a device fit."""
+
+    def __init__(self, fit):
+        super().__init__()
+        self._fit, self.refused = fit, []
+
+    def __call__(self, spec, hparams, keys, state, until, *, devices, trials_per_device, **kwargs):
+        per_device = sharding.padded_count(len(keys.task), devices, trials_per_device) / len(devices)
+        if per_device > self._fit:
+            self.refused.append(per_device)
+            raise NotEnoughMemoryError(needed=int(1000 * per_device), available=int(1000 * self._fit + 999))
+        return super().__call__(spec, hparams, keys, state, until, devices=devices, **kwargs)
+
+
+def test_a_batch_that_is_estimated_not_to_fit_is_cut_at_once_to_what_does(monkeypatch):
+    storage, trainer = store.open_storage(None), Estimated(fit=3).install(monkeypatch)
+    assert contents(run_wide(storage, 32, width=16)) == expected(32)
+    assert len(trainer.refused) == 1
+    assert max(trainer.batches) == 3
+
+
+def test_where_batches_are_padded_the_padding_must_fit_too(monkeypatch):
+    trainer = Estimated(fit=3).install(monkeypatch)
+    monkeypatch.setattr(sharding, "IN_TURN", set())  # as on an accelerator: powers of two
+    assert contents(run_wide(store.open_storage(None), 32, width=16)) == expected(32)
+    assert max(trainer.batches) == 3
+    assert len(trainer.refused) == 1
+
+
+def test_a_single_trial_that_is_estimated_not_to_fit_is_told_with_what_it_needs(monkeypatch):
+    Estimated(fit=0.5).install(monkeypatch)
+    with pytest.raises(OutOfMemoryError, match=r"^a single trial of irnn, .*0\.00 GiB needed, 0\.00 GiB available"):
+        run_wide(store.open_storage(None), 4, width=1)
+
+
+def test_a_single_trial_that_does_not_fit_is_told_in_a_line(monkeypatch):
+    storage = store.open_storage(None)
+    Small(fit=0).install(monkeypatch)
+    with pytest.raises(OutOfMemoryError, match=r"^a single trial of irnn, .*smaller network"):
+        run_wide(storage, 4, width=4)
+    FakeTrainer().install(monkeypatch)
+    assert contents(run_wide(storage, 4, width=4)) == expected(4)
+
+
+def test_another_failure_of_the_runtime_is_not_taken_for_one_of_memory(monkeypatch):
+    def fail(*_, **__):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    monkeypatch.setattr(train, "advance", fail)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        run_wide(store.open_storage(None), 4, width=4)
