@@ -1,1 +1,1 @@
-"""Many trials trained at once: the steps, the devices and hosts that they are spread over, memory, checkpoints, signals."""
+"""Many trials trained at once: steps, devices and hosts that they are spread over, memory, checkpoints, signals."""
