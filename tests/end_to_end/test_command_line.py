@@ -254,8 +254,8 @@ def test_ctrl_c_is_one_line(fails):
 STUB = {  # as much of the package as launch/sweep.py and launch/table.py import
     "__init__.py": "",
     "checks.py": "class InputError(ValueError): pass",
-    "dataset.py": "FORMATS = ('trials',)",
-    "hosts.py": "INITIALIZATION_TIMEOUT = 1",
+    "paper/dataset.py": "FORMATS = ('trials',)",
+    "training/hosts.py": "INITIALIZATION_TIMEOUT = 1",
     "sweep.py": "",
     "command_line.py": "parse_flags = None\n"
     "def run(main, parse):\n    import experiments, signal\n"
@@ -267,8 +267,8 @@ STUB = {  # as much of the package as launch/sweep.py and launch/table.py import
 def test_an_installed_copy_runs_with_the_experiments_of_the_clone(tmp_path, script):
     """Whatever else is called experiments; and Ctrl-C while it is imported shows no traceback."""
     package = tmp_path / "rnn_capacity"
-    package.mkdir()
     for name, text in STUB.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(text)
     if script == "sweep":
         (tmp_path / "experiments").mkdir()
