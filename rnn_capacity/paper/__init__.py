@@ -1,5 +1,10 @@
 """What the paper published, and results in the format of its authors."""
 
-from rnn_capacity.paper import dataset
+import importlib
 
-__all__ = ["dataset"]
+
+def __getattr__(name):
+    """Imports `dataset`, which is seldom used, when it is."""
+    if name == "dataset":
+        return importlib.import_module(f"{__name__}.dataset")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
