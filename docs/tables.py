@@ -22,8 +22,8 @@ def all_tables() -> dict[str, str]:
         "cells": cells(),
         "tasks": tasks(),
         "spaces": spaces(),
-        "quick_by_cell": differences(ranges.QUICK_CELLS),
-        "quick_by_task": differences({"any other drawn task": ranges.DRAWN, **ranges.QUICK_TASKS}),
+        "quick_by_cell": differences({name: cell.ranges.get("quick", {}) for name, cell in CELLS.items()}),
+        "quick_by_task": differences({name: task.quick for name, task in TASKS.items()}),
         "fields": fields(),
         "experiments": experiments(),
     }
@@ -61,7 +61,7 @@ def tasks() -> str:
 
 
 def spaces() -> str:
-    quick = {**ranges.QUICK, **recipe.memorization("rnn", 1000, 10_000)}
+    quick = {**ranges.QUICK, **recipe.memorization(10_000)}
     return table(
         ("hparam", "`quick`, memorization, 1000 parameters", "`paper`", "tuned only"),
         ((code(name), dimension(quick[name]), dimension(d), when(name)) for name, d in ranges.PAPER.items()),
@@ -72,11 +72,14 @@ def when(name: str) -> str:
     """Where a dimension is tuned at all; nothing where that is everywhere."""
     parent, options = ranges.CONDITIONS.get(name, ("", ()))
     conditions = [f"where `{parent}` is {' or '.join(options)}"] if parent else []
-    conditions += [f"on {' and '.join(ranges.TASK_DIMENSIONS[name])}"] if name in ranges.TASK_DIMENSIONS else []
+    if name in ranges.OF_SOME_TASKS:
+        tasks = [task.name for task in TASKS.values() if name in (*task.tunes, *task.dimensions)]
+        conditions.append(f"on {' and '.join(tasks)}")
     return ", ".join(conditions)
 
 
 def differences(spaces: dict[str, Space]) -> str:
+    spaces = {name: space for name, space in spaces.items() if space}
     names = dict.fromkeys(itertools.chain.from_iterable(spaces.values()))
     return table(
         ("hparam", *spaces),

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from rnn_capacity.dimension import Space
 from rnn_capacity.types import Array, Carry, Hparams, Params
 
 Nonlinearity = Callable[[Array], Array]
-
-
-class Cell(NamedTuple):
-    """A recurrent cell. Anyone's, written this way, can be measured without registration.
-
-    The functions see one example and one trial; batches, trials and devices are added outside with `vmap`, `lax.map`
-    and `shard_map`. Every array that `init` returns is trained and counted as parameters. Every name that `init` reads
-    from `hparams` becomes a dimension of the search, by its family (`search/space.py`), so scales and forget biases are
-    tuned and never literal. A matrix is (units, inputs): its last axis is summed over, by the length of which the quick
-    space of memorization slows the matrix's steps.
-    """
-
-    name: str  #: in tables, studies and plots
-    init: Callable[
-        [Array, int, int, Hparams], Params
-    ]  #: (key, num_inputs, num_units, hparams) -> params, a tree of arrays
-    initial_carry: Callable[[Params], Carry]  #: (params) -> carry, a tree of arrays: the learned initial state
-    #: (params, carry, x, nonlinearity) -> (carry, y): a step in time, x (num_inputs,), y (num_units,)
-    apply: Callable[[Params, Carry, Array, Nonlinearity], tuple[Carry, Array]]
 
 
 def sigmoid(z: Array) -> Array:
@@ -42,3 +24,28 @@ def relu(z: Array) -> Array:
 
 
 NONLINEARITIES: dict[str, Nonlinearity] = {"tanh": jnp.tanh, "relu": relu}
+
+
+class Cell(NamedTuple):
+    """A recurrent cell. Anyone's, written this way, can be measured without registration.
+
+    The functions see one example and one trial; batches, trials and devices are added outside with `vmap`, `lax.map`
+    and `shard_map`. Every array that `init` returns is trained and counted as parameters. Every name that `init` reads
+    from `hparams` becomes a dimension of the search, by its family (`search/ranges.py`) or by an entry of `ranges`, so
+    scales and forget biases are tuned and never literal. A matrix is (units, inputs): its last axis is summed over, by
+    the length of which the quick space of memorization slows the matrix's steps.
+    """
+
+    name: str  #: in tables, studies and plots
+    init: Callable[
+        [Array, int, int, Hparams], Params
+    ]  #: (key, num_inputs, num_units, hparams) -> params, a tree of arrays
+    initial_carry: Callable[[Params], Carry]  #: (params) -> carry, a tree of arrays: the learned initial state
+    #: (params, carry, x, nonlinearity) -> (carry, y): a step in time, x (num_inputs,), y (num_units,)
+    apply: Callable[[Params, Carry, Array, Nonlinearity], tuple[Carry, Array]]
+    nonlinearities: tuple[str, ...] = tuple(NONLINEARITIES)  #: those that a search may choose from
+    #: "quick" or "paper" -> dimensions of that space: of hparams that no other cell has, or in place of the usual ones
+    ranges: Mapping[str, Space] = {}
+
+    def __hash__(self) -> int:  # `ranges` is a plain mapping
+        return hash((self.name, self.init, self.initial_carry, self.apply, self.nonlinearities))

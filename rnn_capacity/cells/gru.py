@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import Cell, sigmoid
+from rnn_capacity.dimension import Range
 
 GATES = ("r", "u", "c")
 
@@ -44,4 +45,4 @@ def apply(params, h, x, s):
     return h, h
 
 
-gru = Cell("gru", init, initial_carry, apply)
+gru = Cell("gru", init, initial_carry, apply, ranges={"quick": {"forget_bias": Range(0.0, 0.5)}})

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import Cell, relu
 from rnn_capacity.cells.rnn import rnn
+from rnn_capacity.dimension import Range
 
 
 def init(key, num_inputs, num_units, hparams):
@@ -25,4 +26,6 @@ def apply(params, h, x, _):
     return rnn.apply(params, h, x, relu)
 
 
-irnn = Cell("irnn", init, rnn.initial_carry, apply)
+QUICK = {"learning_rate": Range(0.0165, 0.037125, log=True)}  # ReLUs want smaller steps
+
+irnn = Cell("irnn", init, rnn.initial_carry, apply, nonlinearities=("relu",), ranges={"quick": QUICK})

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import Cell, relu, sigmoid
+from rnn_capacity.dimension import Range
 
 GATES = ("y", "h", "gy", "gh")
 
@@ -50,4 +51,12 @@ def apply(params, h, x, _):
     return h, y
 
 
-plus_rnn = Cell("+rnn", init, initial_carry, apply)
+QUICK = {
+    "learning_rate": Range(0.0165, 0.037125, log=True),  # ReLUs want smaller steps
+    "recurrent_init": "orthogonal",
+    "recurrent_scale": Range(0.9, 1.4),
+    "input_scale": Range(0.5, 1.8, log=True),
+    "readout_scale": Range(1.5, 3.0),
+}
+
+plus_rnn = Cell("+rnn", init, initial_carry, apply, nonlinearities=("tanh",), ranges={"quick": QUICK})

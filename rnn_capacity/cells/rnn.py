@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import Cell
+from rnn_capacity.dimension import Choice
 
 
 def init(key, num_inputs, num_units, hparams):
@@ -31,4 +32,7 @@ def apply(params, h, x, s):
     return h, h
 
 
-rnn = Cell("rnn", init, initial_carry, apply)
+# That of the identity is a cell of its own, the IRNN.
+PAPER = {"recurrent_init": Choice(("orthogonal", "normal"))}
+
+rnn = Cell("rnn", init, initial_carry, apply, ranges={"paper": PAPER})

@@ -142,8 +142,9 @@ def measure_recall(
     Raises:
         InputError: bad input, by name, before anything is compiled.
     """
-    several = isinstance(num_units, Sequence | np.ndarray) and not isinstance(num_units, str | bytes)
-    units = tuple(num_units) if several and np.ndim(num_units) else (num_units,)
+    several = isinstance(num_units, Sequence) and not isinstance(num_units, str | bytes)
+    several = several or (isinstance(num_units, np.ndarray) and num_units.ndim > 0)
+    units = tuple(num_units) if several else (num_units,)
     if not units:
         raise InputError("num_units: none given; it must be a number, or several")
     plans = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity.checks import InputError, check_positive_int
-from rnn_capacity.dimension import Range
+from rnn_capacity.dimension import Choice, check_range
 from rnn_capacity.model.fingerprint import fingerprint
 from rnn_capacity.tasks.base import Batch, Source, Task
 from rnn_capacity.types import Hparams
@@ -65,6 +64,19 @@ def check_task(task: Task, reserved: Sequence[str] = (), is_hparam: Callable[[st
             raise InputError(f"{given}scores {name!r}; it must have another name, that one is another column's")
 
 
+def check_own_hparams(cell: str, names: Sequence[str], task: Task, reserved: Sequence[str] = ()) -> None:
+    """Refuses hparams that only this cell has where something else of a study of the task has their name.
+
+    Raises:
+        InputError: such a name.
+    """
+    scores = _traced(task)[2] if names else ()
+    fields = [field.name for field in dataclasses.fields(task)]
+    for name in names:
+        if name in (*COLUMNS, *reserved, *fields, *task.hparam_names, *scores) or name.startswith("untrained_"):
+            raise InputError(f"cell: {cell!r} reads hparams[{name!r}]; it must have another name, that one is taken")
+
+
 def _check_dimensions(task: Task, reserved: Sequence[str], is_hparam: Callable[[str], bool]) -> None:
     given = f"task: {task.name!r} "
     if not isinstance(task.dimensions, Mapping):
@@ -75,19 +87,12 @@ def _check_dimensions(task: Task, reserved: Sequence[str], is_hparam: Callable[[
     for name, dimension in task.dimensions.items():
         if name in (*COLUMNS, *reserved, *fields) or is_hparam(name):
             raise InputError(f"{given}has a dimension {name!r}; it must have another name, that one is not the task's")
-        number = isinstance(dimension, int | float) and not isinstance(dimension, bool)
-        if not (number and math.isfinite(dimension)) and not (isinstance(dimension, Range) and _ends_fit(dimension)):
-            must = "a number, or a Range whose lower end is below the upper, above 0 if logarithmic, whole if whole"
-            raise InputError(f"{given}has the dimension {name} = {dimension!r}; it must be {must}")
-
-
-def _ends_fit(dimension: Range) -> bool:
-    low, high = dimension.low, dimension.high
-    if not (math.isfinite(low) and math.isfinite(high) and low < high) or dimension.around_best is not None:
-        return False
-    if dimension.whole:
-        return not dimension.log and low % 1 == high % 1 == 0
-    return low > 0 or not dimension.log
+        check_range(f"{given}has the dimension {name}", dimension)
+    for name, dimension in task.quick.items():
+        if name not in task.dimensions and not is_hparam(name):
+            raise InputError(f"{given}has a quick range of {name!r}; it must be one of an hparam of training or a cell")
+        if not isinstance(dimension, str | Choice):
+            check_range(f"{given}has the quick range {name}", dimension)
 
 
 def program_digest(task: Task, batch_size: int | None) -> str:

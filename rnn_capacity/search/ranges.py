@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 
 from rnn_capacity.cells.initializers import BIAS_INITS, RECURRENT_INITS
-from rnn_capacity.dimension import Choice, Dimension, Range, Space
+from rnn_capacity.dimension import Choice, Range, Space
 from rnn_capacity.model.spec import INPUT_STEPS, NONLINEARITY_NAMES, OPTIMIZERS, SCHEDULES
 
 # What a trial's Spec takes from the search; trials are grouped by it. The rest are traced hparams.
@@ -71,15 +71,12 @@ PAPER: Space = {
     "fan_in_power": 0.0,
 }
 
-# What is tuned only on some tasks.
-TASK_DIMENSIONS: Mapping[str, tuple[str, ...]] = {
-    "mappings_per_param": ("memorization",),
-    "input_steps": ("memorization", "random_functions"),
-    "compute_steps": ("arithmetic",),
-}
+# What is tuned only on tasks that say so (`Task.tunes`, `Task.dimensions`).
+OF_SOME_TASKS = ("mappings_per_param", "input_steps", "compute_steps")
 
 # The part of it where minutes on a laptop find good networks, with a cosine in place of the exponential decay
-# (BUILD.md, "Training", says what was measured).
+# (BUILD.md, "Training", says what was measured). A cell and a task say where they differ (`Cell.ranges`, `Task.quick`).
+# The learning rate is that at 1000 parameters: `recipe.py` has it, and some others, by size and steps.
 QUICK: Space = {
     "nonlinearity": "tanh",
     "optimizer": "rmsprop",
@@ -92,7 +89,7 @@ QUICK: Space = {
     "readout_scale": Range(1.0, 2.5),
     "bias_scale": 0.15,
     "forget_bias": Range(0.0, 1.0),
-    "learning_rate": Range(0.025, 0.06, log=True),
+    "learning_rate": Range(0.03, 0.0675, log=True),
     "learning_rate_decay": 1.0,
     "momentum_logit": 2.2,
     "squared_gradient_decay": 0.97,
@@ -103,39 +100,6 @@ QUICK: Space = {
     "learning_rate_warm_up": 0.0,
     "weight_decay": 0.0,
     "fan_in_power": 0.0,
-}
-
-# Where it differs by cell, on memorization (`recipe.py` has the rates).
-QUICK_CELLS: Mapping[str, Space] = {
-    "gru": {"forget_bias": Range(0.0, 0.5)},
-    "+rnn": {
-        "recurrent_init": "orthogonal",
-        "recurrent_scale": Range(0.9, 1.4),
-        "input_scale": Range(0.5, 1.8, log=True),
-        "readout_scale": Range(1.5, 3.0),
-    },
-}
-
-# Where it differs by task: batches are drawn, so that steps are smaller and Adam's.
-DRAWN: dict[str, Dimension] = {
-    "optimizer": "adam",
-    "recurrent_init": "orthogonal",
-    "recurrent_scale": Range(0.7, 1.2),
-    "input_scale": Range(0.3, 1.5, log=True),
-    "readout_scale": Range(0.5, 1.5),
-    "forget_bias": Range(0.0, 3.0),
-    "learning_rate": Range(0.005, 0.03, log=True),
-}
-QUICK_TASKS: Mapping[str, Space] = {
-    "recall": DRAWN
-    | {
-        "recurrent_scale": Range(0.9, 1.1),
-        "input_scale": Range(0.1, 0.5, log=True),
-        "forget_bias": Range(1.0, 4.0),
-        "learning_rate": Range(0.004, 0.02, log=True),
-    },
-    "parentheses": DRAWN | {"forget_bias": Range(0.0, 1.0), "learning_rate": Range(0.015, 0.06, log=True)},
-    "arithmetic": DRAWN | {"forget_bias": Range(0.0, 1.0), "learning_rate": Range(0.008, 0.016, log=True)},
 }
 
 # What has an effect only under some names of a choice: it is not tuned where it has none.
@@ -156,10 +120,3 @@ INIT_FAMILIES = (
     "bias_scale",
     "forget_bias",
 )
-
-# What holds only for one cell, in every space.
-CELL_LIMITS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "rnn": {"recurrent_init": ("orthogonal", "normal")},
-    "irnn": {"nonlinearity": ("relu",)},
-    "+rnn": {"nonlinearity": ("tanh",)},
-}

@@ -5,23 +5,25 @@
 
 from __future__ import annotations
 
-from rnn_capacity.dimension import Range, Space
+import dataclasses
 
-LEARNING_RATE, OF_PARAMS = 0.045, 1000
+from rnn_capacity.dimension import Dimension, Range, Space
+
+OF_PARAMS = 1000  # the size for which tables have learning rates
 SMALLER, LARGER = 0.6, -0.2  # powers of the size, below OF_PARAMS and above
-SLOWER = {"irnn": 0.55, "+rnn": 0.55}  # cells with ReLUs: their rate, in those of the others
-WIDTH = 1.5  # a rate is searched from the middle divided by this to the middle times it
+WIDTH = 1.5  # a scale is searched from the middle divided by this to the middle times it
 
 
-def learning_rate(num_params: int) -> float:
-    """The middle of the range: small networks want smaller rates, and large ones, beside what `fan_in_power` does."""
+def learning_rate(at_1000: Dimension, num_params: int) -> Dimension:
+    """The range for a network of this size, from that for 1000 parameters, or the same of a number.
+
+    Small networks want smaller rates, and large ones, beside what `fan_in_power` does.
+    """
     size = num_params / OF_PARAMS
-    return LEARNING_RATE * size ** (SMALLER if size < 1 else LARGER)
-
-
-def learning_rates(cell: str, num_params: int) -> Range:
-    """What is searched, by the cell's name."""
-    return _around(SLOWER.get(cell, 1.0) * learning_rate(num_params))
+    factor = size ** (SMALLER if size < 1 else LARGER)
+    if isinstance(at_1000, Range):
+        return dataclasses.replace(at_1000, low=_short(at_1000.low * factor), high=_short(at_1000.high * factor))
+    return at_1000 * factor
 
 
 def readout_scale(train_steps: int) -> float:
@@ -29,22 +31,16 @@ def readout_scale(train_steps: int) -> float:
     return min(3.5 * (train_steps / 3000) ** 0.5, 8.0)
 
 
-def _around(middle: float) -> Range:
-    return Range(float(f"{middle / WIDTH:.2g}"), float(f"{middle * WIDTH:.2g}"), log=True)
-
-
-def memorization(cell: str, num_params: int, train_steps: int) -> Space:
-    """What differs from other tasks.
-
-    Args:
-        cell: its name.
-        num_params: of the network.
-        train_steps: of a trial.
-    """
+def memorization(train_steps: int) -> Space:
+    """What differs from other tasks, but for the learning rate, where a cell has no range of its own."""
+    middle = readout_scale(train_steps)
     return {
-        "learning_rate": learning_rates(cell, num_params),
         "learning_rate_warm_up": 0.1,
         "fan_in_power": 0.5,
         "weight_decay": 0.003,
-        "readout_scale": _around(readout_scale(train_steps)),
+        "readout_scale": Range(_short(middle / WIDTH), _short(middle * WIDTH), log=True),
     }
+
+
+def _short(number: float) -> float:
+    return float(f"{number:.2g}")

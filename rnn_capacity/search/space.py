@@ -1,4 +1,4 @@
-"""The search space of a cell on a task, and its points: what is chosen from the tables of `ranges.py`.
+"""The search space of a cell on a task, and its points: a table (`table.py`) with what the user fixes or narrows.
 
 Which scales and biases a cell has is what its `init` reads, so a user's cell needs no entry anywhere.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,29 +15,22 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from rnn_capacity.cells.base import Cell
 from rnn_capacity.checks import InputError, check_choice
-from rnn_capacity.dimension import Choice, Dimension, Range, Space
+from rnn_capacity.dimension import Choice, Dimension, Range, Space, options
 from rnn_capacity.model import network
-from rnn_capacity.search import recipe, units
+from rnn_capacity.search import units
 from rnn_capacity.search.dimensions import Dimensions
 from rnn_capacity.search.ranges import (
-    CELL_LIMITS,
     CHOICES,
     CONDITIONS,
-    DRAWN,
     INDEXED,
     INIT_FAMILIES,
     LIMITS,
     PAPER,
-    QUICK,
-    QUICK_CELLS,
-    QUICK_TASKS,
     SPEC_DIMENSIONS,
-    TASK_DIMENSIONS,
     UNLIMITED,
 )
+from rnn_capacity.search.table import SPACES, check_number, family_of, names_of, table_for
 from rnn_capacity.tasks import Memorization, Task
-
-SPACES = {"quick": QUICK, "paper": PAPER}
 
 
 def space_for(
@@ -61,44 +53,38 @@ def space_for(
 
     Raises:
         InputError: an unknown space; an override that names nothing, is out of range or upside down; an hparam of the
-            cell whose family is not known.
+            cell whose family is not known; ranges or nonlinearities of the cell that cannot be.
     """
     check_choice("space", space, tuple(SPACES))
-    table = {name: d for name, d in PAPER.items() if task.name in TASK_DIMENSIONS.get(name, (task.name,))}
-    table |= task.dimensions
-    if space == "quick":
-        if task.name == Memorization.name:
-            own = {**recipe.memorization(cell.name, num_params, train_steps), **QUICK_CELLS.get(cell.name, {})}
-        else:
-            own = QUICK_TASKS.get(task.name, DRAWN)
-        table |= {name: own.get(name, d) for name, d in QUICK.items() if name in table}
-    limits = CELL_LIMITS.get(cell.name, {})
     overrides = _given(overrides)
+    read = network.hparam_names(cell, **(sizes or {}))
+    table = table_for(cell, space, task, read, num_params=num_params, train_steps=train_steps)
+    names = [name for name in table if name not in (*INIT_FAMILIES, *read)] + list(read)
 
-    names = [name for name in table if name not in INIT_FAMILIES]
-    names += [name for name in network.hparam_names(cell, **(sizes or {})) if name not in names]
-    families = {name: name if name in table else family_of(name) for name in names}
+    families = {name: family_of(name) or (name if name in table else None) for name in names}
     for name, family in families.items():
         if family is None:
             raise InputError(
                 f"cell: {cell.name!r} reads hparams[{name!r}], which is of no known family; name it after one of "
-                f"{', '.join(INIT_FAMILIES)}, with an underscore and a gate behind it if there are several"
+                f"{', '.join(INIT_FAMILIES)}, with an underscore and a gate behind it if there are several, or give "
+                f"it a Range: Cell(..., ranges={{'quick': {{{name!r}: Range(low, high)}}}})"
             )
     known = sorted({*names, *families.values()})
     for name in overrides:
         if name not in known:
             raise InputError(f"hparams: {name!r} is no hparam of {cell.name!r}; there are {', '.join(known)}")
 
-    chosen = {}
+    limits, chosen = names_of(cell), {}
     for name, family in families.items():
+        usual = table.get(name, table.get(family))
         given = name if name in overrides else family
         if given in overrides:
-            chosen[name] = _parse(given, overrides[given], table[family], limits.get(family))
+            chosen[name] = _parse(given, overrides[given], usual, limits.get(family))
         elif family in limits:
-            kept = tuple(o for o in options(table[family]) if o in limits[family])
+            kept = tuple(o for o in options(usual) if o in limits[family])
             chosen[name] = _choice(kept or limits[family])
         else:
-            chosen[name] = table[family]
+            chosen[name] = usual
     for name, dimension in chosen.items():
         if isinstance(dimension, Range) and not _may_hold(chosen, name):
             if name in overrides or families[name] in overrides:
@@ -127,13 +113,6 @@ def _given(overrides: Any) -> dict[str, Any]:
     return {name: value for name, value in (overrides or {}).items() if value is not None}
 
 
-def family_of(name: str) -> str | None:
-    """The name of an hparam without its gate, if it has one; None where that is no family."""
-    if name in PAPER:
-        return name
-    return next((family for family in INIT_FAMILIES if name.startswith(family + "_")), None)
-
-
 def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] | None) -> Dimension:
     """An override from a config or a call, checked."""
     if name in CHOICES:
@@ -151,7 +130,7 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
     scale = dimension if isinstance(dimension, Range) else PAPER.get(family_of(name))  # what is fixed has none itself
     log, whole = (scale.log, scale.whole) if isinstance(scale, Range) else (False, False)
     for bound in (low, high):
-        _check_number(name, bound, whole)
+        check_number(f"hparams.{name}:", name, bound, whole)
     if low > high:
         raise InputError(f"hparams.{name}: ({low}, {high}) given; the lower end must not be above the upper")
     if low == high:
@@ -161,27 +140,8 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
     return Range(float(low), float(high), log, whole)
 
 
-def options(dimension: Dimension | Sequence[str]) -> Sequence[str]:
-    """The names that a Choice, a name that is fixed, or an override holds."""
-    if isinstance(dimension, Choice):
-        return dimension.options
-    return (dimension,) if isinstance(dimension, str) else dimension
-
-
 def _choice(options: Sequence[str]) -> Dimension:
     return options[0] if len(options) == 1 else Choice(tuple(options))
-
-
-def _check_number(key: str, value: Any, whole: bool) -> None:
-    low, high, closed = LIMITS.get(key, UNLIMITED)
-    known = isinstance(value, float | np.number) or (isinstance(value, int) and abs(value) <= sys.float_info.max)
-    number = known and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not (low <= value <= high) or (value == low and not closed) or (whole and value % 1):
-        bounds = f"a {'whole' if whole else 'finite'} number"
-        if low > -math.inf:
-            bounds = f"a {'whole ' if whole else ''}number {'of at least' if closed else 'above'} {low}"
-        bounds += f" and at most {high}" if high < math.inf else ""
-        raise InputError(f"hparams.{key}: {value!r} given; it must be {bounds}")
 
 
 def condition(space: Space, name: str) -> tuple[str, tuple[str, ...]] | None:

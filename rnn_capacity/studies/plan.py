@@ -40,7 +40,7 @@ PAD_TO = (64, 512, Memorization.batch_size)
 
 def find_cell(cell: str | Cell) -> Cell:
     """A cell by name, or the user's own."""
-    if isinstance(cell, Cell) and isinstance(cell.name, str) and all(map(callable, cell[1:])):
+    if isinstance(cell, Cell) and isinstance(cell.name, str) and all(map(callable, cell[1:4])):
         return cell
     if not isinstance(cell, str):
         raise InputError(f"cell: {cell!r} given; it must be one of {', '.join(CELLS)}, or a Cell")
@@ -241,11 +241,12 @@ def _plan(
     num_params=None,
     num_units=None,
 ) -> Plan:
+    reserved = (*STATIC, *SIZES, *SEARCH, "task", "cell")
     if TASKS.get(task.name) is not type(task):
         inherited = getattr(TASKS.get(task.name), "dimensions", {})
         task_check.check_task(
             task,
-            reserved=(*STATIC, *SIZES, *SEARCH, "task", "cell"),
+            reserved=reserved,
             is_hparam=lambda name: spaces.family_of(name) is not None and name not in inherited,
         )
     check_choice("sampler", sampler, tuple(SAMPLERS))
@@ -255,6 +256,9 @@ def _plan(
         num_units = network.units_for_budget(num_params, cell, **sizes)
     sizes["num_units"] = check_positive_int("num_units", num_units)
     params, train_steps = network.num_params(cell, **sizes), check_positive_int("train_steps", train_steps)
+    space = spaces.space_for(cell, space, hparams, task, sizes, num_params=params, train_steps=train_steps)
+    own = [name for name in space if spaces.family_of(name) is None and name not in task.dimensions]
+    task_check.check_own_hparams(cell.name, own, task, reserved)
     return kind(
         title=title,
         cell=cell,
@@ -262,7 +266,7 @@ def _plan(
         max_params=num_params,
         num_units=sizes["num_units"],
         num_params=params,
-        space=spaces.space_for(cell, space, hparams, task, sizes, num_params=params, train_steps=train_steps),
+        space=space,
         static={
             "depth": depth,
             "train_steps": train_steps,

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity.checks import InputError, check_positive_int
-from rnn_capacity.dimension import Dimension, Range
-from rnn_capacity.tasks.base import Batch, DrawnTask, Source, cross_entropy, one_hot, uniform_below
+from rnn_capacity.dimension import Dimension, Range, Space
+from rnn_capacity.tasks.base import DRAWN, Batch, DrawnTask, Source, cross_entropy, one_hot, uniform_below
 from rnn_capacity.types import Array
 
 SYMBOLS = "0123456789- +="  # of the input; a symbol's code is its place, so a digit's code is the digit
@@ -51,6 +51,11 @@ class Arithmetic(DrawnTask):
     name: ClassVar[str] = "arithmetic"
     measure: ClassVar[str] = "accuracy"
     dimensions: ClassVar[Mapping[str, Dimension]] = {"compute_steps": Range(1, MAX_COMPUTE_STEPS, whole=True)}
+    quick: ClassVar[Space] = DRAWN | {
+        "forget_bias": Range(0.0, 1.0),
+        "learning_rate": Range(0.008, 0.016, log=True),
+        "compute_steps": float(MAX_COMPUTE_STEPS),
+    }
     num_inputs: ClassVar[int] = len(SYMBOLS)
     num_outputs: ClassVar[int] = len(ANSWER_SYMBOLS)
 

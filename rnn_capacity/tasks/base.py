@@ -14,10 +14,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity.checks import InputError, check_positive_int
-from rnn_capacity.dimension import Dimension
+from rnn_capacity.dimension import Dimension, Range, Space
 from rnn_capacity.types import Array, Hparams
 
 SPLITS = ("train", "valid", "eval")  # the tuner sees the second; the third is what is reported
+
+# The quick space where batches are drawn: smaller steps than those of a full batch, and Adam's.
+DRAWN: Space = {
+    "optimizer": "adam",
+    "recurrent_init": "orthogonal",
+    "recurrent_scale": Range(0.7, 1.2),
+    "input_scale": Range(0.3, 1.5, log=True),
+    "readout_scale": Range(0.5, 1.5),
+    "forget_bias": Range(0.0, 3.0),
+    "learning_rate": Range(0.005, 0.03, log=True),
+}
 
 
 class Batch(NamedTuple):
@@ -48,6 +59,8 @@ class Task:
     name: ClassVar[str]  #: in tables and studies
     measure: ClassVar[str]  #: the entry of `score` that people look at
     dimensions: ClassVar[Mapping[str, Dimension]] = {}  #: hparams that the task itself reads: a Range, or fixed numbers
+    quick: ClassVar[Space] = DRAWN  #: what the quick space tunes otherwise than `search/ranges.py` says
+    tunes: ClassVar[tuple[str, ...]] = ()  #: dimensions of those of `ranges.OF_SOME_TASKS` that have a meaning here
     batch_size: ClassVar[int | None] = None  #: examples a step, unless the user says otherwise; None: all there are
     read_steps: ClassVar[int] = 1  #: the last steps, whose outputs are judged
     one_set: ClassVar[bool] = False  #: training, validation and evaluation are the same examples

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.dimension import Space
 from rnn_capacity.information import mutual_information
 from rnn_capacity.tasks.base import Batch, Source, Task
 from rnn_capacity.types import Array, Hparams
@@ -85,6 +86,8 @@ class Memorization(Task):
     name: ClassVar[str] = "memorization"
     measure: ClassVar[str] = "accuracy"
     hparam_names = ("num_mappings",)
+    quick: ClassVar[Space] = {}  # `search/recipe.py` has it, by size and steps
+    tunes: ClassVar[tuple[str, ...]] = ("input_steps", "mappings_per_param")
     num_outputs: ClassVar[int] = 1
     batch_size: ClassVar[int | None] = 4096
     one_set: ClassVar[bool] = True

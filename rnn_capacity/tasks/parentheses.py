@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.checks import InputError, check_int, check_positive_int
-from rnn_capacity.tasks.base import Batch, DrawnTask, Source, cross_entropy, one_hot
+from rnn_capacity.dimension import Range, Space
+from rnn_capacity.tasks.base import DRAWN, Batch, DrawnTask, Source, cross_entropy, one_hot
 from rnn_capacity.types import Array
 
 DRAWN_VALUES = 2**16  # a character is drawn by 16 random bits
@@ -42,6 +43,10 @@ class Parentheses(DrawnTask):
 
     name: ClassVar[str] = "parentheses"
     measure: ClassVar[str] = "accuracy"
+    quick: ClassVar[Space] = DRAWN | {
+        "forget_bias": Range(0.0, 1.0),
+        "learning_rate": Range(0.015, 0.06, log=True),
+    }
 
     unroll: int = 175  #: T, characters of each stream
     num_types: int = 10  #: types of bracket, and streams

@@ -97,6 +97,7 @@ class RandomFunctions(DrawnTask):
 
     name = "random_functions"
     measure = "squared_error"
+    tunes = ("input_steps",)
     batch_size = 256
 
     num_points: int = 10**6  #: N

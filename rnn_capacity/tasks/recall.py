@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity.checks import check_positive_int
-from rnn_capacity.tasks.base import Batch, DrawnTask, Source
+from rnn_capacity.dimension import Range
+from rnn_capacity.tasks.base import DRAWN, Batch, DrawnTask, Source
 from rnn_capacity.types import Array
 
 BOUND = 3**0.5  # of a uniform component of variance 1
@@ -41,6 +42,12 @@ class Recall(DrawnTask):
 
     name = "recall"
     measure = "squared_error"
+    quick = DRAWN | {
+        "recurrent_scale": Range(0.9, 1.1),
+        "input_scale": Range(0.1, 0.5, log=True),
+        "forget_bias": Range(1.0, 4.0),
+        "learning_rate": Range(0.004, 0.02, log=True),
+    }
 
     num_inputs: int = 64  #: n_in, numbers of a vector
     unroll: int = 12  #: T

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from rnn_capacity import measure_capacity, measure_recall, measure_trainability
+from rnn_capacity.cells import CELLS
 from rnn_capacity.dimension import Range
 from rnn_capacity.model.task_check import check_task, program_digest
+from rnn_capacity.search.space import family_of
 from rnn_capacity.studies import archive, store
 from rnn_capacity.studies.plan import plan_trainability
 from rnn_capacity.tasks import TASKS, Batch, DrawnTask
@@ -74,6 +76,10 @@ WRONG = {
     "around_best=": variant(dimensions={"delay": Range(1, 9, around_best=(1.0, 1.5, 2.5))}),
     r"has the dimension delay = Range\(low=2, high=1": variant(dimensions={"delay": Range(2, 1)}),
     r"has the dimension delay = Range\(low=0, high=1, log=True": variant(dimensions={"delay": Range(0, 1, log=True)}),
+    "has a quick range of 'leek'; it must be one of an hparam of training": variant(quick={"leek": 1.0}),
+    "has the quick range delay = nan; it must be a number": variant(
+        dimensions={"delay": 1.0}, quick={"delay": float("nan")}
+    ),
     r"scores error of shape \(4,\)": variant(score=lambda *_: {"error": jnp.ones(4)}),
 }
 
@@ -100,6 +106,18 @@ def test_a_score_has_no_name_of_another_column(name):
         measure_trainability("rnn", variant(score=score, dimensions={"own_hparam": 1.0}), num_params=60, progress=False)
 
 
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("name", ["valid_loss", "seed", "unroll", "error", "untrained_error"])
+def test_an_hparam_of_a_cells_own_has_no_name_of_another_column(name):
+    rnn = CELLS["rnn"]
+    init = lambda key, i, h, hparams: rnn.init(key, i, h, hparams) | {"h_0": hparams[name] * jnp.ones(h)}
+    cell = rnn._replace(name="mine", init=init, ranges={"quick": {name: Range(0, 1)}})
+    with pytest.raises(ValueError, match=rf"^cell: 'mine' reads hparams\['{name}'\]; it must have another name"):
+        measure_trainability(
+            cell, variant(dimensions={"own_hparam": 1.0}), num_params=60, space="quick", progress=False
+        )
+
+
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_no_two_columns_of_a_table_of_trials_have_one_name(tmp_path, trainer, cell):
     options = {"num_trials": 2, "num_repeats": 0, "train_steps": 3, "space": "paper", "sampler": "random"}
@@ -119,7 +137,8 @@ def test_no_two_columns_of_a_table_of_trials_have_one_name(tmp_path, trainer, ce
 
 @pytest.mark.parametrize("task", ["recall", "random_functions", "parentheses", "arithmetic"])
 def test_our_own_tasks_pass_the_check(task):
-    check_task(TASKS[task]())
+    own = TASKS[task].dimensions
+    check_task(TASKS[task](), is_hparam=lambda name: family_of(name) is not None and name not in own)
 
 
 def digest(task):

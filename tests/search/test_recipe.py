@@ -32,7 +32,8 @@ def test_the_best_scale_of_a_readout_that_was_measured_is_inside_the_range(train
 
 
 def test_rates_rise_with_the_size_up_to_1000_parameters_and_fall_beyond():
-    rising, falling = ([recipe.learning_rate(n) for n in sizes] for sizes in ((10, 100, 1_000), (1_000, 10_000, 10**6)))
+    at = lambda *sizes: [recipe.learning_rate(0.045, n) for n in sizes]
+    rising, falling = at(10, 100, 1_000), at(1_000, 10_000, 10**6)
     assert rising == sorted(rising)
     assert falling == sorted(falling, reverse=True)
     assert rising[-1] == falling[0] == max(rising)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import types
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,12 +13,12 @@ from rnn_capacity.dimension import Choice, Range
 from rnn_capacity.search import ranges
 from rnn_capacity.search import space as spaces
 from rnn_capacity.search.space import space_for
-from rnn_capacity.tasks import TASKS
+from rnn_capacity.tasks import TASKS, DrawnTask
 
 
 def named(task):
     """The task of a name; of another, one of a user's own without hparams."""
-    return TASKS.get(task, types.SimpleNamespace(name=task, dimensions={}))
+    return TASKS.get(task, DrawnTask)
 
 
 BELOW_ONE = np.nextafter(1, 0)
@@ -190,7 +189,7 @@ def test_the_quick_space_of_a_task_that_draws_is_one_for_all_cells(task):
     for cell in CELLS.values():
         found = space_for(cell, "quick", task=named(task))
         assert found["optimizer"] == "adam"
-        assert found["learning_rate"] == (ranges.DRAWN | ranges.QUICK_TASKS.get(task, {}))["learning_rate"]
+        assert found["learning_rate"] == named(task).quick["learning_rate"]
     assert space_for(CELLS["irnn"], "quick")["optimizer"] == "rmsprop"
 
 
@@ -280,6 +279,72 @@ def test_a_users_cell_has_the_dimensions_that_its_init_reads():
     assert set(found) == TRAINING | READOUT | {"input_scale", "recurrent_scale_slow", "forget_bias_slow"}
     assert found["forget_bias_slow"] == Range(0, 6)
     assert space_for(cell, "paper", {"forget_bias_slow": 2})["forget_bias_slow"] == 2
+
+
+def test_a_users_cell_says_the_range_of_an_hparam_that_no_other_has():
+    """Once for all spaces and tasks, or for each space its own; also of one gate, and in place of a usual range."""
+    cell = own_cell("input_scale_a", "input_scale_b", "leak")._replace(
+        ranges={"quick": {"leak": Range(0.1, 0.9), "input_scale_b": 1.0}, "paper": {"learning_rate": Range(0.1, 0.2)}}
+    )
+    for task in TASKS.values():
+        for space in ("quick", "paper"):
+            found = space_for(cell, space, task=task)
+            assert found["leak"] == Range(0.1, 0.9)
+            assert (found["input_scale_b"] == 1.0) == (space == "quick")
+            assert (found["learning_rate"] == Range(0.1, 0.2)) == (space == "paper")
+            usual = space_for(own_cell("input_scale_a"), space, task=task)
+            assert found["input_scale_a"] == usual["input_scale_a"]
+    either = cell._replace(ranges={"quick": {"leak": Range(0.1, 0.9)}, "paper": {"leak": Range(0.0, 1.0)}})
+    assert space_for(either, "quick")["leak"] == Range(0.1, 0.9)
+    assert space_for(either, "paper")["leak"] == Range(0.0, 1.0)
+    fixed = space_for(cell, "quick", {"leak": 0.5, "input_scale": 0.3})
+    assert (fixed["leak"], fixed["input_scale_a"], fixed["input_scale_b"]) == (0.5, 0.3, 0.3)
+
+
+def test_a_learning_rate_of_a_cells_own_is_that_for_1000_parameters():
+    cell = own_cell("input_scale")._replace(ranges={"quick": {"learning_rate": Range(0.01, 0.02, log=True)}})
+    assert space_for(cell, num_params=1000)["learning_rate"] == Range(0.01, 0.02, log=True)
+    smaller = space_for(cell, num_params=100)["learning_rate"]
+    assert smaller.low < 0.01 < smaller.high * 10
+    assert space_for(cell, "paper", num_params=100)["learning_rate"] == ranges.PAPER["learning_rate"]
+
+
+def test_a_users_cell_says_its_nonlinearities():
+    cell = own_cell("input_scale")._replace(nonlinearities=("relu",))
+    assert [space_for(cell, space)["nonlinearity"] for space in ("quick", "paper")] == ["relu", "relu"]
+    with pytest.raises(ValueError, match=r"^hparams.nonlinearity: 'tanh' given; it must be one of 'relu'"):
+        space_for(cell, "paper", {"nonlinearity": "tanh"})
+
+
+@pytest.mark.parametrize("name", ["irnn", "gru", "+rnn", "rnn"])
+def test_a_users_cell_has_nothing_of_the_cell_whose_name_it_has(name):
+    other, found = (space_for(own_cell("input_scale", "forget_bias", name=n), "quick") for n in ("own", name))
+    assert found == other
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("nonlinearities", ("gelu",), r"has the nonlinearities \('gelu',\); it must be a tuple of some of tanh, relu"),
+        ("nonlinearities", (), r"has the nonlinearities \(\); it must be a tuple"),
+        ("nonlinearities", "tanh", r"has the nonlinearities 'tanh'; it must be a tuple"),
+        ("ranges", {"leak": Range(0, 1)}, r"has the ranges .*; it must be a mapping from 'quick' and 'paper'"),
+        ("ranges", {"quick": {"leek": Range(0, 1)}}, r"has a quick range of 'leek'; it must be of an hparam that it"),
+        (
+            "ranges",
+            {"quick": {"leak": (0, 1)}},
+            r"has the quick range leak = \(0, 1\); it must be a number, or a Range",
+        ),
+        ("ranges", {"paper": {"leak": Range(1, 0)}}, r"has the paper range leak = .*lower end is below the upper"),
+        ("ranges", {"quick": {"learning_rate": Range(-1, 1)}}, r"has the quick range learning_rate: -1 given; it must"),
+        ("ranges", {"quick": {"optimizer": "lion"}}, r"has the quick range optimizer = 'lion'; it must be one of sgd"),
+        ("ranges", {"quick": {"optimizer": 3}}, r"has the quick range optimizer = 3; it must be one of sgd"),
+    ],
+)
+def test_a_cell_whose_own_ranges_cannot_be_is_refused_by_name(field, value, said):
+    with pytest.raises(ValueError, match=f"^cell: 'own' {said}") as error:
+        space_for(own_cell("input_scale", "leak")._replace(**{field: value}))
+    assert "\n" not in str(error.value)
 
 
 def test_an_hparam_of_no_known_family_is_refused_by_name():
