@@ -6,6 +6,10 @@ import re
 from setuptools import find_packages, setup
 
 ROOT = pathlib.Path(__file__).parent
+# What a clone has beside the package, and an installed package within it (`rnn_capacity/installed.py`).
+SHIPPED = {
+    f"rnn_capacity.shipped.{name.replace('/', '.')}": name for name in ("launch", "experiments", "experiments/figures")
+}
 VERSION = re.search(r'^__version__ = "(.+?)"', (ROOT / "rnn_capacity" / "__init__.py").read_text("utf-8"), re.MULTILINE)
 LIVE = ["optuna-dashboard>=0.19"]
 REPORT = ["jinja2>=3.1", "vl-convert-python>=1.7"]
@@ -17,10 +21,30 @@ setup(
     description="How many bits a recurrent cell can store in each parameter, measured in minutes",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    author="The rnn_capacity authors",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords=["recurrent neural networks", "capacity", "benchmark", "JAX", "hyperparameters"],
+    project_urls={"Paper": "https://arxiv.org/abs/1611.09913"},
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.11",
-    packages=find_packages(include=["rnn_capacity", "rnn_capacity.*"]),
-    package_data={"rnn_capacity.report": ["assets/*"]},
+    packages=[*find_packages(include=["rnn_capacity", "rnn_capacity.*"]), *SHIPPED],
+    package_dir=SHIPPED,
+    package_data={"rnn_capacity": ["py.typed"], "rnn_capacity.report": ["assets/*"]},
+    entry_points={
+        "console_scripts": [
+            f"rnn-capacity-{name} = rnn_capacity.installed:{name}" for name in ("sweep", "report", "table")
+        ]
+    },
     install_requires=[
         "absl-py>=2.1",
         "jax>=0.10",

@@ -23,7 +23,8 @@ from rnn_capacity import command_line, sweep
 from rnn_capacity.checks import InputError
 from rnn_capacity.training import hosts
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # the clone's experiments/, whatever else has that name
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the clone's experiments/, whatever else has that name
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "what to run: a file of experiments/, with :quick for minutes, :evening for a night"
@@ -48,6 +49,11 @@ def main(_):
 def parse(argv):
     """As absl does, but what is wrong with a flag or the config is an InputError."""
     given = _of_flag("config", argv)
+    if given is not None and not pathlib.Path(given.partition(":")[0]).exists():
+        found = ROOT / given  # experiments/gru.py:quick, from any folder
+        if found.with_name(found.name.partition(":")[0]).is_file():
+            argv = [arg.replace(given, str(found)) if arg.endswith(given) else arg for arg in argv]
+            given = str(found)
     if given is not None:
         _check_overrides(_load(given), argv)
     rest = command_line.parse_flags(argv)

@@ -23,6 +23,7 @@ LAYERS = (
     "report",
     "sweep",
     "command_line",
+    "installed",
 )
 
 

@@ -30,6 +30,8 @@ from rnn_capacity.studies.database import Database, hide_password
 DATABASE, CHECKPOINTS = "study.db", "checkpoints"  # in the folder of a study
 # The names of what we attach to studies and trials.
 PLAN, ASKED, WORKER, RESULT, OUTCOME = "plan", "asked for", "worker ", "result", "outcome"
+PACKAGE = pathlib.Path(__file__).parents[1]
+SHIPPED = "shipped"  # of an installed package: the folder of its launchers and configs, which measure nothing
 PACKAGES = ("rnn_capacity", "jax", "jaxlib", "flax", "optax", "optuna", "numpy")
 
 
@@ -184,9 +186,9 @@ def command() -> str | None:
 
 
 @functools.cache
-def code_digest() -> str:
+def code_digest(package: pathlib.Path = PACKAGE) -> str:
     """Of this package's code: what measured, and what may go on with a batch that was in training."""
-    files = sorted(pathlib.Path(__file__).parent.rglob("*.py"))
+    files = sorted(file for file in package.rglob("*.py") if SHIPPED not in file.relative_to(package).parts)
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 

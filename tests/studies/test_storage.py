@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -291,3 +292,18 @@ def test_nothing_is_left_on_optunas_loggers(tmp_path):
     before = {name: logging.getLogger(name).filters[:] for name in logging.root.manager.loggerDict}
     store.open_study(store.open_storage(tmp_path), "s", {}, None)
     assert {name: logging.getLogger(name).filters for name in before} == before
+
+
+def test_the_digest_of_the_code_is_of_all_that_measures_and_of_nothing_else(tmp_path):
+    """Trials in training may go on only where no module of the package was edited."""
+    package, digest = tmp_path / "rnn_capacity", store.code_digest.__wrapped__  # it is cached
+    shutil.copytree(store.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    assert (package / "__init__.py").is_file()
+    assert digest(package) == store.code_digest()
+    (package / store.SHIPPED).mkdir(exist_ok=True)
+    (package / store.SHIPPED / "mine.py").touch()
+    assert digest(package) == store.code_digest()
+    for file in ("training/train.py", "cells/rnn.py", "checks.py"):
+        before, text = digest(package), (package / file).read_text()
+        (package / file).write_text(text + "# edited")
+        assert digest(package) != before
