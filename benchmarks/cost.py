@@ -7,8 +7,6 @@ passes in bfloat16, and of it the share that `--share` names. Asking, storing an
 (`overhead.py`), and that steps of a trial, rounds of a study and points of a grid follow one another.
 """
 
-import inspect
-
 import jax
 from absl import app, flags
 from contest import sgemm_rate
@@ -16,6 +14,7 @@ from machine import machine, table
 from ml_collections import config_flags
 
 from rnn_capacity import sweep
+from rnn_capacity.measure.questions import CAPACITY
 from rnn_capacity.training import sharding
 
 PEAKS = {"one H100": 67e12, "v5e-8": 8 * 197e12 / 6, "v5e-256": 256 * 197e12 / 6}  # operations a second
@@ -27,11 +26,12 @@ flags.mark_flag_as_required("config")
 
 def operations(config):
     """Of a sweep of memorization, by budget of parameters."""
-    plan_of, found = sweep.measurement("memorization").plan, {}
+    found = {}
     for point in sweep.points(config):
-        plan = plan_of(**{name: point[name] for name in inspect.signature(plan_of).parameters})
+        study, budget, _ = CAPACITY.asked(point)
+        plan = study.plan()
         b = min(plan.mappings(MAPPINGS_PER_PARAM), plan.static["batch_size"])
-        steps = plan.static["train_steps"] * (point["num_trials"] + point["num_repeats"])
+        steps = plan.static["train_steps"] * (budget.num_trials + budget.num_repeats)
         found[plan.max_params] = found.get(plan.max_params, 0) + 6 * plan.num_params * plan.task.unroll * b * steps
     return found
 

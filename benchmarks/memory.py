@@ -39,17 +39,17 @@ STEPS = 4  # in two chunks or more, since what lies in memory in the first diffe
 
 
 def plan_of(cell, num_params, depth, unroll, batch, task):
-    from rnn_capacity.studies.plan import plan_capacity, plan_trainability
+    from rnn_capacity.measure.capacity import CapacityConfig
+    from rnn_capacity.measure.trainability import TrainabilityConfig
 
-    shared = {"num_params": num_params, "depth": depth, "unroll": unroll, "train_steps": STEPS, "space": "quick"}
-    shared |= {"sampler": "random", "halving": None, "seed": 0, "precision": "highest"}
+    shared = {"cell": cell, "num_params": num_params, "depth": depth, "unroll": unroll, "train_steps": STEPS}
     if task == "memorization":  # of as many mappings as a batch has, which are then its data, a block or not
-        plan = plan_capacity(
-            cell, **shared, num_inputs=None, batch_size=2**30, hparams={"mappings_per_param": batch / num_params}
-        )
+        config = CapacityConfig(**shared, batch_size=2**30, hparams={"mappings_per_param": batch / num_params})
+        plan = config.plan()
         return dataclasses.replace(plan, task=dataclasses.replace(plan.task, max_mappings=batch))
     held_out = {"num_held_out": batch}
-    return plan_trainability(cell, task, **shared, task_fields=held_out, batch_size=batch, hparams=None)
+    config = TrainabilityConfig(**shared, task=task, task_fields=held_out, batch_size=batch, space="quick")
+    return config.plan()
 
 
 def resident():

@@ -29,9 +29,9 @@ import jax
 import numpy as np
 from machine import machine, table
 
+from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.studies import store, study
-from rnn_capacity.studies.plan import plan_capacity
 from rnn_capacity.studies.progress import Silent
 from rnn_capacity.training import sharding, train
 
@@ -161,21 +161,12 @@ def main():
         return TimedProgram(chunk, watch), evaluate
 
     train._compile = compile_timed
-    plan = plan_capacity(
-        args.cell,
+    plan = CapacityConfig(
+        cell=args.cell,
         num_params=args.num_params,
-        depth=1,
-        unroll=5,
-        num_inputs=None,
         train_steps=args.train_steps,
-        batch_size=None,
         space=args.space,
-        hparams=None,
-        sampler="gp",
-        halving=None,
-        seed=0,
-        precision="highest",
-    )
+    ).plan()
     sampler = SAMPLERS["gp"](plan.space, 0)
     sampler.sample_relative = watch.of("asking", sampler.sample_relative)
     print(f"{machine()}\n{plan.name}, {args.space} space, {args.train_steps} steps a trial\n", flush=True)

@@ -15,8 +15,8 @@ import numpy as np
 from machine import middle_trials
 
 from rnn_capacity.cells import CELLS
+from rnn_capacity.measure.capacity import CapacityConfig, CapacityPlan
 from rnn_capacity.model import network
-from rnn_capacity.studies.plan import CapacityPlan, plan_capacity
 from rnn_capacity.training import train
 
 NUM_EXAMPLES = 512
@@ -99,21 +99,17 @@ def capacity_plan(cell, budget, *, depth, unroll, num_inputs, mappings_per_param
     """A capacity study as `measure_capacity` would run it."""
     hparams = {"learning_rate": LEARNING_RATE, "squared_gradient_decay": DECAY, "gradient_clip": CLIP}
     hparams |= {"learning_rate_warm_up": 0.0, "weight_decay": 0.0, "fan_in_power": 0.0}  # as the other ways do
-    return plan_capacity(
-        cell,
+    return CapacityConfig(
+        cell=cell,
         num_params=budget,
         depth=depth,
         unroll=unroll,
         num_inputs=num_inputs,
         train_steps=TRAIN_STEPS,
         batch_size=ALL,
-        space="quick",
         hparams=hparams | {"mappings_per_param": mappings_per_param},
         sampler="random",
-        halving=None,
-        seed=0,
-        precision="highest",
-    )
+    ).plan()
 
 
 def planned_trials(plan, num_trials):

@@ -11,9 +11,9 @@ import itertools
 import numpy as np
 from machine import machine, table
 
+from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import session
-from rnn_capacity.studies.plan import plan_capacity
 from rnn_capacity.training import sharding
 from rnn_capacity.training.trainer import Trainer
 
@@ -36,21 +36,15 @@ def main():
     given = [pair.split("=") for pair in args.set]
     names, values = [name for name, _ in given], [[float(v) for v in text.split(",")] for _, text in given]
     combinations = list(itertools.product(*values))
-    plan = plan_capacity(
-        args.cell,
+    plan = CapacityConfig(
+        cell=args.cell,
         num_params=args.num_params,
-        depth=1,
         unroll=args.unroll,
-        num_inputs=None,
         train_steps=args.train_steps,
         batch_size=args.batch_size,
-        space="quick",
         hparams={"mappings_per_param": args.b},
         sampler="random",
-        halving=None,
-        seed=0,
-        precision="highest",
-    )
+    ).plan()
     with session.measuring():
         middle = spaces.complete(plan.space, {})
         trials = [

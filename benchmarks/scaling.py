@@ -29,26 +29,15 @@ def worker(cores, num_devices, steps, trials_per_device):
     import jax
     from machine import machine, middle_trials
 
-    from rnn_capacity.studies.plan import plan_capacity
+    from rnn_capacity.measure.capacity import CapacityConfig
     from rnn_capacity.training import sharding, train
 
     if cores:
         jax.config.update("jax_num_cpu_devices", num_devices)
-    plan = plan_capacity(
-        "rnn",
-        num_params=1000,
-        depth=1,
-        unroll=5,
-        num_inputs=None,
-        train_steps=10_000,
-        batch_size=None,
-        space="quick",
-        hparams=None,
+    plan = CapacityConfig(
+        cell="rnn",
         sampler="random",
-        halving=None,
-        seed=0,
-        precision="highest",
-    )
+    ).plan()
     devices = jax.local_devices()[:num_devices]
     each = trials_per_device or sharding.default_trials_per_device(devices)
     spec, hparams, keys = middle_trials(plan, num_devices * each)

@@ -34,28 +34,22 @@ def run(task):
     import jax
 
     jax.config.update("jax_num_cpu_devices", 1)
+    from rnn_capacity.measure.capacity import CapacityConfig
     from rnn_capacity.search import SAMPLERS
     from rnn_capacity.studies import store, study
-    from rnn_capacity.studies.plan import plan_capacity
     from rnn_capacity.studies.progress import Silent
     from rnn_capacity.training import sharding
 
     sampler, halving = METHODS[method]
-    plan = plan_capacity(
-        cell,
+    plan = CapacityConfig(
+        cell=cell,
         num_params=num_params,
-        depth=1,
-        unroll=5,
-        num_inputs=None,
         train_steps=train_steps,
-        batch_size=None,
         space="paper",
-        hparams=None,
         sampler="random" if sampler == "TPE" else sampler,
         halving=halving,
         seed=seed,
-        precision="highest",
-    )
+    ).plan()
     tpe = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     chosen = tpe if sampler == "TPE" else SAMPLERS[sampler](plan.space, seed)
     opened = store.open_study(store.open_storage(storage), f"{method} {plan.name} seed={seed}", plan.describe(), chosen)

@@ -62,6 +62,7 @@ def tasks() -> str:
 
 def spaces() -> str:
     quick = {**ranges.QUICK, **recipe.memorization(10_000)}
+    quick["learning_rate"] = recipe.learning_rate(quick["learning_rate"], 1000)
     return table(
         ("hparam", "`quick`, memorization, 1000 parameters", "`paper`", "tuned only"),
         ((code(name), dimension(quick[name]), dimension(d), when(name)) for name, d in ranges.PAPER.items()),

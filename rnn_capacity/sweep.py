@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import itertools
 import os
 import pathlib
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 
@@ -17,42 +16,14 @@ import rnn_capacity
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.checks import InputError, check_choice, check_mapping
 from rnn_capacity.display import tables
-from rnn_capacity.measure import measure_capacity, measure_recall, measure_trainability
-from rnn_capacity.measure.search import check_run
+from rnn_capacity.measure.question import Question
+from rnn_capacity.measure.questions import QUESTIONS, question_of
 from rnn_capacity.studies import session, store
 from rnn_capacity.studies.database import hide_password
-from rnn_capacity.studies.plan import Plan, find_cell, find_task, plan_capacity, plan_recall, plan_trainability
+from rnn_capacity.studies.plan import Plan, find_cell
 from rnn_capacity.studies.progress import dashboard, reporter
 from rnn_capacity.training import hosts, numerics, sharding
 
-# What a config may say. Where the measurement of the task takes a field of that name, its default is the field's.
-FIELDS: Mapping[str, str] = {
-    "cell": "a name of CELLS, or several",
-    "task": "a name of TASKS; text8:synthetic for a text that needs no file",
-    "task_fields": "fields of the task, such as num_types; memorization and recall have fields of the config instead",
-    "depths": "layers, or several",
-    "num_params": "budget of parameters, or several; of recall num_units takes its place",
-    "num_units": "of recall: units of a layer, or several",
-    "unroll": "T, steps in time, or several; None: the task's own",
-    "num_inputs": "of memorization: bits of an input; None: enough for ten mappings a parameter, at least 20. "
-    "Of recall: numbers of the vector",
-    "num_trials": "networks trained in the search, for each point of the grid",
-    "num_repeats": "times the best hparams are trained again on fresh data and weights",
-    "train_steps": "gradient steps a trial",
-    "batch_size": "examples a step; None: the task's own, at most 4096 mappings of memorization",
-    "space": "search space: quick, or paper (the whole of its appendix A)",
-    "hparams": "hparams fixed to a value or narrowed to (low, high), by family; in a config file also by name",
-    "sampler": "gp (the paper's bandit), quasi-random or random",
-    "halving": "stop losers early, one in so many stays at each rung; None: all trials run to the end, as in the paper",
-    "seed": "of the data, the initial weights and the search",
-    "precision": "of matrix products: default, high, highest (full float32)",
-    "devices": "how many to use; None: all. On a CPU every core is one",
-    "trials_per_device": "trials a device is given at a time; None: what suits the backend",
-    "checkpoints": "folder of batches in training, where a stopped sweep goes on; None: in the workdir",
-    "workdir": "folder of the study, the tables and the figures",
-    "storage": "database URL of the study, for many workers; None: SQLite in the workdir",
-    "per_cell": "cell -> fields that differ for it",
-}
 GRID = {
     "cell": "cell",
     "depths": "depth",
@@ -60,42 +31,44 @@ GRID = {
     "num_units": "num_units",
     "unroll": "unroll",
 }
+OF_GRID = {name: field for field, name in GRID.items()}
 SWEEPS = "sweeps"  # the field of a config of several sweeps: name -> the fields of one
 SECONDS_BETWEEN_TABLES = 60.0
+NOT_OF_A_CONFIG = ("progress",)  # which is always shown
 OF_A_SWEEP = {"workdir": "results", "storage": None, "per_cell": {}}
+TEXTS = {  # of the fields that no call has, or has otherwise
+    "task": "a name of TASKS; text8:synthetic for a text that needs no file",
+    "task_fields": "fields of the task, such as num_types; memorization and recall have fields of the config instead",
+    "workdir": "folder of the study, the tables and the figures",
+    "storage": "database URL of the study, for many workers; None: SQLite in the workdir",
+    "checkpoints": "folder of batches in training, where a stopped sweep goes on; None: in the workdir",
+    "per_cell": "cell -> fields that differ for it",
+}
 
 
-class Measurement(NamedTuple):
-    """How a task is measured."""
+def _texts() -> dict[str, str]:
+    """What each field of a config is; where questions differ in one, what it is of each."""
+    of_each: dict[str, dict[str, list[str]]] = {}
+    for question in QUESTIONS.values():
+        for name, text in question.texts().items():
+            of_each.setdefault(OF_GRID.get(name, name), {}).setdefault(text, []).append(question.name)
+    found = {}
+    for field, of in of_each.items():
+        said = [text if len(of) == 1 else f"of {' and '.join(names)}: {text}" for text, names in of.items()]
+        found[field] = "; ".join(said) + ", or several" * (field in GRID)
+    return {field: text for field, text in found.items() if field not in NOT_OF_A_CONFIG} | TEXTS
 
-    name: str  # as tables know it
-    call: Callable
-    plan: Callable[..., Plan]
 
-
-def measurement(task: str) -> Measurement:
-    """Which question a task answers.
-
-    Raises:
-        InputError: there is no such task.
-    """
-    find_task(task)
-    if task == "memorization":
-        return Measurement("capacity", measure_capacity, plan_capacity)
-    if task == "recall":
-        return Measurement("recall", measure_recall, plan_recall)
-    return Measurement("trainability", measure_trainability, plan_trainability)
+FIELDS: Mapping[str, str] = _texts()
 
 
 def defaults(task: str = "memorization") -> dict[str, Any]:
     """Every field that the task has, at its default; a sequence where the grid runs over it."""
-    of_call = inspect.signature(measurement(task).call).parameters
-    values = {}
-    for field in FIELDS:
-        if (name := GRID.get(field, field)) in of_call:
-            default = of_call[name].default
-            default = "gru" if default is inspect.Parameter.empty else default  # of the cell
-            values[field] = _several(default) if field in GRID else default
+    values = {"cell": ("gru",)}
+    for name, default in question_of(task).defaults().items():
+        field = OF_GRID.get(name, name)
+        values[field] = _several(default) if field in GRID else default
+    values = {field: value for field, value in values.items() if field not in NOT_OF_A_CONFIG}
     return values | {"hparams": {}, "task": task} | OF_A_SWEEP
 
 
@@ -115,7 +88,7 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
             fields = ", ".join(known)
             raise InputError(f"{field}: {value!r} given; {task} has no such field of the config, but {fields}")
     config = known | {field: value for field, value in config.items() if field in known}
-    _, call, plan = measurement(task)
+    question = question_of(task)
     grid = {field: name for field, name in GRID.items() if field in known}
     cells = _several(config["cell"])
     for cell in cells:
@@ -127,7 +100,7 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
             check_choice("per_cell", cell, tuple(CELLS))
         for field in fields:
             check_choice(f"per_cell.{cell}", field, of_one_cell)
-    found, taken = [], inspect.signature(call).parameters
+    found, taken = [], question.texts()
     for cell in cells:
         own = per_cell.get(cell, {})
         of_all, of_own = (check_mapping("hparams", fields.get("hparams")) for fields in (config, own))
@@ -138,14 +111,14 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not found:
         raise InputError(f"config: a grid without points; {', '.join(grid)} must each have a value")
     for point in found:
-        _call(plan, point)
-        _call(check_run, point)
+        _plans(question, point)
     return found
 
 
-def _call(fn: Callable, point: Mapping[str, Any]) -> Any:
-    """With those of a point's arguments that it takes."""
-    return fn(**{name: point[name] for name in inspect.signature(fn).parameters})
+def _plans(question: Question, point: Mapping[str, Any]) -> list[Plan]:
+    """Those of a point's studies, all of its options checked."""
+    config, _, _ = question.asked(point)
+    return config.plans()
 
 
 def _several(value: Any) -> tuple:
@@ -195,11 +168,11 @@ def plans(config: Mapping[str, Any]) -> list[Plan]:
     Raises:
         InputError: as of `sweeps_of`.
     """
-    return [
-        _call(measurement(one.get("task", "memorization")).plan, point)
-        for one, grid in sweeps_of(config)
-        for point in grid
-    ]
+    return [plan for one, grid in sweeps_of(config) for point in grid for plan in _plans(_question(one), point)]
+
+
+def _question(config: Mapping[str, Any]) -> Question:
+    return question_of(config.get("task", "memorization"))
 
 
 def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[str, Any]]:
@@ -225,7 +198,7 @@ def _one(
         grid = [point | {"checkpoints": _workdir(config) / store.CHECKPOINTS} for point in grid]
     if hosts.index() > 0:
         for point in grid:
-            measurement(config.get("task", "memorization")).call(storage=_workdir(config), progress=False, **point)
+            _question(config).call(storage=_workdir(config), progress=False, **point)
         return []
     return _run(config, grid, what, flag, console)
 
@@ -237,10 +210,10 @@ def _workdir(config: Mapping[str, Any]) -> pathlib.Path:
 def _run(
     config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, flag: str, console: Console
 ) -> list[dict[str, Any]]:
-    measure, call, plan = measurement(config.get("task", "memorization"))
+    question = _question(config)
     workdir = _workdir(config)
     storage = store.open_storage(workdir if config.get("storage") is None else config["storage"])
-    for planned in (_call(plan, point) for point in grid):
+    for planned in (plan for point in grid for plan in _plans(question, point)):
         planned.describe()  # a text that is not there is told before anything is trained
     show = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False, emoji=False)
     where = sharding.describe(sharding.choose_devices(config.get("devices")))
@@ -249,7 +222,7 @@ def _run(
     show(f"{len(grid)} studies on {where}, into {workdir}, by {code}")
     if url := getattr(storage, "url", None):
         show(f"live: {dashboard(hide_password(url))}")
-    show(tables.header(measure), style="bold")
+    show(tables.header(question.name), style="bold")
     counts = [point["num_trials"] + point["num_repeats"] for point in grid]
     known = {row["study"]: row for row in store.results(storage)}
     written_at = time.monotonic()
@@ -258,7 +231,7 @@ def _run(
     try:
         for n, point in enumerate(grid):
             progress.update("sweep", sum(counts[:n]), f"study {n + 1} of {len(grid)}")
-            result = call(storage=storage, progress=progress, **point)
+            result = question.call(storage=storage, progress=progress, **point)
             for row in result.rows():
                 show("\n".join([tables.line(row), *tables.notes(row, flag)]))
             known |= {row["study"]: row for row in result.full_rows()}

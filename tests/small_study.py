@@ -2,9 +2,9 @@
 
 import jax
 
+from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.studies import store, study
-from rnn_capacity.studies.plan import plan_capacity
 from rnn_capacity.studies.progress import Silent
 
 STUDY = {
@@ -32,7 +32,7 @@ STUDY = {
 
 
 def run(storage, num_trials, *, reporter=None, num_devices=1, trials_per_device=2, **fields):
-    plan = plan_capacity(**(STUDY | fields))
+    plan = CapacityConfig(**(STUDY | fields)).plan()
     searched = store.open_study(storage, plan.name, plan.describe(), SAMPLERS[plan.sampler](plan.space, plan.seed))
     return study.run(
         searched,

@@ -10,8 +10,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, dis
 from optuna.storages._rdb import models
 
 from rnn_capacity import Cell
+from rnn_capacity.measure.recall import RecallConfig
 from rnn_capacity.studies import store
-from rnn_capacity.studies.plan import plan_recall
 from rnn_capacity.tasks import SPLITS
 from rnn_capacity.training import train
 from rnn_capacity.training.trial import Outcome
@@ -121,10 +121,9 @@ def numbers(result):
 def add_studies(folder, num_studies, num_trials):
     """Studies of recall at the paper's size with made-up trials of 20 hparams and more, of which nothing was asked."""
     storage = store.open_storage(folder)
-    fixed = {"depth": 1, "train_steps": 10, "batch_size": None, "space": "paper", "hparams": None, "sampler": "random"}
-    fixed |= {"halving": None, "seed": 0, "precision": "highest", "num_inputs": 64, "unroll": 12}
+    fixed = {"cell": "rnn", "train_steps": 10, "space": "paper", "sampler": "random"}
     for units in range(1, num_studies + 1):
-        plan = plan_recall("rnn", num_units=units, **fixed)
+        plan = RecallConfig(num_units=units, **fixed).plan()
         study = store.open_study(storage, plan.name, plan.describe(), None, plan.direction)
         _add_trials(storage, study, num_trials)
 

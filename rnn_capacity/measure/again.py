@@ -9,9 +9,9 @@ import optuna
 
 from rnn_capacity.cells import Cell
 from rnn_capacity.checks import InputError, check_int
+from rnn_capacity.measure.questions import plan_of
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import archive, session, store, study
-from rnn_capacity.studies.plan import Plan
 from rnn_capacity.tasks import Task
 
 
@@ -40,7 +40,7 @@ def train_again(
     kept = archive.load_study(storage, study_name)
     if store.PLAN not in kept.user_attrs:
         raise InputError(f"study_name: {study_name!r} given; it must be a study that was measured here")
-    plan = Plan.of(study_name, kept.user_attrs[store.PLAN], cell, task)
+    plan = plan_of(study_name, kept.user_attrs[store.PLAN], cell, task)
     found = {t.number: t for t in store.measured(kept)}
     if number not in found:
         raise InputError(f"number: {number} given; {study_name!r} has the measured trials {', '.join(map(str, found))}")

@@ -3,20 +3,102 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import jax
-import optuna
 from optuna.trial import FrozenTrial
 
-from rnn_capacity.cells import Cell
+from rnn_capacity.checks import check_positive_int
+from rnn_capacity.measure.question import asks
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.search import outcome_of, save, search, summary
-from rnn_capacity.studies import session, store
-from rnn_capacity.studies.plan import plan_capacity
-from rnn_capacity.studies.progress import Reporter
+from rnn_capacity.model.spec import Spec
+from rnn_capacity.search import space as spaces
+from rnn_capacity.studies import store
+from rnn_capacity.studies.config import BUDGET_OF_PARAMS, Budget, Runtime, StudyConfig, checked, option
+from rnn_capacity.studies.plan import BEYOND_THE_PAPER, Plan
+from rnn_capacity.tasks.memorization import Memorization, check_mappings
+from rnn_capacity.training.trial import Outcome, Trial
+
+BUDGET = Budget(num_trials=24, num_repeats=4)
+MIN_INPUTS = 20  # n_in, where the budget does not ask for more
+PAPER_MAPPINGS = 10  # b is at most so many times the parameters (Collins et al. 2017, 3.1)
+# Data sets are padded to a multiple of the largest that is smaller: of a block on a CPU, of a batch.
+PAD_TO = (64, 512, Memorization.batch_size)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CapacityConfig(StudyConfig):
+    """A study of how many bits a network stores."""
+
+    num_params: int = option(BUDGET_OF_PARAMS, 1000)
+    unroll: int = option("T, steps in time; the label is read after the last", 5)
+    num_inputs: int | None = option(
+        "n_in, bits of an input; None: 20, or more where ten mappings a parameter ask for it", None
+    )
+    train_steps: int = 10_000
+    batch_size: int | None = option("mappings a step; None: 4096, or all where there are fewer", None)
+
+    def plan(self) -> CapacityPlan:
+        num_params = check_positive_int("num_params", self.num_params)
+        most = spaces.largest(spaces.searched("mappings_per_param", self.space, self.hparams))
+        if self.num_inputs is not None:
+            num_inputs = check_positive_int("num_inputs", self.num_inputs)
+        else:
+            num_inputs = max(MIN_INPUTS, math.ceil(max(PAPER_MAPPINGS, most) * num_params).bit_length())
+        task = Memorization(unroll=self.unroll, num_inputs=num_inputs, max_mappings=1)
+        title = f"capacity {{}} params={num_params} T={self.unroll}"
+        plan = self.make_plan(CapacityPlan, task, title, num_params=num_params)
+        shown, distinct = plan.space["mappings_per_param"], 2 ** min(num_inputs, 64) / plan.num_params
+        if spaces.follows_best(plan.space) and shown.low < distinct < shown.high:  # more need not be shown
+            most = distinct
+            space = {**plan.space, "mappings_per_param": dataclasses.replace(shown, high=distinct)}
+            plan = dataclasses.replace(plan, space=space)
+        max_mappings = plan.mappings(most)
+        check_mappings(max_mappings, num_inputs)
+        return checked(dataclasses.replace(plan, task=dataclasses.replace(plan.task, max_mappings=max_mappings)))
+
+
+@dataclasses.dataclass(frozen=True)
+class CapacityPlan(Plan):
+    """A study of memorization: what is tuned is the bits stored in a parameter, and b belongs to the search."""
+
+    direction: ClassVar[str] = "maximize"
+    unit: ClassVar[str] = "bits/param"
+    reported: ClassVar[str] = "bits_per_param"
+
+    def mappings(self, per_param: float) -> int:
+        return max(1, round(per_param * self.num_params))
+
+    def spec(self, fields: Mapping[str, str]) -> Spec:
+        padded = dataclasses.replace(self.task, max_mappings=padded_size(self.task.max_mappings))
+        return self._spec(padded, fields)
+
+    def hparams(self, values: dict[str, float]) -> dict[str, float]:
+        rest = {name: value for name, value in values.items() if name != "mappings_per_param"}
+        return BEYOND_THE_PAPER | rest | {"num_mappings": self.mappings(values["mappings_per_param"])}
+
+    def outcome(self, trial: Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
+        known = lambda value: float(value) if outcome.feasible else None
+        score = outcome.score["eval"]
+        kept = {
+            "feasible": outcome.feasible,
+            "bits": known(score["bits"]),
+            "bits_per_param": known(score["bits"] / self.num_params),
+            "accuracy": known(score["accuracy"]),
+            "loss": known(outcome.loss["eval"]),
+            "untrained_bits_per_param": float(outcome.untrained_score["bits"]) / self.num_params,
+            "num_mappings": trial.hparams["num_mappings"],
+            "seconds": seconds,
+        }
+        return kept, kept["bits_per_param"]
+
+
+def padded_size(num_mappings: int) -> int:
+    """The size that data sets of up to b mappings are padded to."""
+    multiple = max(size for size in PAD_TO if size == PAD_TO[0] or size < num_mappings)
+    return -(-num_mappings // multiple) * multiple
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -58,85 +140,18 @@ def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> dict[str,
     }
 
 
-@session.measuring()
-def measure_capacity(
-    cell: str | Cell = "gru",
-    *,
-    num_params: int = 1000,
-    depth: int = 1,
-    unroll: int = 5,
-    num_inputs: int | None = None,
-    num_trials: int = 24,
-    num_repeats: int = 4,
-    train_steps: int = 10_000,
-    batch_size: int | None = None,
-    space: str = "quick",
-    hparams: Mapping[str, Any] | None = None,
-    sampler: str = "gp",
-    halving: int | None = None,
-    seed: int = 0,
-    storage: str | os.PathLike | optuna.storages.BaseStorage | None = None,
-    devices: int | Sequence[jax.Device] | None = None,
-    trials_per_device: int | None = None,
-    checkpoints: str | os.PathLike | None = None,
-    precision: str = "highest",
-    progress: bool | Reporter | None = True,
-) -> CapacityResult:
+@asks(CapacityConfig, BUDGET, "cell")
+def measure_capacity(config: CapacityConfig, budget: Budget, runtime: Runtime) -> CapacityResult:
     """How many bits the cell can store in each of its parameters (Collins et al. 2017, section 3.1).
 
     Trains `num_trials` networks, each to memorise random labels of random inputs, with hparams and the number of
     mappings b drawn from the search space; the best is trained again `num_repeats` times on fresh draws.
 
-    Args:
-        cell: a name of CELLS, or a Cell of your own.
-        num_params: the budget; the network is the largest that does not exceed it, readout and initial carry included.
-        depth: layers.
-        unroll: T, the steps after which the label is read.
-        num_inputs: n_in, bits of an input; by default 20, or more where ten mappings a parameter ask for it.
-        train_steps: gradient steps a trial.
-        batch_size: mappings a step; by default 4096, or all where there are fewer.
-        space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.
-        hparams: hparams fixed, {"learning_rate": 0.03}, or narrowed, {"learning_rate": (0.01, 0.1)}.
-        sampler: "gp", the paper's bandit (its first 20 trials are quasi-random), "quasi-random" or "random".
-        halving: stop losers early: of each batch that was proposed together, one in so many trials is trained on at a
-            ninth of the steps for 3, and one in as many of these at a third. None, as in the paper: none is stopped.
-        seed: of the data, the initial weights and the search.
-        storage: a folder or a database URL, where a stopped measurement goes on; by default memory.
-        devices: how many, or which; by default all. On a CPU each core is one.
-        trials_per_device: how many trials a device is given at a time; by default what suits the backend.
-        checkpoints: a folder, where a batch in training is kept twice a minute and on SIGTERM, so that a stopped
-            measurement goes on in the middle of it; by default beside the study, where that is a file.
-        precision: of matrix products: "highest" is full float32.
-        progress: whether to show how far it is, or a `Reporter` that is told.
-
     Raises:
         InputError: bad input, by name, before anything is compiled.
     """
-    plan = plan_capacity(
-        cell,
-        num_params=num_params,
-        depth=depth,
-        unroll=unroll,
-        num_inputs=num_inputs,
-        train_steps=train_steps,
-        batch_size=batch_size,
-        space=space,
-        hparams=hparams,
-        sampler=sampler,
-        halving=halving,
-        seed=seed,
-        precision=precision,
-    )
-    searched = search(
-        plan,
-        num_trials=num_trials,
-        num_repeats=num_repeats,
-        storage=storage,
-        devices=devices,
-        trials_per_device=trials_per_device,
-        checkpoints=checkpoints,
-        progress=progress,
-    )
+    plan = config.plan()
+    searched = search(plan, budget, runtime)
     result = CapacityResult(**scores(searched.trials, searched.best), **summary(plan, searched))
     save(searched, result.to_dict())
     return result

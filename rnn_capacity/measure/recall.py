@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import jax
 import numpy as np
-import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from rnn_capacity.cells import Cell
-from rnn_capacity.checks import InputError
+from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.measure.question import asks
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.search import outcome_of, save, search, summary
 from rnn_capacity.measure.shown import Shown
-from rnn_capacity.studies import session, store
-from rnn_capacity.studies.plan import plan_recall
-from rnn_capacity.studies.progress import Reporter
+from rnn_capacity.studies import store
+from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, checked, option
+from rnn_capacity.studies.plan import Plan
 from rnn_capacity.studies.trials import finite
-from rnn_capacity.tasks.recall import line
+from rnn_capacity.tasks.recall import Recall, line
 
-UNITS = (16, 32, 48, 64, 80)
+BUDGET = Budget(num_trials=12, num_repeats=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecallConfig(StudyConfig):
+    """A study of how much of a vector a network gives back, for each number of units."""
+
+    num_units: int | Sequence[int] = option("n_h, units of each layer", (16, 32, 48, 64, 80))
+    num_inputs: int = option("n_in, numbers of the vector", 64)
+    unroll: int = option("T, steps in time; the vector is read after the last", 12)
+    train_steps: int = 4_000
+    batch_size: int | None = option("vectors a step; None: 64", None)
+
+    def plans(self) -> list[Plan]:
+        several = isinstance(self.num_units, Sequence) and not isinstance(self.num_units, str | bytes)
+        several = several or (isinstance(self.num_units, np.ndarray) and self.num_units.ndim > 0)
+        units = tuple(self.num_units) if several else (self.num_units,)
+        if not units:
+            raise InputError("num_units: none given; it must be a number, or several")
+        return [dataclasses.replace(self, num_units=n).plan() for n in units]
+
+    def plan(self) -> Plan:
+        task = Recall(num_inputs=self.num_inputs, unroll=self.unroll)
+        title = f"recall {{}} units={self.num_units} inputs={self.num_inputs} T={self.unroll}"
+        num_units = check_positive_int("num_units", self.num_units)
+        return checked(self.make_plan(Plan, task, title, num_units=num_units))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -96,87 +118,19 @@ def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> dict[str,
     }
 
 
-@session.measuring()
-def measure_recall(
-    cell: str | Cell = "gru",
-    *,
-    num_units: int | Sequence[int] = UNITS,
-    num_inputs: int = 64,
-    depth: int = 1,
-    unroll: int = 12,
-    num_trials: int = 12,
-    num_repeats: int = 0,
-    train_steps: int = 4_000,
-    batch_size: int | None = None,
-    space: str = "quick",
-    hparams: Mapping[str, Any] | None = None,
-    sampler: str = "gp",
-    halving: int | None = None,
-    seed: int = 0,
-    storage: str | os.PathLike | optuna.storages.BaseStorage | None = None,
-    devices: int | Sequence[jax.Device] | None = None,
-    trials_per_device: int | None = None,
-    checkpoints: str | os.PathLike | None = None,
-    precision: str = "highest",
-    progress: bool | Reporter | None = True,
-) -> RecallResult:
+@asks(RecallConfig, BUDGET, "cell")
+def measure_recall(config: RecallConfig, budget: Budget, runtime: Runtime) -> RecallResult:
     """How much of a random vector the cell gives back after some steps (Collins et al. 2017, Figure 2c).
 
     For each number of units `num_trials` networks are trained; the paper found the squared error to follow
     1 - n_h / n_in, and to be 0 from n_h = n_in on, for every cell.
 
-    Args:
-        cell: a name of CELLS, or a Cell of your own.
-        num_units: n_h of each layer, one or several.
-        num_inputs: n_in, numbers of the vector.
-        depth: layers.
-        unroll: T, the steps after which it is read.
-        num_trials: of the search, for each number of units.
-        num_repeats: how often the best of each is trained again.
-        train_steps: gradient steps a trial.
-        batch_size: vectors a step; by default 64.
-        space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.
-        hparams, sampler, halving, seed, storage, devices, trials_per_device, checkpoints, precision, progress: as of
-            `measure_capacity`.
-
     Raises:
         InputError: bad input, by name, before anything is compiled.
     """
-    several = isinstance(num_units, Sequence) and not isinstance(num_units, str | bytes)
-    several = several or (isinstance(num_units, np.ndarray) and num_units.ndim > 0)
-    units = tuple(num_units) if several else (num_units,)
-    if not units:
-        raise InputError("num_units: none given; it must be a number, or several")
-    plans = [
-        plan_recall(
-            cell,
-            num_units=n,
-            num_inputs=num_inputs,
-            depth=depth,
-            unroll=unroll,
-            train_steps=train_steps,
-            batch_size=batch_size,
-            space=space,
-            hparams=hparams,
-            sampler=sampler,
-            halving=halving,
-            seed=seed,
-            precision=precision,
-        )
-        for n in units
-    ]
     points = []
-    for plan in plans:
-        searched = search(
-            plan,
-            num_trials=num_trials,
-            num_repeats=num_repeats,
-            storage=storage,
-            devices=devices,
-            trials_per_device=trials_per_device,
-            checkpoints=checkpoints,
-            progress=progress,
-        )
+    for plan in config.plans():
+        searched = search(plan, budget, runtime)
         point = RecallPoint(
             line=float(line(plan.num_units, plan.task.num_inputs)),
             **scores(searched.trials, searched.best),

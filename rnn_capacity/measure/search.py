@@ -9,15 +9,14 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from rnn_capacity import information
-from rnn_capacity.checks import InputError, check_int, check_positive_int
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import store, study
+from rnn_capacity.studies.config import Budget, Runtime
 from rnn_capacity.studies.plan import Plan
 from rnn_capacity.studies.progress import Reporter, reporter
 from rnn_capacity.studies.trials import still_improving
@@ -35,38 +34,15 @@ class Searched(NamedTuple):
 
 
 @hosts.all_or_none()
-def search(
-    plan: Plan,
-    *,
-    num_trials: int,
-    num_repeats: int,
-    storage: str | os.PathLike | optuna.storages.BaseStorage | None,
-    devices: int | Sequence[jax.Device] | None,
-    trials_per_device: int | None,
-    checkpoints: str | os.PathLike | None,
-    progress: bool | Reporter | None,
-) -> Searched:
-    """Trains the trials of a plan, and the best of them again; goes on where it was stopped.
-
-    Raises:
-        InputError: bad input, by name, before anything is compiled.
-    """
-    check_run(
-        num_trials=num_trials,
-        num_repeats=num_repeats,
-        trials_per_device=trials_per_device,
-        devices=devices,
-        checkpoints=checkpoints,
-    )
-    if not isinstance(progress, bool | None | Reporter):
-        raise InputError(f"progress: {progress!r} given; it must be True, False, or a Reporter")
-    num_trials, num_repeats = int(num_trials), int(num_repeats)  # NumPy's are no JSON
-    devices = sharding.choose_devices(devices)
-    folder = store.checkpoint_folder(storage) if checkpoints is None else checkpoints
-    shown = progress if isinstance(progress, Reporter) else reporter(bool(progress))
+def search(plan: Plan, budget: Budget, runtime: Runtime) -> Searched:
+    """Trains the trials of a plan, and the best of them again; goes on where it was stopped."""
+    num_trials, num_repeats = int(budget.num_trials), int(budget.num_repeats)  # NumPy's are no JSON
+    devices = sharding.choose_devices(runtime.devices)
+    folder = store.checkpoint_folder(runtime.storage) if runtime.checkpoints is None else runtime.checkpoints
+    shown = runtime.progress if isinstance(runtime.progress, Reporter) else reporter(bool(runtime.progress))
     where = {
         "devices": devices,
-        "trials_per_device": int(trials_per_device or sharding.default_trials_per_device(devices)),
+        "trials_per_device": int(runtime.trials_per_device or sharding.default_trials_per_device(devices)),
     }
 
     def run(plan: Plan, num_trials: int, what: str) -> tuple[optuna.Study | None, list[FrozenTrial]]:
@@ -96,7 +72,7 @@ def search(
             return opened, trials
 
     what = f"{plan.cell.name}, depth {plan.static['depth']}, {plan.num_params} params, {plan.num_units} units"
-    storage = store.open_storage(storage) if hosts.index() == 0 else None
+    storage = store.open_storage(runtime.storage) if hosts.index() == 0 else None
     searched, trials = run(plan, num_trials, what)
     best = best_of(trials, plan.sign)
     repeats = []
@@ -120,28 +96,6 @@ def save(searched: Searched, result: Mapping[str, Any]) -> None:
     """Keeps a result with its study."""
     if searched.study is not None:
         store.save_result(searched.study, result)
-
-
-def check_run(
-    *,
-    num_trials: int,
-    num_repeats: int,
-    trials_per_device: int | None,
-    devices: Any,
-    checkpoints: str | os.PathLike | None,
-) -> None:
-    """Checks the arguments of a measurement that say how much is run, and where.
-
-    Raises:
-        InputError: bad input, by name.
-    """
-    check_positive_int("num_trials", num_trials)
-    check_int("num_repeats", num_repeats, 0)
-    if trials_per_device is not None:
-        check_positive_int("trials_per_device", trials_per_device)
-    if checkpoints is not None:
-        store.check_workdir(checkpoints, "checkpoints")
-    sharding.choose_devices(devices)
 
 
 def summary(plan: Plan, searched: Searched) -> dict[str, Any]:

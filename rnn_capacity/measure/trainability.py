@@ -3,24 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import jax
 import numpy as np
-import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
 
 from rnn_capacity.cells import Cell
+from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.measure.question import asks
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.search import outcome_of, save, search, summary
-from rnn_capacity.studies import session, store
-from rnn_capacity.studies.plan import plan_trainability
-from rnn_capacity.studies.progress import Reporter
+from rnn_capacity.studies import store
+from rnn_capacity.studies.config import BUDGET_OF_PARAMS, Budget, Runtime, StudyConfig, checked, option
+from rnn_capacity.studies.plan import Plan, find_task
 from rnn_capacity.studies.trials import box, curve, finite, losses, welch
 from rnn_capacity.tasks import Task
+from rnn_capacity.tasks.memorization import Memorization
+
+BUDGET = Budget(num_trials=32, num_repeats=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainabilityConfig(StudyConfig):
+    """A study of how hard it is to train a network on a task."""
+
+    cell: str | Cell = option("a name of CELLS, or a Cell of your own")
+    task: str | Task = option("a name of TASKS but memorization, text8:synthetic, or a Task of your own")
+    task_fields: Mapping[str, Any] | None = option(
+        "fields of the task, {'num_types': 2}; its class documents them", None
+    )
+    num_params: int = option(BUDGET_OF_PARAMS, 10_000)
+    unroll: int | None = option("T, steps in time; None: the task's own", None)
+    train_steps: int = 1_000
+    space: str = "paper"
+
+    def plan(self) -> Plan:
+        fields, unroll = self.task_fields, self.unroll
+        if unroll is not None and isinstance(fields, Mapping | None):
+            unroll, fields = check_positive_int("unroll", unroll), dict(fields or {})
+            if check_positive_int("task_fields.unroll", fields.get("unroll", unroll)) != unroll:
+                raise InputError(f"unroll: {unroll!r} given; task_fields says {fields['unroll']!r}")
+            fields = fields | {"unroll": unroll}
+        task = find_task(self.task, fields)
+        if isinstance(task, Memorization):
+            raise InputError("task: 'memorization' given; it is measured by measure_capacity")
+        num_params = check_positive_int("num_params", self.num_params)
+        title = f"{task.kind} {{}} params={num_params} T={task.unroll}"
+        return checked(self.make_plan(Plan, task, title, num_params=num_params))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -87,84 +118,22 @@ def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None, name: str) -
     }
 
 
-@session.measuring()
-def measure_trainability(
-    cell: str | Cell,
-    task: str | Task,
-    *,
-    task_fields: Mapping[str, Any] | None = None,
-    num_params: int = 10_000,
-    depth: int = 1,
-    unroll: int | None = None,
-    num_trials: int = 32,
-    num_repeats: int = 0,
-    train_steps: int = 1_000,
-    batch_size: int | None = None,
-    space: str = "paper",
-    hparams: Mapping[str, Any] | None = None,
-    sampler: str = "gp",
-    halving: int | None = None,
-    seed: int = 0,
-    storage: str | os.PathLike | optuna.storages.BaseStorage | None = None,
-    devices: int | Sequence[jax.Device] | None = None,
-    trials_per_device: int | None = None,
-    checkpoints: str | os.PathLike | None = None,
-    precision: str = "highest",
-    progress: bool | Reporter | None = True,
-) -> TrainabilityResult:
+@asks(TrainabilityConfig, BUDGET, "cell", "task")
+def measure_trainability(config: TrainabilityConfig, budget: Budget, runtime: Runtime) -> TrainabilityResult:
     """How hard the cell is to train on a task (Collins et al. 2017, section 4).
 
     Trains `num_trials` networks with hparams drawn from the search space: `sampler="random"` gives what random hparams
     give (the paper's Figure 5 and Table 1), the default what a tuner finds and when (its Figure 4).
 
-    Args:
-        cell: a name of CELLS, or a Cell of your own.
-        task: a name of TASKS but memorization, "text8:synthetic", or a Task of your own.
-        task_fields: fields of the task, {"num_types": 2}; what there is, the task's class says.
-        num_params: the budget; the network is the largest that does not exceed it.
-        depth: layers.
-        unroll: T; by default the task's own.
-        num_trials: of the search.
-        num_repeats: how often the best is trained again.
-        train_steps: gradient steps a trial.
-        batch_size: examples a step; by default the task's own.
-        space: "quick", ranges where minutes suffice, or "paper", the whole of appendix A.
-        hparams, sampler, halving, seed, storage, devices, trials_per_device, checkpoints, precision, progress: as of
-            `measure_capacity`.
-
     Raises:
         InputError: bad input, by name, before anything is compiled.
     """
-    plan = plan_trainability(
-        cell,
-        task,
-        task_fields=task_fields,
-        num_params=num_params,
-        depth=depth,
-        unroll=unroll,
-        train_steps=train_steps,
-        batch_size=batch_size,
-        space=space,
-        hparams=hparams,
-        sampler=sampler,
-        halving=halving,
-        seed=seed,
-        precision=precision,
-    )
-    searched = search(
-        plan,
-        num_trials=num_trials,
-        num_repeats=num_repeats,
-        storage=storage,
-        devices=devices,
-        trials_per_device=trials_per_device,
-        checkpoints=checkpoints,
-        progress=progress,
-    )
+    plan = config.plan()
+    searched = search(plan, budget, runtime)
     result = TrainabilityResult(
         task=plan.task.label,
         task_fields=dataclasses.asdict(plan.task),
-        sampler=sampler,
+        sampler=plan.sampler,
         **scores(searched.trials, searched.best, plan.task.measure),
         **summary(plan, searched),
     )

@@ -17,12 +17,13 @@ from optuna.trial import FrozenTrial
 from rnn_capacity.cells import CELLS
 from rnn_capacity.checks import InputError
 from rnn_capacity.measure import capacity, recall, trainability
+from rnn_capacity.measure.questions import QUESTIONS
 from rnn_capacity.measure.search import best_of, of_trials
 from rnn_capacity.search.space import from_json
 from rnn_capacity.studies import archive, store
 from rnn_capacity.studies.archive import Kept
 from rnn_capacity.studies.database import first_line, hide_password
-from rnn_capacity.studies.plan import HPARAM, SEARCH, SIZES, STATIC, CapacityPlan, Plan
+from rnn_capacity.studies.plan import HPARAM, SEARCH, SIZES, STATIC
 from rnn_capacity.tasks import TASKS, Task
 from rnn_capacity.tasks.recall import line
 
@@ -138,7 +139,7 @@ def _result(study: Kept, plan: Mapping[str, Any], repeats: Mapping[str, Kept]) -
     told = _completed(_first(again.trials, wanted_repeats, kept_repeats), measure, score) if again is not None else []
 
     space = {name.removeprefix(HPARAM): d for name, d in plan.items() if name.startswith(HPARAM)}
-    reported = (CapacityPlan if measure == "capacity" else Plan).reported
+    reported = QUESTIONS[measure].plan.reported
     now = of_trials(trials, best, told, _understood(space), reported, study.sign)
     now |= _scores(measure, trials, best, score)
     now |= {"interval": list(now["interval"]), "repeats": list(now["repeats"])}

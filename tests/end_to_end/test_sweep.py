@@ -21,6 +21,7 @@ from tiny import TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer
 import rnn_capacity
 from rnn_capacity import CELLS, TASKS, measure_capacity, measure_recall, measure_trainability, sweep
 from rnn_capacity.display import tables
+from rnn_capacity.measure.questions import QUESTIONS, question_of
 from rnn_capacity.studies import progress, store
 from rnn_capacity.tasks import corpus
 
@@ -381,7 +382,6 @@ def test_what_another_task_cannot_be_is_told_before_any_training(tmp_path, field
 
 # --- The configs ------------------------------------------------------------------------------------------------------
 
-RUN = ("num_trials", "num_repeats", "devices", "trials_per_device", "checkpoints")  # how much is run, and where
 CONFIGS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem not in ("common", "__init__"))
 
 
@@ -394,16 +394,14 @@ def test_every_task_is_measured_and_every_argument_of_its_measurement_is_a_field
     assert all(text.strip() and "\n" not in text for text in sweep.FIELDS.values())
     of_all = set()
     for task, measure in MEASURES.items():
-        call, plan = sweep.measurement(task).call, sweep.measurement(task).plan
-        assert call is measure
+        assert question_of(task).call is measure
         arguments = set(inspect.signature(measure).parameters) - {"storage", "progress"}
         fields = (arguments - {"depth"}) | {"depths", "task", "workdir", "storage", "per_cell"}
         assert set(sweep.defaults(task)) == fields
-        assert arguments - set(inspect.signature(plan).parameters) <= {*RUN, "task"}
         of_all |= fields
     assert set(sweep.FIELDS) == of_all
-    of_plans = (set(inspect.signature(sweep.measurement(task).plan).parameters) for task in MEASURES)
-    assert set(sweep.GRID.values()) <= set.union(*of_plans)
+    of_studies = ({field.name for field in dataclasses.fields(q.config)} for q in QUESTIONS.values())
+    assert set(sweep.GRID.values()) <= set.union(*of_studies)
     issue = "cell task depths num_params unroll num_inputs num_trials train_steps batch_size sampler seed precision"
     assert {*issue.split(), "trials_per_device", "workdir"} <= set(sweep.FIELDS)
 

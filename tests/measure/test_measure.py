@@ -18,8 +18,9 @@ from tiny import FRAGILE, TINY, FakeTrainer, numbers, without_seconds
 from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity
 from rnn_capacity.display import tables
 from rnn_capacity.measure import train_again
+from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.studies import store
-from rnn_capacity.studies.plan import find_cell, plan_capacity
+from rnn_capacity.studies.plan import find_cell
 from rnn_capacity.studies.trials import still_improving
 
 mpl.use("Agg")
@@ -432,15 +433,12 @@ def test_a_cell_is_found_by_name_or_is_itself():
 def plan_of(cell="rnn", **options):
     of_plan = {
         "num_params": 60,
-        "depth": 1,
         "unroll": 1,
         "num_inputs": 8,
         "train_steps": 40,
-        "batch_size": None,
-        "space": "quick",
+        "hparams": TINY["hparams"],
     }
-    of_plan |= {"hparams": TINY["hparams"], "sampler": "gp", "halving": None, "seed": 0, "precision": "highest"}
-    return plan_capacity(cell, **(of_plan | options))
+    return CapacityConfig(**({"cell": cell} | of_plan | options)).plan()
 
 
 @pytest.mark.parametrize("mappings", [None, 10, (5, 40)])

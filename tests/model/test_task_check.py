@@ -11,10 +11,10 @@ import pytest
 from rnn_capacity import measure_capacity, measure_recall, measure_trainability
 from rnn_capacity.cells import CELLS
 from rnn_capacity.dimension import Range
+from rnn_capacity.measure.trainability import TrainabilityConfig
 from rnn_capacity.model.task_check import check_task, program_digest
 from rnn_capacity.search.space import family_of
 from rnn_capacity.studies import archive, store
-from rnn_capacity.studies.plan import plan_trainability
 from rnn_capacity.tasks import TASKS, Batch, DrawnTask
 from rnn_capacity.training import train
 
@@ -91,8 +91,6 @@ def test_what_is_wrong_with_a_task_is_told_before_anything_is_trained(monkeypatc
         measure_trainability("rnn", task, num_params=60, num_trials=2, progress=False)
 
 
-OF_PLAN = {"task_fields": None, "num_params": 500, "depth": 1, "unroll": None, "train_steps": 3, "batch_size": None}
-OF_PLAN |= {"space": "quick", "hparams": None, "sampler": "gp", "halving": None, "seed": 0, "precision": "highest"}
 TAKEN = ["valid_loss", "steps", "number", "study", "state", "cell", "untrained_error"]
 TAKEN += ["l2", "learning_rate", "optimizer", "recurrent_scale", "recurrent_scale_u", "forget_bias_own", "own_hparam"]
 
@@ -228,7 +226,8 @@ def test_a_task_says_the_ranges_of_its_own_hparams(tmp_path, given, expected):
 
 
 def test_a_task_like_a_built_in_one_keeps_its_hparams():
-    check = plan_trainability("rnn", type("Mine", (TASKS["arithmetic"],), {})(), **OF_PLAN)
+    mine = type("Mine", (TASKS["arithmetic"],), {})()
+    check = TrainabilityConfig(cell="rnn", task=mine, num_params=500, train_steps=3, space="quick").plan()
     assert check.space["compute_steps"] == 6
 
 

@@ -14,23 +14,13 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure as Drawing
 
+from rnn_capacity.measure.capacity import CapacityConfig
+from rnn_capacity.measure.trainability import TrainabilityConfig
 from rnn_capacity.report import page
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, NOT_REACHED, UNDECIDED, Chart, Claim, Figure
 from rnn_capacity.search import space as spaces
-from rnn_capacity.studies.plan import plan_capacity, plan_trainability
 
-OPTIONS = {
-    "num_params": 500,
-    "depth": 1,
-    "train_steps": 2000,
-    "batch_size": None,
-    "space": "paper",
-    "hparams": None,
-    "sampler": "gp",
-    "halving": None,
-    "seed": 0,
-    "precision": "highest",
-}
+OPTIONS = {"train_steps": 2000, "space": "paper"}
 COMMAND = "python launch/sweep.py --config=experiments/figures/fig1.py:quick"
 BEYOND = "python launch/sweep.py --config=experiments/figures/fig1.py:evening"
 WORKER = {
@@ -43,10 +33,10 @@ WORKER = {
 
 @functools.cache
 def _plan(measure, cell, num_params):
-    options = OPTIONS | {"num_params": num_params}
+    options = OPTIONS | {"cell": cell, "num_params": num_params}
     if measure == "capacity":
-        return plan_capacity(cell, unroll=5, num_inputs=20, **options)
-    return plan_trainability(cell, "parentheses", task_fields={"num_types": 2}, unroll=None, **options)
+        return CapacityConfig(num_inputs=20, **options).plan()
+    return TrainabilityConfig(task="parentheses", task_fields={"num_types": 2}, **options).plan()
 
 
 def result(cell="gru", num_params=500, num_trials=24, wanted_trials=None, measure="capacity", finished=True, **more):

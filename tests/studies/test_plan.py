@@ -12,34 +12,19 @@ import pytest
 from tiny import FRAGILE, TINY, TINY_PARENTHESES
 
 from rnn_capacity import CELLS, TASKS
+from rnn_capacity.measure.capacity import CapacityConfig, CapacityPlan
+from rnn_capacity.measure.questions import plan_of
+from rnn_capacity.measure.recall import RecallConfig
+from rnn_capacity.measure.trainability import TrainabilityConfig
 from rnn_capacity.search import space as spaces
-from rnn_capacity.studies.plan import (
-    CapacityPlan,
-    Plan,
-    find_task,
-    plan_capacity,
-    plan_recall,
-    plan_trainability,
-    title_of,
-)
+from rnn_capacity.studies.plan import Plan, find_task, title_of
 from rnn_capacity.tasks import SPLITS, Batch, DrawnTask
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.tasks.parentheses import Parentheses
 from rnn_capacity.tasks.recall import Recall
 from rnn_capacity.training.trial import Outcome
 
-STUDY = {
-    "depth": 1,
-    "unroll": 3,
-    "train_steps": 20,
-    "batch_size": None,
-    "space": "quick",
-    "hparams": None,
-    "sampler": "gp",
-    "halving": None,
-    "seed": 0,
-    "precision": "highest",
-}
+STUDY = {"unroll": 3, "train_steps": 20, "space": "quick"}
 FIELDS = TINY_PARENTHESES["task_fields"]
 SMALL = {  # every task, of networks of few parameters
     "recall": {"task_fields": {"num_inputs": 4}},
@@ -75,16 +60,16 @@ class Own(DrawnTask):
 
 def capacity(cell="rnn", **fields):
     of_plan = STUDY | {"num_params": 60, "num_inputs": 8, "unroll": 1, "hparams": TINY["hparams"]}
-    return plan_capacity(cell, **(of_plan | fields))
+    return CapacityConfig(**({"cell": cell} | of_plan | fields)).plan()
 
 
 def recall(cell="rnn", **fields):
-    return plan_recall(cell, **(STUDY | {"num_units": 4, "num_inputs": 4} | fields))
+    return RecallConfig(**(STUDY | {"cell": cell, "num_units": 4, "num_inputs": 4} | fields)).plan()
 
 
 def trainability(task="parentheses", cell="rnn", **fields):
-    of_plan = STUDY | {"num_params": 800, "task_fields": None}
-    return plan_trainability(cell, task, **(of_plan | (SMALL.get(task, {}) if isinstance(task, str) else {}) | fields))
+    of_plan = STUDY | {"cell": cell, "task": task, "num_params": 800}
+    return TrainabilityConfig(**(of_plan | (SMALL.get(task, {}) if isinstance(task, str) else {}) | fields)).plan()
 
 
 # --- Which task -------------------------------------------------------------------------------------------------------
@@ -224,7 +209,7 @@ def test_a_text_has_one_study_wherever_its_file_lies(tmp_path, monkeypatch):
     assert len({plan.name for plan in plans}) == 1
     assert [plan.task.label for plan in plans] == ["text8:here"] * 4 + ["text8:there"]
     kept = plans[0].describe()
-    assert Plan.of(plans[0].name, kept, task=plans[-1].task).name == plans[0].name
+    assert plan_of(plans[0].name, kept, task=plans[-1].task).name == plans[0].name
     (tmp_path / "there" / "text8").write_text("the cat sat on the hat " * 400)
     assert trainability("text8", task_fields={"data_dir": "there", **fields}, unroll=4).name != plans[0].name
 
@@ -252,7 +237,7 @@ def test_a_plan_comes_back_from_what_is_kept_of_it(kind):
     plan = PLANS[kind]()
     kept = json.loads(json.dumps(plan.describe(), allow_nan=False))
     own = {"cell": FRAGILE} if kind == "user's cell" else {"task": Own()} if kind == "user's task" else {}
-    again = Plan.of(plan.name, kept, **own)
+    again = plan_of(plan.name, kept, **own)
     assert (again, again.name) == (plan, plan.name)
     assert type(again) is (CapacityPlan if kind == "capacity" else Plan)
     assert json.loads(json.dumps(again.describe())) == kept
@@ -265,7 +250,7 @@ def test_the_repeats_of_a_trial_have_a_plan_that_comes_back_too(kind):
     repeated = plan.repeated(best, 7)
     assert (repeated.name, repeated.again, repeated.halving) == (f"{plan.name} trial 7 again", 7, None)
     assert not spaces.tuned(repeated.space)
-    assert Plan.of(repeated.name, json.loads(json.dumps(repeated.describe()))) == repeated
+    assert plan_of(repeated.name, json.loads(json.dumps(repeated.describe()))) == repeated
 
 
 @pytest.mark.parametrize("kind", ["capacity", "recall", "parentheses"])
@@ -286,13 +271,13 @@ def test_a_plan_says_everything_that_an_outcome_depends_on(kind):
 def test_another_cell_or_task_than_was_trained_is_refused_by_name():
     plan = recall()
     with pytest.raises(ValueError, match=r"^cell: 'gru' given"):
-        Plan.of("s", plan.describe(), cell=CELLS["gru"])
+        plan_of("s", plan.describe(), cell=CELLS["gru"])
     with pytest.raises(ValueError, match=r"^task: Recall\(unroll=9.*'s' was measured with$"):
-        Plan.of("s", plan.describe(), task=Recall(num_inputs=4, unroll=9))
+        plan_of("s", plan.describe(), task=Recall(num_inputs=4, unroll=9))
     with pytest.raises(ValueError, match=r"^task: Parentheses.*'s' was measured with$"):
-        Plan.of("s", plan.describe(), task=Parentheses(unroll=3))
+        plan_of("s", plan.describe(), task=Parentheses(unroll=3))
     with pytest.raises(ValueError, match=r"^task: 'own' given"):
-        Plan.of("s", trainability(Own(), unroll=None).describe())
+        plan_of("s", trainability(Own(), unroll=None).describe())
 
 
 # --- What a trial is, and what is kept of it --------------------------------------------------------------------------

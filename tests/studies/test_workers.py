@@ -27,9 +27,9 @@ from small_study import STUDY, contents
 from tiny import TINY, FakeTrainer
 
 from rnn_capacity import sweep
+from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.studies import archive, database, lease, store, study
-from rnn_capacity.studies.plan import plan_capacity
 from rnn_capacity.studies.progress import Silent
 from rnn_capacity.training import sharding, train
 from rnn_capacity.training.memory import NotEnoughMemoryError
@@ -56,7 +56,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": PATHS, "JAX_PLATFORMS": "cpu"}
 
 
 def open_study(url, **fields):
-    plan = plan_capacity(**(STUDY | fields))
+    plan = CapacityConfig(**(STUDY | fields)).plan()
     sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
     return plan, store.open_study(store.open_storage(url), plan.name, plan.describe(), sampler)
 

@@ -10,8 +10,8 @@ import pytest
 from small_study import STUDY
 from tiny import FakeTrainer
 
+from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import space as spaces
-from rnn_capacity.studies.plan import plan_capacity
 from rnn_capacity.training import sharding, stop, train, trainer
 from rnn_capacity.training.checkpoint import Checkpoints
 from rnn_capacity.training.trainer import Trainer
@@ -45,7 +45,7 @@ def begun(monkeypatch):
 def trials(num_trials=3, seed=0, **fields):
     """Of one spec."""
     hparams = STUDY["hparams"] | {"optimizer": "adam"}
-    plan = plan_capacity(**(STUDY | {"train_steps": STEPS, "hparams": hparams, "seed": seed} | fields))
+    plan = CapacityConfig(**(STUDY | {"train_steps": STEPS, "hparams": hparams, "seed": seed} | fields)).plan()
     draw = lambda number: np.random.default_rng(number).uniform(size=len(spaces.distributions(plan.space)))
     values = [spaces.complete(plan.space, spaces.from_unit(plan.space, draw(number))) for number in range(num_trials)]
     return [plan.trial(number, proposed) for number, proposed in enumerate(values)]
