@@ -14,7 +14,6 @@ from ways.plain_jax import PlainJax
 from ways.project import Project
 from ways.torch_processes import NotMeasuredError, Processes, TorchWay
 
-from rnn_capacity.training import train
 from rnn_capacity.training.memory import NotEnoughMemoryError
 
 TORCH = ("torch_eager", "torch_batched", "torch_compiled")
@@ -121,8 +120,7 @@ def measure(problem, ways, pools, *, num_trials, widths=(), rounds, seconds, com
     """
     for pool in set(pools.values()):
         pool.forget()
-    train._programs.cache_clear()  # compiled programs of all rows are more than a process may hold
-    jax.clear_caches()
+    jax.clear_caches()  # compiled programs of all rows are more than a process may hold
     num_steps = max(CHECK_STEPS[0], min(CHECK_STEPS[-1], int(CHECK_OPERATIONS / problem.operations)))
     project = Project(problem.plan, num_trials)
     trials = project.trials(num_trials)

@@ -33,7 +33,7 @@ def table(rows):
 
 
 def middle_trials(plan, num_trials):
-    """What `train.advance` makes of trials in the middle of a plan's space: spec, hparams [K], keys [K]."""
+    """What `program.advance` makes of trials in the middle of a plan's space: spec, hparams [K], keys [K]."""
     middle = spaces.from_unit(plan.space, np.full(len(spaces.distributions(plan.space)), 0.5))
     trials = [plan.trial(number, spaces.complete(plan.space, middle)) for number in range(num_trials)]
     hparams = {name: np.array([t.hparams[name] for t in trials], np.float32) for name in trials[0].hparams}

@@ -65,9 +65,11 @@ def forget_peak():
 
 def worker(case):
     import jax
+    import numpy as np
     from machine import machine, middle_trials
 
-    from rnn_capacity.training import memory, sharding, train
+    from rnn_capacity.training import memory, sharding
+    from rnn_capacity.training.program import TrialProgram
 
     sharding.use_all_cores()
     devices = jax.local_devices()
@@ -75,19 +77,19 @@ def worker(case):
     peak_of = lambda name: max(device.memory_stats()[name] for device in devices)
     told = {"machine": machine()}
 
-    def check(programs, devices):
-        jax.block_until_ready(jax.live_arrays())  # what makes them needs memory of its own
-        told["estimate"] = max(memory.needed(program, devices) for program in programs)
-        if on_host:
-            forget_peak()
-        told["before"] = resident()[0] if on_host else peak_of("bytes_in_use")
-
-    memory.check = check
     plan = plan_of(*case)
     spec, hparams, keys = middle_trials(plan, len(devices))
-    outcome, _ = train.advance(spec, hparams, keys, None, STEPS, devices=devices)
+    program = TrialProgram(spec, devices)
+    compiled, shared = program.compile(len(devices), hparams), program.shared()
+    data, state = jax.block_until_ready(program.begin(hparams, keys))  # what makes them needs memory of its own
+    told["estimate"] = max(memory.needed(one, devices) for one in compiled)
+    if on_host:
+        forget_peak()
+    told["before"] = resident()[0] if on_host else peak_of("bytes_in_use")
+    state = compiled.advance((shared, np.int32(STEPS)), hparams, data, state)
+    jax.block_until_ready(compiled.evaluate((shared, np.int32(2)), hparams, data, state.params))
     told["measured"] = (resident()[1] if on_host else peak_of("peak_bytes_in_use")) - told["before"]
-    print(json.dumps(told | {"params": plan.num_params, "trained": bool(outcome.feasible.any())}))
+    print(json.dumps(told | {"params": plan.num_params, "trained": bool(np.any(state.feasible))}))
 
 
 def main():

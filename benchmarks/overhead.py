@@ -33,9 +33,11 @@ from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.studies import store, study
 from rnn_capacity.studies.progress import Silent
-from rnn_capacity.training import sharding, train
+from rnn_capacity.training import program, sharding
 
-COMPILED = "/jax/core/compile/backend_compile_duration"
+# What takes the time of whatever it happens in.
+EVENTS = {"/jax/core/compile/backend_compile_duration": "compiling", program.LOWERED: "compiling"}
+EVENTS[program.TRAINED] = "training"
 MEASURED = ("asking", "storing", "compiling", "the rest")
 
 
@@ -45,11 +47,11 @@ class Stopwatch:
     def __init__(self):
         self.seconds = dict.fromkeys((*MEASURED, "beginning", "training"), 0.0)
         self._running, self._since = ["the rest"], time.perf_counter()
-        jax.monitoring.register_event_duration_secs_listener(self._compiled)
+        jax.monitoring.register_event_duration_secs_listener(self._happened)
 
-    def _compiled(self, event, seconds, **_):
-        if event == COMPILED and self._running[-1] != "compiling":
-            self.seconds["compiling"] += seconds
+    def _happened(self, event, seconds, **_):
+        if event in EVENTS:
+            self.seconds[EVENTS[event]] += seconds
             self.seconds[self._running[-1]] -= seconds
 
     def lap(self):
@@ -77,25 +79,11 @@ class Stopwatch:
         return call
 
 
-class TimedProgram:
-    """A compiled program whose runs are timed to their end."""
-
-    def __init__(self, program, watch):
-        self._program, self._watch = program, watch
-
-    def __call__(self, *args):
-        with self._watch("training"):
-            return jax.block_until_ready(self._program(*args))
-
-    def __getattr__(self, name):
-        return getattr(self._program, name)
-
-
 class Trainer:
-    """Stands in for `train.advance`: trains every so many batches, and for others says what one of these gave."""
+    """Stands in for `program.advance`: trains every so many batches, and for others says what one of these gave."""
 
     def __init__(self, watch, every):
-        self._advance, self._watch, self._every = train.advance, watch, every
+        self._advance, self._watch, self._every = program.advance, watch, every
         self._known = []  # (mappings, outcome) of trials that were trained
         self._waiting = 0
         self.seen, self.num_trained, self.num_compiled = set(), 0, 0
@@ -152,15 +140,7 @@ def main():
     devices = jax.local_devices()
     watch = Stopwatch()
     every = 0 if args.all else max(args.num_trials // args.trained, 1)
-    train.advance = trainer = Trainer(watch, every)
-    real_compile = train._compile
-
-    def compile_timed(*given):
-        with watch("compiling"):
-            chunk, evaluate = real_compile(*given)
-        return TimedProgram(chunk, watch), evaluate
-
-    train._compile = compile_timed
+    program.advance = trainer = Trainer(watch, every)
     plan = CapacityConfig(
         cell=args.cell,
         num_params=args.num_params,

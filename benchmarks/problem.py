@@ -17,7 +17,7 @@ from machine import middle_trials
 from rnn_capacity.cells import CELLS
 from rnn_capacity.measure.capacity import CapacityConfig, CapacityPlan
 from rnn_capacity.model import network
-from rnn_capacity.training import train
+from rnn_capacity.training import program
 
 NUM_EXAMPLES = 512
 INPUTS = range(20, NUM_EXAMPLES.bit_length() - 2, -1)  # n_in: the first that fits; fewer bits repeat examples
@@ -113,6 +113,6 @@ def capacity_plan(cell, budget, *, depth, unroll, num_inputs, mappings_per_param
 
 
 def planned_trials(plan, num_trials):
-    """What the programs of `train.train_trials` are given: spec, hparams [K], keys [K]."""
+    """What a `TrialProgram` is given: spec, hparams [K], keys [K]."""
     spec, hparams, keys = middle_trials(plan, num_trials)
-    return train.in_blocks(spec, jax.devices()), hparams, keys
+    return program.in_blocks(spec, jax.devices()), hparams, keys

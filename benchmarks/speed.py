@@ -13,7 +13,7 @@ The problem is in `problem.py`: memorization of 512 labels, full batch, RMSProp.
     torch_compiled       that through `torch.compile`, at T x depth of at most 5 (`--compiled-steps`); not counting
                          the compilation, of 120 s at most
     ..._cores            each of these with a process a core, all at once, each with a thread, and its share of the K
-    project              K trials at once over all cores, by the programs of `train.train_trials`
+    project              K trials at once over all cores, by their `TrialProgram`
 
 The ones of PyTorch are left out where it is not installed, those a core on an accelerator, where the project is
 measured at several K (`--widths`). From the same data and weights each must first have the losses of plain JAX with the

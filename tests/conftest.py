@@ -49,6 +49,6 @@ def trainer(monkeypatch):
 @pytest.fixture
 def no_training(monkeypatch):
     """The test fails if anything is trained."""
-    from rnn_capacity.training import train
+    from rnn_capacity.training import program
 
-    monkeypatch.setattr(train, "advance", lambda *_, **__: pytest.fail("a trial was trained"))
+    monkeypatch.setattr(program, "advance", lambda *_, **__: pytest.fail("a trial was trained"))

@@ -15,7 +15,7 @@ from rnn_capacity.tasks.parentheses import Parentheses
 from rnn_capacity.tasks.random_functions import RandomFunctions
 from rnn_capacity.tasks.recall import Recall
 from rnn_capacity.tasks.text8 import Text8
-from rnn_capacity.training import train
+from rnn_capacity.training import optimizers, steps
 from rnn_capacity.training.trial import Keys
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -59,7 +59,7 @@ SMALL_TASKS = {
 
 def hparam_names(cell):
     """Every name that a trial of this cell reads, whatever its task."""
-    return (*network.hparam_names(cell), *train.HPARAM_NAMES, *TASK_HPARAMS)
+    return (*network.hparam_names(cell), *optimizers.HPARAM_NAMES, *TASK_HPARAMS)
 
 
 def make_hparams(cell, num_trials=None, **overrides):
@@ -94,7 +94,7 @@ def make_spec(cell, **overrides):
 
 def evaluate(spec, data, params):
     """Loss and score of a task that has one set of examples, and reads nothing else."""
-    return train.evaluate(spec, (), 0, {}, data, params)
+    return steps.evaluate(spec, (), 0, {}, data, params)
 
 
 def noisy(params, seed=0, scale=0.3):

@@ -13,7 +13,7 @@ from rnn_capacity import Cell
 from rnn_capacity.measure.recall import RecallConfig
 from rnn_capacity.studies import store
 from rnn_capacity.tasks import SPLITS
-from rnn_capacity.training import train
+from rnn_capacity.training import program, steps
 from rnn_capacity.training.trial import Outcome
 
 # Arguments of `measure_capacity`. All data sets are padded to one size, so the repeats compile nothing of their own.
@@ -45,7 +45,7 @@ FRAGILE = Cell("fragile", _init, lambda params: params["h_0"], _apply)
 
 
 class FakeTrainer:
-    """Stands in for `train.advance`: what a trial gives is a number made from its steps, hparams and key.
+    """Stands in for `program.advance`: what a trial gives is a number made from its steps, hparams and key.
 
     Of a task that has one set of data these are bits and accuracy; of another a loss and a score for each split.
 
@@ -87,10 +87,10 @@ class FakeTrainer:
     @staticmethod
     def _state(count, until):
         nothing = np.zeros(count)
-        return train.TrialState(np.full(count, until), nothing, nothing, np.ones(count, bool))
+        return steps.TrialState(np.full(count, until), nothing, nothing, np.ones(count, bool))
 
     def install(self, monkeypatch):
-        monkeypatch.setattr(train, "advance", self)
+        monkeypatch.setattr(program, "advance", self)
         return self
 
 

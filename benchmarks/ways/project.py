@@ -1,4 +1,4 @@
-"""All trials at once over all devices, through the programs that `train.train_trials` runs."""
+"""All trials at once over all devices, through the programs that `program.train_trials` runs."""
 
 import time
 
@@ -6,7 +6,8 @@ import jax
 import numpy as np
 from problem import Trial, planned_trials
 
-from rnn_capacity.training import memory, train
+from rnn_capacity.training import memory
+from rnn_capacity.training.program import TrialProgram
 
 
 class Project:
@@ -26,13 +27,9 @@ class Project:
         self.num_trials = num_trials
         spec, self.hparams, keys = planned_trials(plan, num_trials)
         start = time.perf_counter()
-        programs = train._programs(spec, tuple(devices))
-        begin = programs.begin.lower(0, self.hparams, keys)
-        data, state = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), begin.out_info)
-        begin = begin.compile()
-        until = ((), np.int32(0))
-        self.chunk = programs.chunk.lower(until, self.hparams, data, state).compile()
-        self.evaluate = programs.evaluate.lower(until, self.hparams, data, state.params).compile()
+        program = TrialProgram(spec, devices)
+        begin = program.lower_begin(num_trials, self.hparams).compile()
+        self.chunk, self.evaluate = program.compile(num_trials, self.hparams)
         self.compile_seconds = time.perf_counter() - start
         memory.check((self.chunk, self.evaluate), devices)
         needs = self.chunk.memory_analysis()

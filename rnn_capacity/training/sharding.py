@@ -176,6 +176,12 @@ def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
     return jax.device_put(tree, NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec()))
 
 
+def shapes(tree: Any, devices: Sequence[jax.Device], *, over_trials: bool = False) -> Any:
+    """Shapes and dtypes as they lie on the devices: whole on each, or [K, ...] with the trials spread over them."""
+    placed = NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(AXIS) if over_trials else PartitionSpec())
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=placed), tree)
+
+
 def padded_count(num_trials: int, devices: Sequence[jax.Device], trials_per_device: int | None = None) -> int:
     """What K trials are padded to: all devices get as many, and where dummies cost no time the sizes are few.
 

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from rnn_capacity.model.spec import Spec
-from rnn_capacity.training import hosts, sharding, train
+from rnn_capacity.training import hosts, program, sharding, steps
 from rnn_capacity.training.checkpoint import Checkpoints
 from rnn_capacity.training.memory import NotEnoughMemoryError
 from rnn_capacity.training.trial import Keys, Outcome, Trial
@@ -39,7 +39,7 @@ class Trained(NamedTuple):
 class _Standing(NamedTuple):
     """Where a trial stands; [K] each while K of them train."""
 
-    state: train.TrialState
+    state: steps.TrialState
     seconds: Any  # that it took to get there
     identity: Any  # of the trial: a study that was deleted and begun anew numbers others alike
 
@@ -162,7 +162,7 @@ class Trainer:
 
         on_chunk(batch, 0 if starts[0] is None else starts[0].step)
         where = {"devices": self.devices, "trials_per_device": self.trials_per_device}
-        outcomes, state = train.advance(spec, hparams, keys, state, until, **where, on_chunk=after_chunk)
+        outcomes, state = program.advance(spec, hparams, keys, state, until, **where, on_chunk=after_chunk)
         took = seconds()
         if until < spec.train_steps:
             # Off the devices: the next batch needs their memory.
@@ -216,5 +216,5 @@ def _like(spec: Spec, names: tuple[str, ...]) -> _Standing:
     """What the standing of a trial looks like: shapes and dtypes."""
     key = jax.eval_shape(jax.random.key, 0)
     hparams = dict.fromkeys(names, jax.ShapeDtypeStruct((), np.float32))
-    state = jax.eval_shape(lambda hparams, key: train.init_trial(spec, hparams, key), hparams, Keys(key, key))
+    state = jax.eval_shape(lambda hparams, key: steps.init_trial(spec, hparams, key), hparams, Keys(key, key))
     return _Standing(state, jax.ShapeDtypeStruct((), np.float64), jax.ShapeDtypeStruct((), np.uint64))

@@ -13,7 +13,7 @@ from helpers import flatten, make_hparams, make_keys, make_spec, noisy, trial
 from rnn_capacity.cells import CELLS, Cell, initializers
 from rnn_capacity.model import network
 from rnn_capacity.model.hoist import hoist
-from rnn_capacity.training import train
+from rnn_capacity.training import steps
 from rnn_capacity.types import Array
 
 
@@ -283,7 +283,7 @@ def test_the_gradient_of_the_loss_matches_finite_differences(cell):
     data, params = double(make_data()), double(random_network(spec))
     rng, size = np.random.default_rng(6), 1e-6
     with jax.enable_x64(True):
-        measure = jax.jit(functools.partial(train.loss_and_gradient, spec))
+        measure = jax.jit(functools.partial(steps.loss_and_gradient, spec))
         loss, gradient = measure(params, data)
         assert loss.dtype == jnp.float64
         for _ in range(4):
@@ -299,8 +299,8 @@ def test_the_gradient_of_the_loss_matches_finite_differences(cell):
 def test_two_steps_of_training_move_every_array_and_leave_it_finite(cell):
     spec = make_spec(cell, num_inputs=INPUTS, num_units=UNITS, train_steps=2, unroll=2)
     hparams, params = make_hparams(cell, l2=0.0), random_network(spec)
-    step = jax.jit(functools.partial(train.train_step, spec, ()))
-    before = train.before_training(spec, hparams, params)
+    step = jax.jit(functools.partial(steps.train_step, spec, ()))
+    before = steps.before_training(spec, hparams, params)
     once = step(hparams, make_data(), before)
     twice = step(hparams, make_data(), once)
     assert bool(twice.feasible)

@@ -15,7 +15,7 @@ from helpers import SMALL_TASKS, assert_same_bits, flatten, make_hparams, make_k
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.model import network
 from rnn_capacity.tasks import SPLITS, TASKS, Batch, DrawnTask, Source, Task
-from rnn_capacity.training import train
+from rnn_capacity.training import program, steps
 from rnn_capacity.types import Array
 
 
@@ -246,7 +246,7 @@ def test_the_loss_of_a_split_is_the_weighted_mean_of_losses_that_are_not_negativ
     spec, hparams, params = spec_of(task), task_hparams(task), random_network(spec_of(task))
     in_blocks = dataclasses.replace(spec, block_size=num_examples(draws(task)["eval"]) // 2)
     data = jax.jit(task.data)(make_keys().task, hparams)
-    evaluate = lambda spec: functools.partial(train.evaluate, spec, shared(task))
+    evaluate = lambda spec: functools.partial(steps.evaluate, spec, shared(task))
 
     @jax.jit
     def judged(split, params, batch):
@@ -403,8 +403,8 @@ def test_two_steps_of_training_move_every_array_of_every_cell_and_leave_it_finit
     if cell.name == "irnn":
         params["layers"] = jax.tree.map(abs, params["layers"])
     data = task.data(make_keys().task, hparams)
-    step = jax.jit(functools.partial(train.train_step, spec))
-    before = train.before_training(spec, hparams, params)
+    step = jax.jit(functools.partial(steps.train_step, spec))
+    before = steps.before_training(spec, hparams, params)
     once = step(shared(task), hparams, data, before)
     twice = step(shared(task), hparams, data, once)
     assert bool(twice.feasible)
@@ -438,7 +438,7 @@ def test_trials_give_the_same_bits_on_any_number_of_devices_and_measure_every_sp
     spec = spec_of(task, PLAIN, num_units=2)
     spread = np.linspace(0.5, 1.5, 7, dtype=np.float32)
     hparams, keys = all_hparams(spec, 7, learning_rate=0.03 * spread), make_keys(7)
-    run = lambda num_devices: train.train_trials(spec, hparams, keys, devices=jax.devices()[:num_devices])
+    run = lambda num_devices: program.train_trials(spec, hparams, keys, devices=jax.devices()[:num_devices])
     outcomes = run(4)  # two each, of which one is padding; a loop of one is compiled otherwise, with other last bits
     assert outcomes.feasible.all()
     assert {a.shape for a in jax.tree.leaves(outcomes)} == {(7,)}

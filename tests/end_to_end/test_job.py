@@ -20,7 +20,7 @@ from small_study import contents
 
 from rnn_capacity.search.gp_bandit import FIT
 from rnn_capacity.studies import store
-from rnn_capacity.training import hosts, train
+from rnn_capacity.training import hosts, program
 
 SWEEP = [sys.executable, str(ROOT / "launch" / "sweep.py"), f"--config={ROOT / 'experiments' / 'irnn.py'}:quick"]
 SMALL = {
@@ -153,9 +153,9 @@ def test_the_bandit_finds_on_two_devices_in_each_of_two_processes_what_it_finds_
 # Process 1 is slow to keep it: process 0, without which JAX ends the others, must not be gone before.
 WATCHED = """
 import os, runpy, sys, time
-from rnn_capacity.training import hosts, train, trainer
+from rnn_capacity.training import hosts, program, trainer
 hosts.HEARTBEAT_SECONDS, trainer.SECONDS_BETWEEN_CHECKPOINTS = 10, 0
-advance, save = train.advance, trainer.Checkpoints.save
+advance, save = program.advance, trainer.Checkpoints.save
 def slowly(*args, wait, **kwargs):
     time.sleep(4 * wait * hosts.index())
     save(*args, wait=wait, **kwargs)
@@ -167,7 +167,7 @@ def watched(spec, hparams, keys, state, until, *, on_chunk, **kwargs):
             time.sleep(0.05)
             on_chunk(step, state)
     return advance(spec, hparams, keys, state, until, on_chunk=hold, **kwargs)
-train.advance, trainer.Checkpoints.save = watched, slowly
+program.advance, trainer.Checkpoints.save = watched, slowly
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -210,11 +210,11 @@ def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(
             assert codes == [143, 143]
             word = rf"process {dead} of 2 \(.*\): stopped by SIGTERM; the same command goes on where it was"
         assert re.search(word, job.said(1 - dead)), job.said(1 - dead)
-    assert set(kept_steps(tmp_path).values()) == {train.FIRST_CHUNK}
+    assert set(kept_steps(tmp_path).values()) == {program.FIRST_CHUNK}
     with Job(tmp_path, environment, command=WATCHED) as job:
         assert job.wait() == [0, 0], job.said(0) + job.said(1)
         for process in (0, 1):  # each in the middle of what was in training
-            assert f"from step {train.FIRST_CHUNK}\n" in job.said(process)
+            assert f"from step {program.FIRST_CHUNK}\n" in job.said(process)
     assert all_trials(tmp_path) == all_trials(alone)
     assert results(tmp_path) == results(alone)
     assert kept_steps(tmp_path) == {}
@@ -239,22 +239,22 @@ def test_a_run_that_is_stopped_goes_on_in_the_middle_of_a_batch(alone, environme
         assert job.wait(60) == [code]
         assert job.said(0).splitlines()[-1] == f"stopped by {by}; the same command goes on where it was"
         assert "Traceback" not in job.said(0)
-    assert list(kept_steps(tmp_path).values()) == [train.FIRST_CHUNK]
+    assert list(kept_steps(tmp_path).values()) == [program.FIRST_CHUNK]
     with Job(tmp_path, environment, 1, command=WATCHED) as job:
         assert job.wait() == [0]
-        assert f"from step {train.FIRST_CHUNK}\n" in job.said(0)
+        assert f"from step {program.FIRST_CHUNK}\n" in job.said(0)
     assert all_trials(tmp_path) == all_trials(alone)
     assert results(tmp_path) == results(alone)
 
 
 COMPILING = """
 import os, runpy, signal, sys, threading
-from rnn_capacity.training import train
-compile = train._compile
+from rnn_capacity.training import program
+compile = program.TrialProgram.compile
 def interrupted(*given):
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     return compile(*given)
-train._compile = interrupted
+program.TrialProgram.compile = interrupted
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -289,7 +289,7 @@ def test_processes_that_were_started_with_different_configs_end_with_a_word(envi
 OWN = """
 import sys
 import jax
-from rnn_capacity.training import hosts, sharding; from rnn_capacity import measure_capacity
+from rnn_capacity.training import hosts, program, sharding; from rnn_capacity import measure_capacity
 import tiny
 own, address, process = sys.argv[1] == "own", sys.argv[2], int(sys.argv[3])
 if own:
@@ -472,7 +472,7 @@ def test_a_pod_whose_job_cannot_be_found_measures_alone(environment, tmp_path, p
         (tmp_path / "kubernetes.py").write_text(package)
     environment = environment | {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path}"
-    script = "from rnn_capacity.training import hosts; hosts.start(); print(hosts.count())"
+    script = "from rnn_capacity.training import hosts, program; hosts.start(); print(hosts.count())"
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
     assert done.stdout == "1\n", done.stderr
     said = [line for line in done.stderr.splitlines() if "Kubernetes" in line]

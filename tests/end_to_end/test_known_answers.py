@@ -12,7 +12,7 @@ from rnn_capacity import Cell, measure_capacity
 from rnn_capacity.cells import CELLS, initializers
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.tasks.memorization import Memorization
-from rnn_capacity.training import train
+from rnn_capacity.training import program, steps
 
 pytestmark = pytest.mark.usefixtures("optimized")
 
@@ -56,7 +56,7 @@ def test_perceptron_separates_the_fraction_of_random_sets_that_cover_says():
     num_trials = len(num_mappings)
     hparams = make_hparams(perceptron, num_trials, num_mappings=num_mappings, learning_rate=0.1, input_scale=0.1, l2=0)
     keys = make_keys(num_trials)
-    outcome = train.train_trials(spec, hparams, keys, devices=jax.local_devices()[:2])
+    outcome = program.train_trials(spec, hparams, keys, devices=jax.local_devices()[:2])
     separated = outcome.score["eval"]["accuracy"] == 1
 
     truth = []
@@ -100,8 +100,8 @@ def test_shuffled_labels_give_the_chance_level():
         train_steps=train_steps,
     )
     hparams = make_hparams(spec.cell, num_mappings=num_mappings)
-    data, state = train.begin(spec, hparams, make_keys())
-    state = train.train_chunk(spec, (), train_steps, hparams, data, state)
+    data, state = steps.begin(spec, hparams, make_keys())
+    state = steps.train_chunk(spec, (), train_steps, hparams, data, state)
     _, score = evaluate(spec, data, state.params)
     order = np.random.default_rng(0).permutation(num_mappings)
     shuffled = data._replace(targets=data.targets.at[:num_mappings].set(data.targets[order]))

@@ -575,8 +575,8 @@ def test_the_launcher_runs_a_config_from_any_folder(tmp_path):
 GREEN = """
 import sys
 import tiny
-from rnn_capacity import CELLS, sweep; from rnn_capacity.training import train
-train.advance = tiny.FakeTrainer()
+from rnn_capacity import CELLS, sweep; from rnn_capacity.training import program
+program.advance = tiny.FakeTrainer()
 sweep.run(tiny.TINY | {"cell": CELLS["irnn"]._replace(name="grün"), "workdir": sys.argv[1]})
 """
 

@@ -13,7 +13,7 @@ import rnn_capacity
 from rnn_capacity import Cell, compare, sweep, train_again
 from rnn_capacity.checks import InputError
 from rnn_capacity.studies import progress, store
-from rnn_capacity.training import train
+from rnn_capacity.training import program
 
 CALLS = {
     "measure_capacity": {"cell": "rnn", **TINY},
@@ -57,7 +57,7 @@ def refused(monkeypatch, tmp_path):
     def advance(*_, **__):
         raise Trained
 
-    monkeypatch.setattr(train, "advance", advance)
+    monkeypatch.setattr(program, "advance", advance)
     monkeypatch.chdir(tmp_path)  # "x" is a folder, to a storage
 
     def call(fn, *args, **kwargs):

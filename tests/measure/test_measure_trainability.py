@@ -22,7 +22,7 @@ from rnn_capacity.studies.trials import box, curve
 from rnn_capacity.tasks import SPLITS, corpus
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.tasks.parentheses import Parentheses
-from rnn_capacity.training import train
+from rnn_capacity.training import steps
 
 mpl.use("Agg")
 
@@ -212,9 +212,9 @@ def test_halving_keeps_the_least_losses(trainer):
     assert found.num_stopped_early == 8
     assert found.total_steps == 6 * 2 + 2 * 6 + 18
     reached = {}  # as the fake makes them again: the whole of the trials up to each rung
-    for steps in (2, 6):
-        whole = measure(num_trials=9, num_repeats=0, train_steps=steps)
-        reached[steps] = dict(zip(whole.trials["number"], whole.trials["valid_loss"], strict=True))
+    for rung in (2, 6):
+        whole = measure(num_trials=9, num_repeats=0, train_steps=rung)
+        reached[rung] = dict(zip(whole.trials["number"], whole.trials["valid_loss"], strict=True))
     stopped = dict(zip(found.trials["number"], found.trials["steps"], strict=True))
     after_first = sorted(reached[2], key=reached[2].get)[:3]
     assert {number for number, steps in stopped.items() if steps > 2} == set(after_first)
@@ -269,11 +269,11 @@ def test_a_trial_is_infeasible_where_any_of_its_losses_is_not_finite(split, numb
     """The weights may be finite and one example among the thousand of a split too much for them."""
     losses = dict.fromkeys(SPLITS, jnp.array([1.0, 2.0])) | {split: jnp.array([1.0, number])}
     spec = type("Spec", (), {"task": Parentheses()})
-    state = train.TrialState(None, None, None, jnp.array([True, True]))
-    found = train.outcome(spec, {}, lambda index: (losses[SPLITS[int(index)]], {}), state)
+    state = steps.TrialState(None, None, None, jnp.array([True, True]))
+    found = steps.outcome(spec, {}, lambda index: (losses[SPLITS[int(index)]], {}), state)
     assert found.feasible.tolist() == [True, False]
     stands_still = state._replace(feasible=jnp.array([False, True]))
-    found = train.outcome(spec, {}, lambda index: (losses[SPLITS[int(index)]], {}), stands_still)
+    found = steps.outcome(spec, {}, lambda index: (losses[SPLITS[int(index)]], {}), stands_still)
     assert found.feasible.tolist() == [False, False]
 
 

@@ -16,7 +16,7 @@ from rnn_capacity.model.task_check import check_task, program_digest
 from rnn_capacity.search.space import family_of
 from rnn_capacity.studies import archive, store
 from rnn_capacity.tasks import TASKS, Batch, DrawnTask
-from rnn_capacity.training import train
+from rnn_capacity.training import program
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("told", "task"), WRONG.items(), ids=range(len(WRONG)))
 def test_what_is_wrong_with_a_task_is_told_before_anything_is_trained(monkeypatch, told, task):
-    monkeypatch.setattr(train, "advance", lambda *_, **__: pytest.fail("a trial was trained"))
+    monkeypatch.setattr(program, "advance", lambda *_, **__: pytest.fail("a trial was trained"))
     with pytest.raises(ValueError, match=told):
         measure_trainability("rnn", task, num_params=60, num_trials=2, progress=False)
 

@@ -265,9 +265,9 @@ QUIET = """
 import sys, optuna
 before = optuna.logging.get_verbosity()
 import rnn_capacity, tiny
-from rnn_capacity.training import train
+from rnn_capacity.training import program
 assert optuna.logging.get_verbosity() == before == optuna.logging.INFO
-train.advance = tiny.FakeTrainer()
+program.advance = tiny.FakeTrainer()
 for storage in (sys.argv[1], sys.argv[1], None):
     rnn_capacity.measure_capacity("irnn", storage=storage, progress=False, **tiny.TINY)
 assert optuna.logging.get_verbosity() == before
@@ -303,7 +303,7 @@ def test_the_digest_of_the_code_is_of_all_that_measures_and_of_nothing_else(tmp_
     (package / store.SHIPPED).mkdir(exist_ok=True)
     (package / store.SHIPPED / "mine.py").touch()
     assert digest(package) == store.code_digest()
-    for file in ("training/train.py", "cells/rnn.py", "checks.py"):
+    for file in ("training/steps.py", "cells/rnn.py", "checks.py"):
         before, text = digest(package), (package / file).read_text()
         (package / file).write_text(text + "# edited")
         assert digest(package) != before

@@ -31,7 +31,7 @@ from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.studies import archive, database, lease, store, study
 from rnn_capacity.studies.progress import Silent
-from rnn_capacity.training import sharding, train
+from rnn_capacity.training import program, sharding
 from rnn_capacity.training.memory import NotEnoughMemoryError
 from rnn_capacity.training.trainer import OutOfMemoryError
 
@@ -39,14 +39,14 @@ from rnn_capacity.training.trainer import OutOfMemoryError
 WORKER = """
 import json, sys, time
 import tiny, test_workers
-from rnn_capacity.training import train
+from rnn_capacity.training import program
 
 class Slow(tiny.FakeTrainer):
     def __call__(self, *args, **kwargs):
         time.sleep(0.05)
         return super().__call__(*args, **kwargs)
 
-train.advance = trainer = Slow()
+program.advance = trainer = Slow()
 url, num_trials, out = sys.argv[1:]
 test_workers.run(url, int(num_trials))
 with open(out, "w") as file:
@@ -665,6 +665,6 @@ def test_another_failure_of_the_runtime_is_not_taken_for_one_of_memory(monkeypat
     def fail(*_, **__):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
-    monkeypatch.setattr(train, "advance", fail)
+    monkeypatch.setattr(program, "advance", fail)
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
         run_wide(store.open_storage(None), 4, width=4)

@@ -12,7 +12,7 @@ from rnn_capacity.cells import CELLS
 from rnn_capacity.model import network
 from rnn_capacity.tasks.base import Source
 from rnn_capacity.tasks.memorization import Memorization, check_mappings, distinct_bits, multiply_modulo
-from rnn_capacity.training import train
+from rnn_capacity.training import steps
 
 _compiled_vectors = jax.jit(distinct_bits, static_argnums=(1, 2))
 
@@ -135,7 +135,7 @@ def test_the_mask_holds_the_first_b_mappings(num_mappings):
 def _measure(spec):
     """Loss and gradient, and the loss and score of the evaluation, at some weights."""
     params = noisy(network.init(jax.random.key(1), spec, make_hparams(spec.cell)))
-    return jax.jit(lambda data: (train.loss_and_gradient(spec, params, data), evaluate(spec, data, params)))
+    return jax.jit(lambda data: (steps.loss_and_gradient(spec, params, data), evaluate(spec, data, params)))
 
 
 def test_padding_changes_neither_loss_nor_score_nor_gradient():

@@ -21,7 +21,7 @@ import pytest
 from helpers import ROOT, assert_same_bits, make_hparams, make_keys, make_spec, trial
 
 from rnn_capacity.cells import CELLS
-from rnn_capacity.training import checkpoint, train
+from rnn_capacity.training import checkpoint, program
 from rnn_capacity.training.checkpoint import Checkpoints
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
@@ -78,7 +78,7 @@ def trained(until):
     """Five trials on four devices, so with three rows of padding."""
     spec, keys = make_spec(CELLS["rnn"], optimizer="adam"), make_keys(5)
     hparams = make_hparams(spec.cell, 5, learning_rate=[0.01, 0.02, 0.03, 0.04, np.inf])  # the last diverges
-    outcome, state = train.advance(spec, hparams, keys, None, until, devices=jax.devices())
+    outcome, state = program.advance(spec, hparams, keys, None, until, devices=jax.devices())
     return spec, hparams, keys, outcome, state
 
 
@@ -95,7 +95,7 @@ def test_a_batch_on_several_devices_goes_on_bit_for_bit(make):
     assert [bool(kept.feasible) for kept in found] == [True] * 4 + [False]
     whole = trained(20)
     again = jax.tree.map(lambda *a: np.stack(a), *found)
-    outcome, state = train.advance(spec, hparams, keys, again, 20, devices=jax.devices())
+    outcome, state = program.advance(spec, hparams, keys, again, 20, devices=jax.devices())
     assert_same_bits((outcome, state), whole[3:])
 
 

@@ -10,7 +10,7 @@ import pytest
 from helpers import SMALL_TASKS, make_hparams, make_keys, make_spec
 
 from rnn_capacity.cells import CELLS
-from rnn_capacity.training import containers, memory, sharding, train
+from rnn_capacity.training import containers, memory, program, sharding, steps
 
 MIB = 2**20
 
@@ -129,7 +129,7 @@ def test_a_containers_share_of_the_cpus_is_known(container, monkeypatch, files, 
 def test_a_batch_that_does_not_fit_is_refused_before_a_step_is_taken(monkeypatch):
     spec = make_spec(CELLS["rnn"], task=SMALL_TASKS["recall"], batch_size=4, train_steps=3)
     seen = []
-    run = lambda: train.train_trials(
+    run = lambda: program.train_trials(
         spec,
         make_hparams(spec.cell, 2),
         make_keys(2),
@@ -152,8 +152,8 @@ def test_a_larger_batch_and_a_longer_unroll_need_more():
     def needed(batch_size, unroll):
         task = dataclasses.replace(SMALL_TASKS["parentheses"], unroll=unroll)
         spec = make_spec(CELLS["gru"], task=task, batch_size=batch_size, num_units=8)
-        data, state = train.begin(spec, make_hparams(spec.cell), make_keys())
-        chunk = jax.jit(lambda state: train.train_chunk(spec, (), 10, make_hparams(spec.cell), data, state))
+        data, state = steps.begin(spec, make_hparams(spec.cell), make_keys())
+        chunk = jax.jit(lambda state: steps.train_chunk(spec, (), 10, make_hparams(spec.cell), data, state))
         return memory.needed(chunk.lower(state).compile(), jax.devices()[:1])
 
     least = needed(64, 20)

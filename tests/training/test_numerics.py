@@ -16,7 +16,7 @@ from tiny import FRAGILE, TINY, TINY_RECALL, numbers, without_seconds
 
 from rnn_capacity import measure_capacity, measure_recall, sweep, train_again
 from rnn_capacity.studies import store
-from rnn_capacity.training import numerics, train
+from rnn_capacity.training import numerics, program
 
 SETTINGS = {
     "jax_enable_x64": True,
@@ -37,7 +37,7 @@ SMALL = TINY_RECALL | {"num_units": 2, "num_trials": 2, "num_repeats": 0, "devic
 
 def measure():
     """Traced anew: what was compiled before would hide what the environment has set since."""
-    train._programs.cache_clear()
+    program.trial_program.cache_clear()
     jax.clear_caches()
     return numbers(measure_recall("gru", **SMALL))
 
@@ -89,7 +89,7 @@ def test_a_study_begun_without_a_setting_goes_on_with_it(tmp_path, configure):
     alone = measure_capacity("rnn", **fields)
     measure_capacity("rnn", storage=tmp_path, **fields | {"num_trials": 2})
     configure(jax_enable_x64=True, jax_default_prng_impl="rbg")
-    train._programs.cache_clear()
+    program.trial_program.cache_clear()
     found = measure_capacity("rnn", storage=tmp_path, **fields)
     assert without_seconds(found.trials).to_csv() == without_seconds(alone.trials).to_csv()
     (name,) = optuna.get_all_study_names(store.open_storage(tmp_path))
@@ -122,7 +122,7 @@ LEAVES = """
 import json, sys
 import jax
 import rnn_capacity
-from rnn_capacity.training import trainer
+from rnn_capacity.training import program, trainer
 from test_numerics import TINY, state
 trainer.SECONDS_BETWEEN_CHECKPOINTS = 0
 jax.jit(lambda x: x + 1)(1)  # JAX has begun, and has looked for a cache

@@ -29,7 +29,7 @@ from rnn_capacity.model import network
 from rnn_capacity.model.spec import OPTIMIZERS
 from rnn_capacity.tasks import Batch, DrawnTask
 from rnn_capacity.tasks.memorization import Memorization
-from rnn_capacity.training import train
+from rnn_capacity.training import optimizers, program, steps
 from rnn_capacity.training.trial import Keys
 
 RNN = CELLS["rnn"]
@@ -99,11 +99,11 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
             gradient_clip=1e3,
         )
         beyond = {"learning_rate_warm_up": 0.5, "weight_decay": 0.4, "fan_in_power": 0.7}
-        step = jax.jit(functools.partial(train.train_step, spec, ()))
+        step = jax.jit(functools.partial(steps.train_step, spec, ()))
         start, results = flatten(params), []
         for changed in ({}, {"l2": 0.1}, {"gradient_clip": 0.1, "l2": 0.1}, {"momentum_logit": 0.5}, beyond):
             hparams = base | {name: np.float64(value) for name, value in changed.items()}
-            state = train.before_training(spec, hparams, params)
+            state = steps.before_training(spec, hparams, params)
             for _ in range(RUN):
                 state = step(hparams, data, state)
             expected = _reference_run(optimizer, schedule, hparams, start, gradient, FAN_IN)
@@ -122,7 +122,7 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
 
 def test_blocks_of_examples_change_neither_loss_nor_gradient_nor_score():
     specs = [make_spec(CELLS["ugrnn"], max_mappings=16, unroll=2, block_size=size) for size in (None, 4)]
-    both = lambda spec, params, data: (train.loss_and_gradient(spec, params, data), evaluate(spec, data, params))
+    both = lambda spec, params, data: (steps.loss_and_gradient(spec, params, data), evaluate(spec, data, params))
     whole, in_blocks = (jax.jit(functools.partial(both, spec)) for spec in specs)
     data = specs[0].task.data(make_keys().task, {"num_mappings": np.float32(16)})
     params = noisy(network.init(jax.random.key(0), specs[0], make_hparams(specs[0].cell)))
@@ -148,7 +148,7 @@ def small_spec(cell=RNN, **fields):
 
 
 def train_on(num_devices, spec, hparams, keys, **kwargs):
-    return train.train_trials(spec, hparams, keys, devices=jax.devices()[:num_devices], **kwargs)
+    return program.train_trials(spec, hparams, keys, devices=jax.devices()[:num_devices], **kwargs)
 
 
 def take(tree, *index):
@@ -173,7 +173,7 @@ def test_the_trainer_equals_a_loop_of_single_trials_and_reports_no_padding():
     outcomes = train_on(2, spec, take(hparams, 0, 1, 2), take(keys, 0, 1, 2))  # on 2 devices: one is padding
     assert {a.shape for a in jax.tree.leaves(outcomes)} == {(3,)}
     assert len(set(outcomes.loss["eval"])) == 3
-    alone = jax.jit(functools.partial(train.train_trial, spec))
+    alone = jax.jit(functools.partial(steps.train_trial, spec))
     expected = [alone(trial(hparams, k), trial(keys, k)) for k in range(3)]
     for k in range(3):
         np.testing.assert_allclose(flatten(trial(outcomes, k)), flatten(expected[k]), rtol=1e-3, atol=1e-4)
@@ -202,7 +202,7 @@ def test_any_batching_and_order_of_the_trials_gives_the_same_bits(batch):
 @pytest.mark.usefixtures("optimized")
 def test_data_and_initial_weights_are_the_same_bits_on_any_number_of_devices_in_any_batches():
     spec, (hparams, keys) = small_spec(), four_trials()
-    begin = lambda n, *trials: train._programs(spec, tuple(jax.devices()[:n])).begin(0, *trials)
+    begin = lambda n, *trials: program.TrialProgram(spec, jax.devices()[:n]).begin(*trials)
     one = begin(1, hparams, keys)
     assert_same_bits(begin(4, hparams, keys), one)
     assert_same_bits(begin(2, take(hparams, 3, 1), take(keys, 3, 1)), take(one, 3, 1))
@@ -213,7 +213,7 @@ def test_data_and_initial_weights_are_the_same_bits_on_any_number_of_devices_in_
 
 def test_results_do_not_depend_on_where_chunks_end(monkeypatch):
     expected = outcomes_of_four_trials()
-    monkeypatch.setattr(train, "FIRST_CHUNK", 7)
+    monkeypatch.setattr(program, "FIRST_CHUNK", 7)
     ends = []
     outcomes = train_on(2, small_spec(), *four_trials(), on_chunk=lambda step, _: ends.append(step))
     assert ends[0] == 7
@@ -221,7 +221,7 @@ def test_results_do_not_depend_on_where_chunks_end(monkeypatch):
 
 
 def test_on_a_cpu_blocks_are_smaller_where_examples_leave_much_for_the_gradient():
-    size = lambda **fields: train.in_blocks(small_spec(**fields), jax.devices()).block_size
+    size = lambda **fields: program.in_blocks(small_spec(**fields), jax.devices()).block_size
     long = Memorization(num_inputs=5, unroll=50, max_mappings=512)
     assert [size(), size(num_units=40), size(num_units=40, task=long), size(num_units=80, task=long, depth=4)] == [
         512,
@@ -234,7 +234,7 @@ def test_on_a_cpu_blocks_are_smaller_where_examples_leave_much_for_the_gradient(
 
 def test_the_task_key_decides_the_data_and_the_network_key_the_weights():
     hparams = make_hparams(RNN)
-    begin = jax.jit(functools.partial(train.begin, small_spec()))
+    begin = jax.jit(functools.partial(steps.begin, small_spec()))
     (a, b), (c, d) = make_keys(seed=0), make_keys(seed=1)
     (data, state), (same_data, other_state), (other_data, same_state) = (
         begin(hparams, keys) for keys in (Keys(a, b), Keys(a, d), Keys(c, b))
@@ -285,23 +285,54 @@ def test_new_values_of_the_hparams_compile_nothing():
     [(5.0, [1, 2, 3, 4]), (0.3, [1, 5, 9, 13]), (0.06, [1, 9, 26, 43]), (0.001, [1, 9, 73, 120])],
 )
 def test_chunks_take_a_second_however_long_a_step_is_and_the_first_is_one_step(monkeypatch, seconds, ends):
-    now, told, compiled = [0.0], [], train._compile
+    now, told, compiled = [0.0], [], program.TrialProgram.compile
 
     def compile_timed(*given):
-        run_chunk, run_evaluate = compiled(*given)
+        found = compiled(*given)
 
         def run(given, hparams, data, state):
             now[0] += seconds * int(given[1] - np.asarray(state.step)[0])
-            return run_chunk(given, hparams, data, state)
+            return found.advance(given, hparams, data, state)
 
-        run.memory_analysis = run_chunk.memory_analysis
-        return run, run_evaluate
+        run.memory_analysis = found.advance.memory_analysis
+        return found._replace(advance=run)
 
-    monkeypatch.setattr(train, "_compile", compile_timed)
-    monkeypatch.setattr(train, "time", types.SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(program.TrialProgram, "compile", compile_timed)
+    monkeypatch.setattr(program, "time", types.SimpleNamespace(perf_counter=lambda: now[0]))
     train_on(2, small_spec(), *four_trials(), on_chunk=lambda step, _: told.append(step))
     assert told[: len(ends)] == ends
     assert told[-1] == 120
+
+
+def test_what_is_lowered_and_trained_is_told_to_whoever_measures():
+    """So that a benchmark replaces nothing to time it."""
+    told = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, seconds, **_: told.append((event, seconds)))
+    spec = small_spec(num_units=11)
+    for _ in range(2):
+        chunks = []
+        train_on(2, spec, *four_trials(), on_chunk=lambda step, _, chunks=chunks: chunks.append(step))
+    seconds = lambda event: [taken for name, taken in told if name == event]
+    assert len(seconds(program.LOWERED)) == 1  # compiled once
+    assert len(seconds(program.TRAINED)) >= 2 * len(chunks) - 2
+    assert min(seconds(program.TRAINED) + seconds(program.LOWERED)) > 0
+
+
+def test_a_program_is_lowered_from_shapes_alone_for_devices_that_run_nothing():
+    """What it will need is known before anything is made, and it is the program that trains."""
+    spec, (hparams, keys) = small_spec(), four_trials()
+    trials = program.TrialProgram(spec, jax.devices()[:2])
+    before = len(jax.live_arrays())
+    lowered = trials.lower(4, hparams)
+    assert len(jax.live_arrays()) == before
+    compiled = trials.compile(4, hparams)
+    assert [one.compile().memory_analysis().temp_size_in_bytes for one in lowered] == [
+        one.memory_analysis().temp_size_in_bytes for one in compiled
+    ]
+    data, state = trials.begin(hparams, keys)
+    state = compiled.advance((trials.shared(), np.int32(120)), hparams, data, state)
+    loss, _ = compiled.evaluate((trials.shared(), np.int32(2)), hparams, data, state.params)
+    assert_same_bits(loss, outcomes_of_four_trials().loss["eval"])
 
 
 def test_beside_the_chunks_no_copy_of_the_states_stays_in_memory():
@@ -317,7 +348,7 @@ def test_after_each_chunk_the_step_is_told_with_where_the_trials_stand():
     train_on(2, small_spec(), *four_trials(), on_chunk=lambda *told: seen.append(told))
     steps = [step for step, _ in seen]
     assert len(steps) >= 2
-    assert steps[0] == train.FIRST_CHUNK
+    assert steps[0] == program.FIRST_CHUNK
     assert (np.diff(steps) > 0).all()
     assert steps[-1] == 120
     assert all((np.asarray(state.step) == step).all() for step, state in seen)
@@ -336,7 +367,7 @@ def test_the_untrained_score_is_that_of_the_initial_weights():
 
 
 def _begun(spec, hparams, key):
-    data, state = train.begin(spec, hparams, key)
+    data, state = steps.begin(spec, hparams, key)
     return data, state.params
 
 
@@ -385,8 +416,8 @@ def test_a_trial_that_diverged_stands_still():
     cell = _plain_cell("linear", lambda params, h, x, s: (h, params["W"] @ x))
     spec = small_spec(cell, optimizer="momentum", unroll=1)
     hparams, key = make_hparams(cell, learning_rate=1e10, gradient_clip=1e10), make_keys()
-    data, state = train.begin(spec, hparams, key)
-    step = jax.jit(functools.partial(train.train_step, spec, ()))
+    data, state = steps.begin(spec, hparams, key)
+    step = jax.jit(functools.partial(steps.train_step, spec, ()))
     states = [state]
     while states[-1].feasible and len(states) < 20:
         states.append(step(hparams, data, states[-1]))
@@ -395,7 +426,7 @@ def test_a_trial_that_diverged_stands_still():
     assert good.feasible
     assert not last.feasible
     assert_same_bits((last.params, last.optimizer_state), (good.params, good.optimizer_state))
-    chunk = jax.jit(functools.partial(train.train_chunk, spec, ()))
+    chunk = jax.jit(functools.partial(steps.train_chunk, spec, ()))
     later = chunk(jnp.int32(50), make_hparams(cell, learning_rate=0.0), data, last)
     assert int(later.step) == 50
     assert not later.feasible
@@ -436,7 +467,7 @@ def test_hparams_that_are_missing_are_told_by_name_the_tasks_own_too(name, reads
     spec = make_spec(RNN, task=task, batch_size=task.batch_size)
     given = {name: value for name, value in make_hparams(RNN, 2).items() if name not in ("l2", *reads)}
     missing = ", ".join(["l2", *reads])
-    known = ", ".join([*train.HPARAM_NAMES, *reads])
+    known = ", ".join([*optimizers.HPARAM_NAMES, *reads])
     keys = make_keys(2)
     with count_compilations() as compiled, pytest.raises(ValueError, match=r"^hparams: ") as error:
         train_on(2, spec, given, keys)
@@ -481,7 +512,7 @@ def test_what_a_task_shares_is_seen_by_every_trial_on_every_device(first):
         np.testing.assert_array_equal(score["sum"], np.full(7, 6 * first + 15))
         np.testing.assert_array_equal(score["least"], np.full(7, first))
         np.testing.assert_array_equal(score["most"], np.full(7, first + 5))
-    alone = jax.jit(functools.partial(train.train_trial, spec))(trial(make_hparams(cell, 7), 3), trial(make_keys(7), 3))
+    alone = jax.jit(functools.partial(steps.train_trial, spec))(trial(make_hparams(cell, 7), 3), trial(make_keys(7), 3))
     assert_same_bits(alone.score, trial(outcomes.score, 3))
 
 
@@ -490,10 +521,10 @@ def test_large_orthogonal_matrices_of_several_gates_are_made_on_two_devices():
     program = (
         "import sys; sys.path.insert(0, 'tests'); import jax; jax.config.update('jax_num_cpu_devices', 2);"
         "from helpers import make_hparams, make_keys, make_spec; "
-        "from rnn_capacity import CELLS; from rnn_capacity.training import train;"
+        "from rnn_capacity import CELLS; from rnn_capacity.training.program import TrialProgram;"
         "spec = make_spec(CELLS['gru'], num_units=96);"
-        "programs = train._programs(spec, tuple(jax.devices()));"
-        "print(programs.begin(0, make_hparams(spec.cell, 4), make_keys(4))[1].params['layers'][0]['W_h'].shape)"
+        "program = TrialProgram(spec, jax.devices());"
+        "print(program.begin(make_hparams(spec.cell, 4), make_keys(4))[1].params['layers'][0]['W_h'].shape)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "(4, 192, 96)", done.stderr

@@ -12,7 +12,7 @@ from tiny import FakeTrainer
 
 from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import space as spaces
-from rnn_capacity.training import sharding, stop, train, trainer
+from rnn_capacity.training import program, sharding, stop, trainer
 from rnn_capacity.training.checkpoint import Checkpoints
 from rnn_capacity.training.trainer import Trainer
 
@@ -26,19 +26,19 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def keep_every_chunk(monkeypatch):
     monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0)
-    monkeypatch.setattr(train, "CHUNK_SECONDS", 1e9)  # chunks grow as on a fast machine: of 1, 8, 64 steps
+    monkeypatch.setattr(program, "CHUNK_SECONDS", 1e9)  # chunks grow as on a fast machine: of 1, 8, 64 steps
 
 
 @pytest.fixture
 def begun(monkeypatch):
     """The steps that batches began at, with their sizes."""
-    seen, advance = [], train.advance
+    seen, advance = [], program.advance
 
     def watched(spec, hparams, keys, state, *args, **kwargs):
         seen.append((len(keys.task), 0 if state is None else int(state.step[0])))
         return advance(spec, hparams, keys, state, *args, **kwargs)
 
-    monkeypatch.setattr(train, "advance", watched)
+    monkeypatch.setattr(program, "advance", watched)
     return seen
 
 
@@ -81,18 +81,18 @@ def interrupt(folder, given, step, **kwargs):
 @pytest.mark.parametrize("num_devices", [1, 2, 4])
 def test_a_batch_goes_on_bit_for_bit_in_any_company_on_any_devices(tmp_path, begun, num_devices):
     expected = outcomes(run(trials()))
-    interrupt(tmp_path, trials(), 2 * train.FIRST_CHUNK)
+    interrupt(tmp_path, trials(), 2 * program.FIRST_CHUNK)
     begun.clear()
     again = kept(tmp_path)
     assert outcomes(run(trials()[1:], checkpoints=again, num_devices=num_devices)) == {
         number: expected[number] for number in (1, 2)
     }
-    assert begun == [(2, train.FIRST_CHUNK)]
+    assert begun == [(2, program.FIRST_CHUNK)]
     assert outcomes(run(trials(5), checkpoints=again, num_devices=num_devices)) == outcomes(run(trials(5)))
 
 
 def test_seconds_before_it_was_stopped_count(tmp_path):
-    interrupt(tmp_path, trials(1), 2 * train.FIRST_CHUNK)
+    interrupt(tmp_path, trials(1), 2 * program.FIRST_CHUNK)
     like = trainer._like(trials(1)[0].spec, tuple(trials(1)[0].hparams))
     before = float(kept(tmp_path).load(0, like).seconds)
     assert 0 < before < run(trials(1), checkpoints=kept(tmp_path))[0].seconds
@@ -101,7 +101,7 @@ def test_seconds_before_it_was_stopped_count(tmp_path):
 @pytest.mark.parametrize("changed", ["seed", "network"])
 def test_what_is_kept_of_another_trial_is_not_taken_for_it(tmp_path, begun, changed):
     """Of a study that was deleted and begun anew with other proposals, or whose networks are of another size."""
-    interrupt(tmp_path, trials(), 2 * train.FIRST_CHUNK)
+    interrupt(tmp_path, trials(), 2 * program.FIRST_CHUNK)
     other = trials(num_params=90) if changed == "network" else [t._replace(number=0) for t in trials()[1:2]]
     begun.clear()
     expected = outcomes(run(other))
@@ -126,10 +126,10 @@ def test_a_rung_that_was_passed_is_trained_to_anew_and_then_what_is_kept_goes_on
 
 def test_where_trials_stand_differs_and_each_goes_on_from_there(tmp_path, begun):
     expected = outcomes(run(trials()))
-    interrupt(tmp_path, trials(2), 2 * train.FIRST_CHUNK)
+    interrupt(tmp_path, trials(2), 2 * program.FIRST_CHUNK)
     begun.clear()
     assert outcomes(run(trials(), checkpoints=kept(tmp_path))) == expected
-    assert sorted(begun) == [(1, 0), (2, train.FIRST_CHUNK)]
+    assert sorted(begun) == [(1, 0), (2, program.FIRST_CHUNK)]
 
 
 def test_sigterm_is_obeyed_after_the_chunk_and_what_it_gave_is_on_disk(tmp_path, begun, monkeypatch):
@@ -140,7 +140,7 @@ def test_sigterm_is_obeyed_after_the_chunk_and_what_it_gave_is_on_disk(tmp_path,
         run(trials(), checkpoints=kept(tmp_path), on_chunk=ask)
     begun.clear()
     assert outcomes(run(trials(), checkpoints=kept(tmp_path))) == expected
-    assert begun == [(3, train.FIRST_CHUNK)]
+    assert begun == [(3, program.FIRST_CHUNK)]
 
 
 def test_a_batch_that_has_ended_is_not_stopped_any_more(monkeypatch):
@@ -166,8 +166,8 @@ def test_nothing_is_kept_where_nobody_says_where(monkeypatch):
 
 def test_where_batches_are_padded_no_device_is_given_more_than_it_may_be(monkeypatch):
     monkeypatch.setattr(sharding, "IN_TURN", set())  # as on an accelerator: powers of two
-    sizes, compiled = [], train._compile
-    monkeypatch.setattr(train, "_compile", lambda *given: sizes.append(len(given[-1].step)) or compiled(*given))
+    sizes, compiled = [], program.TrialProgram.compile
+    monkeypatch.setattr(program.TrialProgram, "compile", lambda *given: sizes.append(given[1]) or compiled(*given))
     trained = run(trials(12, unroll=2, train_steps=5), 5, by=Trainer(jax.devices()[:1], 5))
     assert len(trained) == 12
     assert sizes == [5, 5, 2]

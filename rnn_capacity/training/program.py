@@ -1,0 +1,184 @@
+"""K trials at once over the devices: what is compiled of a spec, and how it is run in chunks of steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from rnn_capacity.checks import InputError
+from rnn_capacity.model import network
+from rnn_capacity.model.spec import Spec
+from rnn_capacity.tasks.base import SPLITS, Task
+from rnn_capacity.training import memory, sharding, steps
+from rnn_capacity.training.optimizers import HPARAM_NAMES
+from rnn_capacity.training.steps import TrialState
+from rnn_capacity.training.trial import Keys, Outcome
+from rnn_capacity.types import Hparams
+
+CHUNK_SECONDS = 1.0  # how often a batch in training shows its progress
+LOWERED, TRAINED = "/rnn_capacity/lowered", "/rnn_capacity/trained"  # durations that `jax.monitoring` is told of
+FIRST_CHUNK = 1  # steps, to learn how long one takes: nothing is kept, and no SIGTERM obeyed, before it has ended
+
+
+class Compiled(NamedTuple):
+    """The two programs that a trial spends its time in, for K trials at once."""
+
+    advance: jax.stages.Compiled  #: ((shared, until), hparams, data, state) -> the state at that step
+    evaluate: jax.stages.Compiled  #: ((shared, split), hparams, data, params) -> (loss, score)
+
+
+class TrialProgram:
+    """What K trials of a spec run on some devices; a leaf of trials has a leading axis [K], a multiple of the devices.
+
+    Attributes:
+        spec: with the number of examples that are worked on at a time there.
+    """
+
+    def __init__(self, spec: Spec, devices: Sequence[jax.Device]):
+        self.spec, self._devices = in_blocks(spec, devices), tuple(devices)
+        self._begin = self._mapped(lambda spec, _, hparams, key: steps.begin(spec, hparams, key), runs_once=True)
+        self._advance = self._mapped(lambda spec, given, *trial: steps.train_chunk(spec, *given, *trial))
+        self._evaluate = self._mapped(lambda spec, given, *trial: steps.evaluate(spec, *given, *trial))
+        self._compiled: dict[tuple[int, tuple[str, ...]], Compiled] = {}
+
+    def _mapped(self, fn: Callable[..., Any], **options: Any) -> Any:
+        def call(shared, *trial):
+            with jax.default_matmul_precision(self.spec.precision):
+                return fn(self.spec, shared, *trial)
+
+        return sharding.map_trials(call, self._devices, **options)
+
+    def shared(self) -> Any:
+        """What all trials of the task read, on the devices."""
+        task = self.spec.task
+        return _shared(task, (*self.spec.programs, task.digest()), self._devices)
+
+    def begin(self, hparams: Hparams, keys: Keys) -> tuple[Any, TrialState]:
+        """The trials' data, and their states before the first step."""
+        return self._begin(0, hparams, keys)
+
+    def lower_begin(self, num_trials: int, hparam_names: Iterable[str]) -> jax.stages.Lowered:
+        """The program of `begin` for K trials, from shapes alone."""
+        key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), num_trials))
+        return self._begin.lower(0, self._hparams(num_trials, hparam_names), Keys(key, key))
+
+    def lower(self, num_trials: int, hparam_names: Iterable[str]) -> tuple[jax.stages.Lowered, jax.stages.Lowered]:
+        """The programs of `Compiled` for K trials, from shapes alone: nothing is run, and no device need be here."""
+        hparams, begun = self._hparams(num_trials, hparam_names), self.lower_begin(num_trials, hparam_names).out_info
+        data, state = sharding.shapes(begun, self._devices, over_trials=True)
+        given = sharding.shapes(jax.tree.map(np.asarray, self.spec.task.shared()), self._devices), np.int32(0)
+        advance = self._advance.lower(given, hparams, data, state)
+        return advance, self._evaluate.lower(given, hparams, data, state.params)
+
+    @staticmethod
+    def _hparams(num_trials: int, names: Iterable[str]) -> dict[str, jax.ShapeDtypeStruct]:
+        return {name: jax.ShapeDtypeStruct((num_trials,), np.float32) for name in names}
+
+    def compile(self, num_trials: int, hparam_names: Iterable[str]) -> Compiled:
+        """The same compiled, once for each number of trials and set of hparams."""
+        known = num_trials, tuple(sorted(hparam_names))
+        if known not in self._compiled:
+            begun = time.perf_counter()
+            lowered = self.lower(num_trials, hparam_names)
+            jax.monitoring.record_event_duration_secs(LOWERED, time.perf_counter() - begun)
+            self._compiled[known] = Compiled(*(program.compile() for program in lowered))
+        return self._compiled[known]
+
+
+# A spec's programs take some 700 memory maps of a CPU's process, which may have 65,530.
+@functools.lru_cache(maxsize=32)
+def trial_program(spec: Spec, devices: tuple[jax.Device, ...]) -> TrialProgram:
+    """The program of a spec, kept for the trials that come."""
+    return TrialProgram(spec, devices)
+
+
+@functools.lru_cache(maxsize=2)
+def _shared(task: Task, digests: tuple[str | None, ...], devices: tuple[jax.Device, ...]) -> Any:
+    """What all trials of a task read, on the devices. The digests tell apart what was edited meanwhile."""
+    return sharding.replicate(task.shared(), devices)
+
+
+def in_blocks(spec: Spec, devices: Sequence[jax.Device]) -> Spec:
+    """The spec with the number of examples worked on at a time that suits the devices, unless it says one."""
+    if spec.block_size is not None:
+        return spec
+    num_params = network.num_params(spec.cell, **spec.sizes)
+    per_example = 4 * spec.task.unroll * num_params / spec.num_units  # a float32 for each row of a matrix, at each step
+    return dataclasses.replace(spec, block_size=sharding.default_block_size(devices, per_example))
+
+
+def train_trials(
+    spec: Spec,
+    hparams: Hparams,
+    keys: Keys,
+    *,
+    devices: Sequence[jax.Device],
+    on_chunk: Callable[[int, TrialState], None] = lambda step, state: None,
+) -> Outcome:
+    """K trials at once over the devices, from beginning to end; NumPy arrays [K]."""
+    return advance(spec, hparams, keys, None, spec.train_steps, devices=devices, on_chunk=on_chunk)[0]
+
+
+def advance(
+    spec: Spec,
+    hparams: Hparams,
+    keys: Keys,
+    state: TrialState | None,
+    until: int,
+    *,
+    devices: Sequence[jax.Device],
+    trials_per_device: int | None = None,
+    on_chunk: Callable[[int, TrialState], None] = lambda step, state: None,
+) -> tuple[Outcome, TrialState]:
+    """K trials at once over the devices, in chunks of steps, up to step `until`.
+
+    Args:
+        hparams: each a [K] array.
+        keys: each a [K] array of keys.
+        state: where the trials stand, [K] each, all at one step of at most `until`; None: before the first.
+        trials_per_device: no device is given more for the sake of padding; None: as padding likes.
+        on_chunk: told after every chunk the step that the trials stand at, and where they stand.
+
+    Returns:
+        What came out so far, NumPy arrays [K], and where the trials stand, on the devices, padded as they are.
+
+    Raises:
+        NotEnoughMemoryError: so many trials at once do not fit; nothing was trained.
+    """
+    network.check_cell(spec.cell, spec)
+    num_trials = len(keys.task)
+    needed = (*HPARAM_NAMES, *spec.task.hparam_names)
+    if missing := [name for name in needed if name not in hparams]:
+        raise InputError(f"hparams: {', '.join(missing)} not given; training reads {', '.join(needed)}")
+    trials = ({name: np.asarray(values, np.float32) for name, values in hparams.items()}, keys, state)
+    padded = sharding.padded_count(num_trials, devices, trials_per_device)
+    hparams, keys, state = sharding.pad_trials(trials, padded)
+    program = trial_program(spec, tuple(devices))
+    shared = program.shared()
+    data, initial = program.begin(hparams, keys)
+    compiled = program.compile(padded, tuple(hparams))
+    memory.check(compiled, devices)
+    measure = lambda split, params: compiled.evaluate((shared, np.int32(split)), hparams, data, params)
+    _, untrained_score = measure(SPLITS.index("valid"), initial.params)
+    state = initial if state is None else state
+    del initial  # or a copy of all states would lie beside the training
+    done = int(np.asarray(state.step)[0])
+    chunk = FIRST_CHUNK
+    while done < until:
+        start = time.perf_counter()
+        target = min(done + chunk, until)
+        state = jax.block_until_ready(compiled.advance((shared, np.int32(target)), hparams, data, state))
+        seconds = time.perf_counter() - start
+        jax.monitoring.record_event_duration_secs(TRAINED, seconds)
+        chunk = math.ceil(min(max(CHUNK_SECONDS / seconds, 0.25), 8.0) * (target - done))
+        done = target
+        on_chunk(done, state)
+    outcomes = steps.outcome(spec, untrained_score, lambda split: measure(split, state.params), state)
+    return jax.tree.map(lambda a: np.asarray(a)[:num_trials], outcomes), state
