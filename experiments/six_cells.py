@@ -1,4 +1,4 @@
-"""All six cells at about 1000 parameters, 15 minutes a cell at most: the table of BUILD.md.
+"""All six cells at about 1000 parameters, 15 minutes a cell at most: a table of docs/measurements.md.
 
 python launch/sweep.py --config=experiments/six_cells.py
 """

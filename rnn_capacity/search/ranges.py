@@ -75,7 +75,7 @@ PAPER: Space = {
 OF_SOME_TASKS = ("mappings_per_param", "input_steps", "compute_steps")
 
 # The part of it where minutes on a laptop find good networks, with a cosine in place of the exponential decay
-# (BUILD.md, "Training", says what was measured). A cell and a task say where they differ (`Cell.ranges`, `Task.quick`).
+# (docs/measurements.md says what was measured). A cell and a task say where they differ (`Cell.ranges`, `Task.quick`).
 # The learning rate is that at 1000 parameters: `recipe.py` has it, and some others, by size and steps.
 QUICK: Space = {
     "nonlinearity": "tanh",

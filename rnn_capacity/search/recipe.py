@@ -1,6 +1,6 @@
 """How the capacity task is trained in the quick space: what was measured, as functions of the size and of the steps.
 
-`benchmarks/recipe.py` measures it, and BUILD.md ("Training") has the numbers.
+`benchmarks/recipe.py` measures it, and docs/measurements.md has the numbers.
 """
 
 from __future__ import annotations

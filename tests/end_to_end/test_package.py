@@ -14,7 +14,9 @@ NAMED = re.compile(r"\brnn_capacity((?:\.[A-Za-z_]\w*)+)")  # not the folder's: 
 
 def names():
     """Of calls and modules in Python blocks and in the text, without files."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "BUILD.md").read_text(encoding="utf-8")
+    files = [ROOT / "README.md", ROOT / "BUILD.md", *(ROOT / "docs").glob("*.md")]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    text = re.sub(r"(?s)```{eval-rst}.*?```", "", text)  # which name modules themselves
     return sorted({name[1:] for name in NAMED.findall(text) if not name.endswith(".py")})
 
 

@@ -94,7 +94,7 @@ def test_of_nothing_every_claim_is_not_measured(name):
     assert (shown.draw is None) == (name in TABLES)
 
 
-def test_the_readme_maps_every_figure_to_its_config():
-    readme = (ROOT / "README.md").read_text()
+def test_the_reference_maps_every_figure_to_its_config():
+    readme = (ROOT / "docs" / "report.md").read_text()
     for name in NAMES:
         assert f"`experiments/figures/{name}.py`" in readme or f"`{name}`" in readme

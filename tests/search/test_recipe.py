@@ -1,4 +1,4 @@
-"""How the quick space depends on size and steps: the ranges hold what BUILD.md says was measured best."""
+"""How the quick space depends on size and steps: the ranges hold what docs/measurements.md says was measured best."""
 
 import pytest
 
