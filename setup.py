@@ -72,6 +72,7 @@ setup(
             *LIVE,
             *REPORT,
             *TEXT8,
+            "chex>=0.1.90",
             "flax>=0.12",
             "ipykernel>=6.29",
             "ipywidgets>=8.1",

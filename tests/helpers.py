@@ -108,12 +108,6 @@ def flatten(tree):
     return np.concatenate([np.ravel(np.asarray(a)) for a in jax.tree.leaves(tree)])
 
 
-def assert_same_bits(a, b):
-    """Two trees are equal to the last bit (and nan equals nan)."""
-    assert jax.tree.structure(a) == jax.tree.structure(b)
-    jax.tree.map(np.testing.assert_array_equal, jax.tree.map(np.asarray, a), jax.tree.map(np.asarray, b))
-
-
 def trial(tree, k):
     """Trial k of a tree with a leading trial axis."""
     return jax.tree.map(lambda a: a[k], tree)

@@ -331,26 +331,31 @@ def check_cell(cell: Cell, spec: Spec) -> None:
             (num_units,).
     """
     for num_inputs in _input_sizes(spec.task.num_inputs, spec.num_units, spec.depth):
-        (params,) = _accepted(cell, num_inputs, spec.num_units, 1, spec.task.num_outputs).shapes["layers"]
-        x = jax.ShapeDtypeStruct((num_inputs,), jnp.float32)
-        step = functools.partial(_apply, cell, NONLINEARITIES[spec.nonlinearity])
-        try:
-            carry = jax.eval_shape(lambda params: jax.tree.map(jnp.asarray, cell.initial_carry(params)), params)
-            after, y = jax.eval_shape(step, params, carry, x)
-        except Exception as error:  # of a user's own code
-            raise InputError(
-                f"cell: {cell.name!r} cannot take a step with {num_inputs} inputs: {_reason(error)}"
-            ) from error
-        if _signature(after) != _signature(carry):
-            raise InputError(
-                f"cell: {cell.name!r} changes its carry from {_signature(carry)} to {_signature(after)} in a step; "
-                "apply must return a carry of the structure, shapes and dtypes of initial_carry"
-            )
-        if not isinstance(y, jax.ShapeDtypeStruct) or y.shape != (spec.num_units,):
-            given = _signature(y)
-            raise InputError(f"cell: {cell.name!r} gives an output {given}; it must be of shape ({spec.num_units},)")
-        if not all(jnp.issubdtype(a.dtype, jnp.floating) for a in jax.tree.leaves(params)):
-            raise InputError(f"cell: {cell.name!r} has parameters {_signature(params)}; all must be floating point")
+        _check_step(cell, num_inputs, spec.num_units, spec.task.num_outputs, spec.nonlinearity)
+
+
+@functools.cache  # a sweep asks it of every point, and to trace takes long
+def _check_step(cell: Cell, num_inputs: int, num_units: int, num_outputs: int, nonlinearity: str) -> None:
+    (params,) = _accepted(cell, num_inputs, num_units, 1, num_outputs).shapes["layers"]
+    x = jax.ShapeDtypeStruct((num_inputs,), jnp.float32)
+    step = functools.partial(_apply, cell, NONLINEARITIES[nonlinearity])
+    try:
+        carry = jax.eval_shape(lambda params: jax.tree.map(jnp.asarray, cell.initial_carry(params)), params)
+        after, y = jax.eval_shape(step, params, carry, x)
+    except Exception as error:  # of a user's own code
+        raise InputError(
+            f"cell: {cell.name!r} cannot take a step with {num_inputs} inputs: {_reason(error)}"
+        ) from error
+    if _signature(after) != _signature(carry):
+        raise InputError(
+            f"cell: {cell.name!r} changes its carry from {_signature(carry)} to {_signature(after)} in a step; "
+            "apply must return a carry of the structure, shapes and dtypes of initial_carry"
+        )
+    if not isinstance(y, jax.ShapeDtypeStruct) or y.shape != (num_units,):
+        given = _signature(y)
+        raise InputError(f"cell: {cell.name!r} gives an output {given}; it must be of shape ({num_units},)")
+    if not all(jnp.issubdtype(a.dtype, jnp.floating) for a in jax.tree.leaves(params)):
+        raise InputError(f"cell: {cell.name!r} has parameters {_signature(params)}; all must be floating point")
 
 
 def _input_sizes(num_inputs: int, num_units: int, depth: int) -> list[int]:

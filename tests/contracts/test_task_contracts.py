@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import SMALL_TASKS, assert_same_bits, flatten, make_hparams, make_keys, make_spec, noisy, trial
+from helpers import SMALL_TASKS, flatten, make_hparams, make_keys, make_spec, noisy, trial
 
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.model import network
@@ -156,7 +157,7 @@ def test_a_batch_has_its_examples_last_and_inputs_of_the_sizes_that_the_task_say
         assert batch.x_tib.dtype in (jnp.float32, jnp.int8)
         if batch.x_tib.dtype == jnp.int8:  # one-hot
             assert set(np.unique(batch.x_tib)) == {0, 1}
-        assert all(np.isfinite(a).all() for a in jax.tree.leaves(batch))
+        chex.assert_tree_all_finite(batch)
         assert (np.asarray(batch.weights_b) >= 0).all()
         assert np.asarray(batch.weights_b).sum() > 0
 
@@ -171,7 +172,7 @@ def test_weights_of_zero_come_last(task):
 @every_task
 def test_the_key_decides_what_is_drawn(task):
     once, again, other = draws(task, seed=0), draws(task, seed=0), draws(task, seed=1)
-    assert_same_bits(once, again)
+    chex.assert_trees_all_equal(once, again)
     for kind in once:
         assert not np.array_equal(once[kind].x_tib, other[kind].x_tib)
 
@@ -183,7 +184,7 @@ def test_every_step_and_split_draws_its_own(task):
     inputs = [first["sample"].x_tib, second["sample"].x_tib, *held_out]
     assert len({np.asarray(x_tib).tobytes() for x_tib in inputs}) == 5
     for split in SPLITS:  # held out is held fixed
-        assert_same_bits(first[split], second[split])
+        chex.assert_trees_all_equal(first[split], second[split])
 
 
 def test_the_splits_of_memorization_and_all_its_steps_are_one_set():
@@ -191,7 +192,7 @@ def test_the_splits_of_memorization_and_all_its_steps_are_one_set():
     first, second = draws(task, step=0), draws(task, step=1)
     assert task.one_set
     for batch in (*first.values(), *second.values()):
-        assert_same_bits(batch, first["sample"])
+        chex.assert_trees_all_equal(batch, first["sample"])
 
 
 @every_task
@@ -442,11 +443,11 @@ def test_trials_give_the_same_bits_on_any_number_of_devices_and_measure_every_sp
     outcomes = run(4)  # two each, of which one is padding; a loop of one is compiled otherwise, with other last bits
     assert outcomes.feasible.all()
     assert {a.shape for a in jax.tree.leaves(outcomes)} == {(7,)}
-    assert all(np.isfinite(a).all() for a in jax.tree.leaves(outcomes))
+    chex.assert_tree_all_finite(outcomes)
     assert set(outcomes.loss) == set(outcomes.score) == set(SPLITS)
     assert all(task.measure in score for score in (outcomes.untrained_score, *outcomes.score.values()))
     assert len(set(outcomes.loss["eval"])) == 7
     train_loss, valid_loss, eval_loss = (outcomes.loss[split] for split in SPLITS)
     differ = [(a != b).all() for a, b in ((valid_loss, eval_loss), (train_loss, valid_loss), (train_loss, eval_loss))]
     assert differ == [not task.one_set] * 3
-    assert_same_bits(run(1), outcomes)
+    chex.assert_trees_all_equal(run(1), outcomes)

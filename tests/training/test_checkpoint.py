@@ -13,12 +13,13 @@ import threading
 import time
 
 import absl.logging
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import ROOT, assert_same_bits, make_hparams, make_keys, make_spec, trial
+from helpers import ROOT, make_hparams, make_keys, make_spec, trial
 
 from rnn_capacity.cells import CELLS
 from rnn_capacity.training import checkpoint, program
@@ -90,13 +91,13 @@ def test_a_batch_on_several_devices_goes_on_bit_for_bit(make):
     worker, one = make(), like(half)
     found = [worker.load(number, one) for number in (7, 3, 11, 0, 2)]
     for k, kept in enumerate(found):
-        assert_same_bits(kept, trial(half, k))
+        chex.assert_trees_all_equal(kept, trial(half, k))
         assert all(type(a) is np.ndarray for a in jax.tree.leaves(kept))
     assert [bool(kept.feasible) for kept in found] == [True] * 4 + [False]
     whole = trained(20)
     again = jax.tree.map(lambda *a: np.stack(a), *found)
     outcome, state = program.advance(spec, hparams, keys, again, 20, devices=jax.devices())
-    assert_same_bits((outcome, state), whole[3:])
+    chex.assert_trees_all_equal((outcome, state), whole[3:])
 
 
 @pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
@@ -116,7 +117,7 @@ def test_all_kinds_of_leaves(make, array):
     worker.save([0, 1, 2], 1, tree, wait=True)
     for k in range(3):
         found = worker.load(k, like(tree))
-        assert_same_bits(found, trial(tree, k))
+        chex.assert_trees_all_equal(found, trial(tree, k))
         for kept, given in zip(jax.tree.leaves(found), jax.tree.leaves(tree), strict=True):
             assert (kept.dtype, kept.shape) == (given.dtype, given.shape[1:])
             assert kept.tobytes() == np.asarray(given[k]).tobytes()

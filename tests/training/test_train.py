@@ -6,6 +6,7 @@ import subprocess
 import sys
 import types
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +14,6 @@ import pytest
 from helpers import (
     ROOT,
     SMALL_TASKS,
-    assert_same_bits,
     count_compilations,
     evaluate,
     flatten,
@@ -184,19 +184,19 @@ def test_the_same_run_twice_gives_the_same_bits():
     expected = outcomes_of_four_trials()
     assert expected.feasible.all()
     assert len(set(expected.loss["eval"])) == 4
-    assert_same_bits(train_on(2, small_spec(), *four_trials()), expected)
+    chex.assert_trees_all_equal(train_on(2, small_spec(), *four_trials()), expected)
 
 
 @pytest.mark.parametrize("num_devices", [1, 4])
 def test_any_number_of_devices_gives_the_same_bits(num_devices):
-    assert_same_bits(train_on(num_devices, small_spec(), *four_trials()), outcomes_of_four_trials())
+    chex.assert_trees_all_equal(train_on(num_devices, small_spec(), *four_trials()), outcomes_of_four_trials())
 
 
 @pytest.mark.parametrize("batch", [(0, 1, 2), (3, 0), (2,)], ids=str)
 def test_any_batching_and_order_of_the_trials_gives_the_same_bits(batch):
     hparams, keys = four_trials()
     outcomes = train_on(2, small_spec(), take(hparams, *batch), take(keys, *batch))
-    assert_same_bits(outcomes, take(outcomes_of_four_trials(), *batch))
+    chex.assert_trees_all_equal(outcomes, take(outcomes_of_four_trials(), *batch))
 
 
 @pytest.mark.usefixtures("optimized")
@@ -204,8 +204,8 @@ def test_data_and_initial_weights_are_the_same_bits_on_any_number_of_devices_in_
     spec, (hparams, keys) = small_spec(), four_trials()
     begin = lambda n, *trials: program.TrialProgram(spec, jax.devices()[:n]).begin(*trials)
     one = begin(1, hparams, keys)
-    assert_same_bits(begin(4, hparams, keys), one)
-    assert_same_bits(begin(2, take(hparams, 3, 1), take(keys, 3, 1)), take(one, 3, 1))
+    chex.assert_trees_all_equal(begin(4, hparams, keys), one)
+    chex.assert_trees_all_equal(begin(2, take(hparams, 3, 1), take(keys, 3, 1)), take(one, 3, 1))
     data, state = one
     for drawn in (data.x_tib, state.params["layers"][0]["W_h"]):
         assert len({np.asarray(a).tobytes() for a in drawn}) == 4
@@ -217,7 +217,7 @@ def test_results_do_not_depend_on_where_chunks_end(monkeypatch):
     ends = []
     outcomes = train_on(2, small_spec(), *four_trials(), on_chunk=lambda step, _: ends.append(step))
     assert ends[0] == 7
-    assert_same_bits(outcomes, expected)
+    chex.assert_trees_all_equal(outcomes, expected)
 
 
 def test_on_a_cpu_blocks_are_smaller_where_examples_leave_much_for_the_gradient():
@@ -239,8 +239,8 @@ def test_the_task_key_decides_the_data_and_the_network_key_the_weights():
     (data, state), (same_data, other_state), (other_data, same_state) = (
         begin(hparams, keys) for keys in (Keys(a, b), Keys(a, d), Keys(c, b))
     )
-    assert_same_bits(data, same_data)
-    assert_same_bits(state, same_state)
+    chex.assert_trees_all_equal(data, same_data)
+    chex.assert_trees_all_equal(state, same_state)
     assert not np.array_equal(data.x_tib, other_data.x_tib)
     assert not np.allclose(flatten(state.params), flatten(other_state.params))
 
@@ -332,7 +332,7 @@ def test_a_program_is_lowered_from_shapes_alone_for_devices_that_run_nothing():
     data, state = trials.begin(hparams, keys)
     state = compiled.advance((trials.shared(), np.int32(120)), hparams, data, state)
     loss, _ = compiled.evaluate((trials.shared(), np.int32(2)), hparams, data, state.params)
-    assert_same_bits(loss, outcomes_of_four_trials().loss["eval"])
+    chex.assert_trees_all_equal(loss, outcomes_of_four_trials().loss["eval"])
 
 
 def test_beside_the_chunks_no_copy_of_the_states_stays_in_memory():
@@ -407,9 +407,9 @@ def test_a_trial_that_diverges_is_infeasible_and_changes_no_bit_of_another(diver
         hparams[name][1] = value
     outcomes = train_on(2, small_spec(), hparams, keys)
     np.testing.assert_array_equal(outcomes.feasible, [True, False, True, True])
-    assert_same_bits(take(outcomes, 0, 2, 3), take(expected, 0, 2, 3))
+    chex.assert_trees_all_equal(take(outcomes, 0, 2, 3), take(expected, 0, 2, 3))
     without = train_on(2, small_spec(), take(hparams, 0, 2, 3), take(keys, 0, 2, 3))
-    assert_same_bits(take(outcomes, 0, 2, 3), without)
+    chex.assert_trees_all_equal(take(outcomes, 0, 2, 3), without)
 
 
 def test_a_trial_that_diverged_stands_still():
@@ -425,12 +425,12 @@ def test_a_trial_that_diverged_stands_still():
     good, last = states[-2], states[-1]
     assert good.feasible
     assert not last.feasible
-    assert_same_bits((last.params, last.optimizer_state), (good.params, good.optimizer_state))
+    chex.assert_trees_all_equal((last.params, last.optimizer_state), (good.params, good.optimizer_state))
     chunk = jax.jit(functools.partial(steps.train_chunk, spec, ()))
     later = chunk(jnp.int32(50), make_hparams(cell, learning_rate=0.0), data, last)
     assert int(later.step) == 50
     assert not later.feasible
-    assert_same_bits((later.params, later.optimizer_state), (good.params, good.optimizer_state))
+    chex.assert_trees_all_equal((later.params, later.optimizer_state), (good.params, good.optimizer_state))
     running = chunk(jnp.int32(50), make_hparams(cell), data, state)  # while a trial that has not goes on
     assert running.feasible
     assert not np.allclose(flatten(running.params), flatten(state.params))
@@ -513,7 +513,7 @@ def test_what_a_task_shares_is_seen_by_every_trial_on_every_device(first):
         np.testing.assert_array_equal(score["least"], np.full(7, first))
         np.testing.assert_array_equal(score["most"], np.full(7, first + 5))
     alone = jax.jit(functools.partial(steps.train_trial, spec))(trial(make_hparams(cell, 7), 3), trial(make_keys(7), 3))
-    assert_same_bits(alone.score, trial(outcomes.score, 3))
+    chex.assert_trees_all_equal(alone.score, trial(outcomes.score, 3))
 
 
 def test_large_orthogonal_matrices_of_several_gates_are_made_on_two_devices():
