@@ -15,7 +15,7 @@ def mutual_information(num_mappings: Array | float, accuracy: Array | float) -> 
     """Bits that a network stores of b random binary labels of which it gets a fraction p right.
 
     I = b + b (p log2 p + (1 - p) log2(1 - p)) for p > 1/2 (Collins et al. 2017, section 3.1). The formula is symmetric
-    about 1/2, where a network knows nothing; at and below 1/2 an honest score is 0. I(1/2) = 0 and I(1) = b.
+    about 1/2, which is chance; at and below 1/2 an honest score is 0. I(1/2) = 0 and I(1) = b.
     """
     p = jnp.asarray(accuracy)
     bits = num_mappings * (1 + (xlogy(p, p) + xlogy(1 - p, 1 - p)) / np.log(2))

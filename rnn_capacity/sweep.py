@@ -214,7 +214,7 @@ def _run(
     workdir = _workdir(config)
     storage = store.open_storage(workdir if config.get("storage") is None else config["storage"])
     for planned in (plan for point in grid for plan in _plans(question, point)):
-        planned.describe()  # a text that is not there is told before anything is trained
+        planned.describe()  # reports a missing text before anything is trained
     show = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False, emoji=False)
     where = sharding.describe(sharding.choose_devices(config.get("devices")))
     where += f" in each of {hosts.count()} processes" if hosts.count() > 1 else ""

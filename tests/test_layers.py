@@ -8,6 +8,7 @@ from helpers import ROOT
 PACKAGE = "rnn_capacity"
 LAYERS = (
     "checks",
+    "files",
     "types",
     "information",
     "dimension",

@@ -91,7 +91,7 @@ def boxes(rows: pd.DataFrame, x: Spec, y: Spec) -> Spec:
 
 
 def points(x: Spec, y: Spec, looks: Spec, **mark: Any) -> Spec:
-    """The layer of points; whoever hovers over one is told all of its row."""
+    """The layer of points, each with its row as a tooltip."""
     mark = {"type": "point", "filled": True, "size": 70, "opacity": 1, "tooltip": {"content": "data"}} | mark
     return {"mark": mark, "encoding": {"x": x, "y": y} | _without(looks, "strokeDash")}
 
@@ -166,7 +166,7 @@ def _color(looks: Spec) -> Spec:
 
 
 def best(x: Spec, y: Spec) -> Spec:
-    """A layer of rings around the points of which the row says that they are the `_best`."""
+    """A layer of rings around the points whose row has `_best`."""
     ring = {"type": "point", "filled": False, "size": 170, "strokeWidth": 2, "color": "#808080", "tooltip": None}
     only = [{"filter": "datum._best"}]
     return {"transform": only, "mark": ring, "encoding": {"x": x, "y": y, "shape": {"value": "circle"}}}
@@ -181,7 +181,7 @@ def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> S
         label: of text.
     """
     most = max([1e-9, *(abs(value) for value in rows[shade] if math.isfinite(value))])
-    # Told in full: Vega-Lite would put names without any colour last.
+    # In full, as Vega-Lite would put names without a colour last.
     place = lambda name, **more: {"field": name, "type": "nominal", "sort": [*dict.fromkeys(rows[name])], **more}
     cells = {"x": place(column, axis={"orient": "top", "labelAngle": 0}), "y": place(row)}
     scale = {"scheme": "blueorange", "domain": [-most, most]}

@@ -20,6 +20,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from rnn_capacity import files
 from rnn_capacity.display import tables
 from rnn_capacity.paper import published
 from rnn_capacity.studies.trials import curve, finite, losses
@@ -184,7 +185,7 @@ def boxes(results: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
 
 
 def panels(rows: int, columns: int, **more: Any) -> tuple[Figure, Any]:
-    """A figure of so many panels, and its axes as an array of rows and columns."""
+    """A figure of several panels, and its axes as an array of rows and columns."""
     figure = Figure(figsize=(0.8 + 3.2 * columns, 0.6 + 2.8 * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **more)
 
@@ -313,7 +314,8 @@ def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> li
     for name, figure in figures.items():
         for kind in ("png", "svg"):
             paths.append(pathlib.Path(folder) / f"{name}.{kind}")
-            figure.savefig(paths[-1], dpi=150)
+            with files.whole(paths[-1]) as part:
+                figure.savefig(part, format=kind, dpi=150)
     return paths
 
 
@@ -329,7 +331,7 @@ def in_order(cells: Iterable[str]) -> list[str]:
 
 
 def plain(ax: Axes) -> None:
-    """Log axes told in plain numbers, at 1, 2 and 5 of each power of ten, fewer of many powers, more of one."""
+    """Labels log axes in plain numbers, at 1, 2 and 5 of each power of ten, fewer of many powers, more of one."""
     for axis, ends in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
         if axis.get_scale() != "log" or min(ends) <= 0:
             continue

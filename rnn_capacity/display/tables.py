@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from rnn_capacity import files
 from rnn_capacity.paper import published
 from rnn_capacity.search.space import family_of
 from rnn_capacity.studies import trials
@@ -118,7 +119,7 @@ def said(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def notes(result: Mapping[str, Any], config: str = "") -> list[str]:
-    """What a reader should know beside the row, a sentence each: where the best lies at an end of what was searched.
+    """Notes on a row, a sentence each: which best hparam lies at an end of its range.
 
     Args:
         config: the flag of the sweep's config (`config.sweeps.tanh`), where it was one.
@@ -226,12 +227,12 @@ def write(results: Sequence[Mapping[str, Any]], folder: str | os.PathLike) -> li
     frames = [r["trials"].assign(study=r["study"]) for r in results]
     everything = [s | {"trials": _records(r["trials"])} for s, r in zip(summaries, results, strict=True)]
     pairs = welch(results)
-    compared = [_replace(folder / "welch.csv", pairs.to_csv(index=False))] if len(pairs) else []
+    compared = [files.write(folder / "welch.csv", pairs.to_csv(index=False))] if len(pairs) else []
     return [
         *compared,
-        _replace(folder / "results.csv", flat.to_csv(index=False)),
-        _replace(folder / "trials.csv", pd.concat(frames).to_csv(index=False) if frames else ""),
-        _replace(folder / "results.json", json.dumps(_without_nan(everything), indent=1)),
+        files.write(folder / "results.csv", flat.to_csv(index=False)),
+        files.write(folder / "trials.csv", pd.concat(frames).to_csv(index=False) if frames else ""),
+        files.write(folder / "results.json", json.dumps(_without_nan(everything), indent=1)),
     ]
 
 
@@ -240,17 +241,9 @@ def _records(trials: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _without_nan(value):
-    """JSON knows no NaN: null is what readers of it expect."""
+    """Replaces NaN by None, as JSON has none."""
     if isinstance(value, dict):
         return {k: _without_nan(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _replace(path: pathlib.Path, text: str) -> pathlib.Path:
-    """Written beside and moved, so that a reader or a kill never meets half a file."""
-    beside = path.with_suffix(path.suffix + ".part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
-    return path

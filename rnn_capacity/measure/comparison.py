@@ -1,4 +1,4 @@
-"""Results beside each other: one table, one plot."""
+"""Results side by side: one table, one plot."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Comparison(Shown):
 
 
 def compare(results: Sequence[Shown]) -> Comparison:
-    """Puts results beside each other, which show as one table and one plot.
+    """Puts results side by side, as one table and one plot.
 
     Args:
         results: of `measure_capacity`, of `measure_recall`, or of `measure_trainability` on one task.

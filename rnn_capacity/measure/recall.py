@@ -51,7 +51,7 @@ class RecallConfig(StudyConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class RecallPoint(Result):
-    """How much of its input a cell of so many units gives back; `repeats` and `interval` are squared errors.
+    """How much of its input a cell of some number of units gives back; `repeats` and `interval` are squared errors.
 
     `error` is of the trial with the least validation loss, on the evaluation split: 1 where nothing is remembered.
     """

@@ -1,4 +1,4 @@
-"""What all results have: what was trained, what came out again, and a table of the trials."""
+"""What all results have: what was trained, the best again, and a table of the trials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rnn_capacity.measure.shown import Shown
 class Result(Shown):
     """What a study gave. The best of `num_trials` trials is reported, as in the paper, and so it is optimistic.
 
-    Beside it stand `still_improving`, whether more trials would find more, and `interval`, the 95 % interval of the
+    With it come `still_improving`, whether more trials would find more, and `interval`, the 95 % interval of the
     mean over `repeats`: the best hparams again, on fresh data and fresh initial weights.
     """
 

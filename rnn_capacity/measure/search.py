@@ -1,4 +1,4 @@
-"""What every measurement does: search, train the best again on fresh draws, and keep what came out."""
+"""What every measurement does: search, train the best again on fresh draws, and store the result."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def search(plan: Plan, budget: Budget, runtime: Runtime) -> Searched:
     }
 
     def run(plan: Plan, num_trials: int, what: str) -> tuple[optuna.Study | None, list[FrozenTrial]]:
-        described = plan.describe()  # reads a text, so that one that is not there is told before there is a study
+        described = plan.describe()  # reads a text, so that a missing one is reported before there is a study
         identity = json.dumps([plan.name, described, store.code_digest()], sort_keys=True)
         identity = hashlib.sha256(identity.encode()).hexdigest()
         with _checkpoints(folder, identity) as kept:

@@ -1,1 +1,1 @@
-"""A cell and a task as one program: what is static of it, its layers over time, and a digest that knows an edit."""
+"""A cell and a task as one program: static fields, layers over time, and a digest that changes with every edit."""

@@ -78,7 +78,7 @@ def apply(params: Params, spec: Spec, x_tib: Array) -> Array:
 
 
 def _in_segments(through_layers, carries, x_tib: Array, num_steps: int) -> tuple[Carry, Array]:
-    """The carries after so many steps, and the top layer's outputs y_thb.
+    """The carries after `num_steps`, and the top layer's outputs y_thb.
 
     x_tib is the input of all steps; or where it has fewer (one that is held, or none) of each segment.
     """

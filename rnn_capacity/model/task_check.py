@@ -1,4 +1,4 @@
-"""A user's own task, checked by its shapes before anything is compiled, and told from its former self."""
+"""A user's own task, checked by its shapes before anything is compiled, and told apart from an edited one."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from rnn_capacity.tasks.base import Batch, Source, Task
 from rnn_capacity.types import Hparams
 
 EXAMPLES = 7  # of the batch that is traced
-# What tables of trials have beside hparams and the task's scores.
+# Columns of a table of trials other than hparams and the task's scores.
 COLUMNS = ("source", "study", "number", "state", "task", "cell", "depth", "unroll")
 COLUMNS += ("feasible", "steps", "stopped_early", "seconds", "train_loss", "valid_loss", "eval_loss")
 
 
 def check_task(task: Task, reserved: Sequence[str] = (), is_hparam: Callable[[str], bool] | None = None) -> None:
-    """Traces a batch, its loss and its score, so that a wrong shape is told by name.
+    """Traces a batch, its loss and its score, so that a wrong shape is reported by name.
 
     Args:
         reserved: names that its fields must not have, being those of other things that are kept of a study.

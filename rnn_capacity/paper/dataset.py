@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 import pandas as pd
 
+from rnn_capacity import files
 from rnn_capacity.checks import InputError, MissingPackageError, check_choice
 from rnn_capacity.paper import authors
 from rnn_capacity.studies import archive, store
@@ -127,13 +128,10 @@ def _check_out(out: str | os.PathLike) -> pathlib.Path:
 
 
 def _write(table, path: pathlib.Path, metadata: Mapping[str, Any]) -> pathlib.Path:
-    """Written beside and moved, so that a reader or a kill never meets half a file."""
     _, parquet = _pyarrow()
-    beside = path.with_name(path.name + ".part")
     try:
-        parquet.write_table(table.replace_schema_metadata({METADATA: json.dumps(metadata)}), beside)
-        beside.rename(path)
+        with files.whole(path) as part:
+            parquet.write_table(table.replace_schema_metadata({METADATA: json.dumps(metadata)}), part)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise InputError(f"out: {str(path)!r} given; it must be a file that can be written ({error})") from None
     return path

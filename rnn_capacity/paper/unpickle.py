@@ -2,7 +2,7 @@
 
 A pickle is a program: it can name any function and have it called. NumPy's own functions trust what they are given,
 too: a dtype's state that lies about where its objects are makes NumPy follow any address. So the few names that a
-pickle of arrays needs stand for small things of ours, which build each array anew from what the stream says of it.
+pickle of arrays needs stand for small things of ours, which build each array again from the stream's description.
 
 Not guarded against: a stream that asks for more memory than there is.
 """

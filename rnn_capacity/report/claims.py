@@ -99,7 +99,7 @@ def _span(counts: Sequence[int]) -> str:
 
 
 def worst(verdicts: Sequence[str]) -> str:
-    """Of a claim with several parts, each of which must hold."""
+    """Verdict on a claim all of whose parts must hold."""
     if not verdicts:
         return MISSING
     return next(v for v in (DISAGREES, MISSING, NOT_REACHED, UNDECIDED, AGREES) if v in verdicts)
@@ -218,7 +218,7 @@ def searched(result: Mapping[str, Any], name: str) -> tuple[float, float]:
 
 
 def measured(results: Sequence[Mapping[str, Any]], measure: str) -> list[Mapping[str, Any]]:
-    """Those of a measure that have trials, and of which all is known that places a point on an axis."""
+    """Results of a measure that have trials, and every size that places a point on an axis."""
     places = ["depth", "unroll", "num_params", "num_units", "num_inputs", *["max_params"] * (measure == "capacity")]
     known = [r for r in results if r["measure"] == measure and r["num_trials"]]
     return [r for r in known if all(r[name] is not None for name in places)]

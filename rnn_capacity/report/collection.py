@@ -32,7 +32,7 @@ AGAIN = re.compile(r" trial \d+ again$")  # at the end of the name of a study of
 OF_THE_PACKAGE = (*STATIC, *SIZES, *SEARCH, "cell", "task", "cell's program", "task's program", "task's data")
 WORKER = {"packages": {}, "code": None, "device": None, "command": None}
 LOSSES = ("train_loss", "valid_loss", "eval_loss")
-OUTCOMES = {  # what trials of each measure have, beside their score
+OUTCOMES = {  # outcomes of a trial of each measure, apart from its score
     "capacity": ("bits", "bits_per_param", "accuracy", "loss", "untrained_bits_per_param", "num_mappings"),
     "recall": (*LOSSES, "squared_error", "untrained_squared_error"),
     "trainability": LOSSES,
@@ -196,7 +196,7 @@ def _iso(first_or_last: Callable, times: Iterable[datetime.datetime | None]) -> 
 
 
 def _first(trials: list[FrozenTrial], wanted: int | None, kept: int) -> list[FrozenTrial]:
-    """Those that count: workers side by side may have told a few more than were asked for."""
+    """The trials that count: workers side by side may have stored a few more than the budget."""
     return trials if wanted is None else trials[: max(wanted, kept)]
 
 

@@ -16,7 +16,7 @@ Results = Sequence[Mapping[str, Any]]  # as `report.collection` has them
 
 
 class Claim(NamedTuple):
-    """A finding of the paper beside ours; both say their numbers."""
+    """A finding of the paper and ours, each with its numbers."""
 
     text: str  #: what is claimed
     paper: str  #: its number
@@ -29,7 +29,7 @@ class Chart(NamedTuple):
     """An interactive drawing in Vega-Lite.
 
     The page sets width, background, fonts and dark mode. A datum that is a trial has the fields `source`,
-    `study` and `number`; the page then shows its hparams to whoever hovers over it. What begins with _ is not told.
+    `study` and `number`; the page then shows its hparams on hover. Fields that begin with _ are not shown.
     """
 
     caption: str  #: what is seen

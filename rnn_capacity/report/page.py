@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs no network, and the figures as PNG and SVG beside it."""
+"""The report: one HTML page that needs no network, and the figures as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from rnn_capacity import files
 from rnn_capacity.checks import InputError, MissingPackageError
 from rnn_capacity.display import tables
 from rnn_capacity.report.claims import RULES
@@ -79,7 +80,7 @@ def write(
     """Writes report.html, and figures/<name>.png and .svg of what was measured; each is replaced whole.
 
     Args:
-        progress: is told what is being drawn.
+        progress: called with a line for each thing that is drawn.
 
     Raises:
         InputError: the folder cannot be written.
@@ -96,7 +97,7 @@ def write(
             drawn += sections[-1]["paths"]
         progress("writing the page")
         page = folder / PAGE
-        _replace(page, _page(jinja2, vega, collection, sections).encode("utf-8", "surrogateescape"))  # of a path
+        files.write(page, _page(jinja2, vega, collection, sections).encode("utf-8", "surrogateescape"))  # of a path
     except OSError as error:
         raise InputError(
             f"out: {str(folder)!r} given; it must be a folder that can be written ({error.strerror})"
@@ -167,13 +168,6 @@ def _json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _replace(path: pathlib.Path, content: bytes) -> None:
-    """Written beside and moved, so that a reader or a kill never meets half a file."""
-    beside = path.with_suffix(path.suffix + ".part")
-    beside.write_bytes(content)
-    beside.replace(path)
-
-
 # --- A figure ---------------------------------------------------------------------------------------------------------
 
 
@@ -219,9 +213,8 @@ def _draw(figure: Figure, results: Sequence[Mapping[str, Any]], folder: pathlib.
         drawing = figure.draw(results)
         for kind, options in {"png": {"dpi": 150}, "svg": {"metadata": {"Date": None}}}.items():
             path = folder / FIGURES / f"{figure.name}.{kind}"
-            beside = path.with_suffix(f".{kind}.part")
-            drawing.savefig(beside, format=kind, **options)
-            beside.replace(path)
+            with files.whole(path) as part:
+                drawing.savefig(part, format=kind, **options)
             paths.append(path)
     return paths
 

@@ -19,7 +19,7 @@ from rnn_capacity.types import Array
 
 FAR = 1e4
 NOISELESS = 1e-4  # noise, of standardised outcomes, that is rather what a smooth process misses
-FEW = 256  # trials of which the likelihood is cheap
+FEW = 256  # trials for which the likelihood is cheap
 # Of log length scales, log amplitude, log noise: (mean, standard deviation). Length scales grow with the square root of
 # the dimensions, as distances do, which keeps few points in many dimensions from being explained by wiggles in each
 # (Hvarfner, Hellsten, Nardi 2024). Outputs are standardised, so the amplitude is about 1.
@@ -55,7 +55,7 @@ class Posterior(NamedTuple):
 
 
 def bucket(size: int) -> int:
-    """The size that so many rows are padded to."""
+    """The size that rows are padded to."""
     return max(64, 1 << (size - 1).bit_length())
 
 
@@ -154,7 +154,7 @@ def fit(
 
 @functools.partial(jax.jit, static_argnames="room")
 def condition(theta: Array, x: Array, y: Array, used: Array, dimension_of: Array, *, room: int) -> Posterior:
-    """The process given padded rows x and outcomes y, with room for so many pending trials."""
+    """The process given padded rows x and outcomes y, with room for pending trials."""
     lengths, kernel, process = _process(theta, x, used, dimension_of)
     W = process.solver.solve_triangular(jnp.eye(len(x)))
     inverse = W.T @ W

@@ -1,12 +1,12 @@
 """The paper's tuner: a batched Gaussian-process bandit (Collins et al. 2017, appendix A), as an Optuna sampler.
 
 Expected improvement under a Matern 5/2 process with a length scale for each dimension (Snoek, Larochelle, Adams 2012).
-A trial that is still running, whoever started it, counts as if it had come out at the mean (GP-BUCB, Desautels, Krause,
+A trial that is still running, in any worker, counts as if it had come out at the mean (GP-BUCB, Desautels, Krause,
 Burdick 2014), so a whole batch is proposed from one fit. What is particular:
 
 - Outcomes below the median count by their rank alone, as in Vizier's bandit (Song et al. 2024): how bad a bad trial was
   says nothing about where the good ones are.
-- Infeasible trials (told as failed) have no outcome. A second process learns from them where trials fail, and expected
+- Infeasible trials (state FAIL) have no outcome. A second process learns from them where trials fail, and expected
   improvement is multiplied by the probability that they do not.
 - Choices, and dimensions that have an effect only under some choice: see `encoding.py`.
 - The first proposals are quasi-random.
@@ -250,7 +250,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
 
 
 def _processor() -> jax.Device:
-    """The CPU, unless JAX was told to do without (JAX_PLATFORMS=cuda)."""
+    """The CPU, unless JAX runs without one (JAX_PLATFORMS=cuda)."""
     try:
         return jax.local_devices(backend="cpu")[0]
     except RuntimeError:
@@ -267,7 +267,7 @@ def _outcome(trial: FrozenTrial) -> float | None:
 
 
 def _thinned(y: np.ndarray, most: int) -> np.ndarray:
-    """At most so many trials, as indices in order: the best, and as many of the others at even distances in rank."""
+    """Indices of at most `most` trials, in order: the best, and others at even distances in rank."""
     if len(y) <= most:
         return np.arange(len(y))
     best, others = np.split(np.argsort(-y, kind="stable"), [most // 2])

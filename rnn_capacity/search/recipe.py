@@ -17,7 +17,7 @@ WIDTH = 1.5  # a scale is searched from the middle divided by this to the middle
 def learning_rate(at_1000: Dimension, num_params: int) -> Dimension:
     """The range for a network of this size, from that for 1000 parameters, or the same of a number.
 
-    Small networks want smaller rates, and large ones, beside what `fan_in_power` does.
+    Small networks need smaller rates, and so do large ones, in addition to what `fan_in_power` does.
     """
     size = num_params / OF_PARAMS
     factor = size ** (SMALLER if size < 1 else LARGER)
@@ -27,7 +27,7 @@ def learning_rate(at_1000: Dimension, num_params: int) -> Dimension:
 
 
 def readout_scale(train_steps: int) -> float:
-    """The middle of the range: weights grow with the steps, and what they start from must not be small beside it."""
+    """The middle of the range: weights grow with the steps, so they must not start small."""
     return min(3.5 * (train_steps / 3000) ** 0.5, 8.0)
 
 

@@ -20,7 +20,7 @@ from rnn_capacity.search.space import around_best, complete, distributions, foll
 
 
 def without_effect(space: Space, name: str) -> float | str:
-    """The value of what was not proposed, as it has no effect beside what was.
+    """The value of a dimension that was not proposed, as it has no effect there.
 
     Raises:
         InputError: it is no dimension.

@@ -1,6 +1,6 @@
 """Spreads a study's trials over the processes of a job; where there is but one, it is that one's trainer.
 
-No trial needs another, so each process trains its share at its own pace, and only what came out is gathered.
+Trials are independent, so each process trains its share at its own pace, and only outcomes are gathered.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Crew:
     def train(
         self, trials: Sequence[Trial], until: int, on_chunk: Callable[[Sequence[Trial], int], None]
     ) -> Iterator[dict[int, Trained]]:
-        """As of a `Trainer`; what other processes trained is told to `on_chunk` when it has come."""
+        """As of a `Trainer`; `on_chunk` is called for other processes' trials when their outcomes arrive."""
         if hosts.count() == 1:
             yield from self._trainer.train(trials, until, on_chunk)
             return
@@ -94,11 +94,11 @@ class Crew:
         return [[t for t in trials if known[t.number] == process] for process in range(hosts.count())]
 
     def told(self, number: int) -> None:
-        """What came out of a trial is stored."""
+        """Forgets a trial whose outcome is stored."""
         self._trainer.told([number])
 
     def dismiss(self, message: Any) -> None:
-        """The study has ended, and all is told; `follow` returns the message."""
+        """Ends the other processes' `follow`, which returns the message."""
         if hosts.count() == 1:
             return
         turn = next(_turns)

@@ -91,7 +91,7 @@ def file_of(url: sqlalchemy.URL) -> pathlib.Path | None:
 
 
 def connect_args(url: sqlalchemy.URL) -> dict[str, Any]:
-    """What the driver is given beside the URL."""
+    """Arguments of the driver other than the URL."""
     if url.get_backend_name() == "sqlite":
         return {"timeout": LOCK_TIMEOUT}
     if url.drivername == "postgresql+psycopg":

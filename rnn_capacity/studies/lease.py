@@ -67,7 +67,7 @@ class Lease:
         return self._held_trial(self._storage.create_new_trial(self._study._study_id, template))
 
     def adopt(self, most: int) -> list[optuna.Trial]:
-        """Trials that were put back or that belong to nobody, at most so many; they are this worker's from now on."""
+        """Takes trials that were put back or that belong to nobody; they are this worker's from now on."""
         found = []
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
         stale = set(self._storage._get_stale_trial_ids(self._study._study_id)) if self._beats else set()
@@ -80,13 +80,13 @@ class Lease:
         return found
 
     def put_back(self, trial: optuna.Trial) -> None:
-        """Leaves a trial for later, for whoever needs one."""
+        """Puts a trial back, for any worker."""
         self._held.discard(trial._trial_id)
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another worker has told it
             self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
     def release(self, trial: optuna.Trial) -> None:
-        """A trial has been told."""
+        """Ends the lease of a trial that is stored."""
         self._held.discard(trial._trial_id)
 
     def _take(self, trial: FrozenTrial, stale: set[int]) -> bool:

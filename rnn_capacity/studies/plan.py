@@ -94,7 +94,7 @@ class Plan:
     """
 
     direction: ClassVar[str] = "minimize"
-    unit: ClassVar[str] = "validation loss"  # of the objective, as people are told
+    unit: ClassVar[str] = "validation loss"  # of the objective, for people
     reported: ClassVar[str] = "eval_loss"  # what a result is of
 
     title: str  # of the study: what people call it, which several may share

@@ -26,7 +26,7 @@ REDRAWN_PER_SECOND = 2
 
 @runtime_checkable
 class Reporter(Protocol):
-    """Told as trials train; write one to show them your own way, and pass it as `progress`.
+    """Called as trials train; write one to show them your own way, and pass it as `progress`.
 
     It is called where the measurement was (of a job in process 0 alone), about once a second: the time that it takes
     delays training, and what it raises ends the run. `level` is one of LEVELS. A measurement tells of its studies and
@@ -79,7 +79,7 @@ class Row:
             self._begun = self._last  # what came before was compiling
 
     def time_left(self) -> str:
-        """At the pace of what was done here, counted down from when that was told."""
+        """Time left at the pace of this process, counted down since the last update."""
         if self._here <= 0:
             return ""
         seconds = (self._last - self._begun) / self._here * (self.total - self.done) - (time.monotonic() - self._last)
@@ -107,7 +107,7 @@ class _Rows:
         row = self._rows[level]
         row.note, more = note, done - row.done
         if level == "sweep":
-            row.done = done  # what no study has told of was not trained here
+            row.done = done  # trials of earlier runs were not trained here
         else:
             row.advance(more)
         if level == "study" and "sweep" in self._rows:
@@ -191,7 +191,7 @@ def printable() -> Iterator[None]:
         yield
     finally:
         for stream, errors in zip(streams, before, strict=True):
-            with contextlib.suppress(OSError, ValueError):  # whoever read it has gone, or it is closed
+            with contextlib.suppress(OSError, ValueError):  # its reader has gone, or it is closed
                 stream.reconfigure(errors=errors)
 
 

@@ -14,7 +14,7 @@ def measuring(then: str = "with a storage the same call goes on where it was") -
     """CPU cores are devices, which alone stays so; numbers are as at JAX's defaults, programs kept, signals noticed.
 
     Args:
-        then: what whoever stops it may do.
+        then: what can be done next, for the message of a stopped run.
 
     Raises:
         InputError: JAX was asked for what is not here, or not to compile.

@@ -158,7 +158,7 @@ def _without_info(storage: optuna.storages.BaseStorage) -> Iterator[None]:
 
 
 def ask_for(study: optuna.Study, num_trials: int, num_repeats: int) -> None:
-    """Keeps how much a search is to have in the end, as it was last told, so that half of one is known as such."""
+    """Records the requested budget, so that an incomplete search can be recognised."""
     study.set_user_attr(ASKED, {"num_trials": num_trials, "num_repeats": num_repeats})
 
 
@@ -174,7 +174,7 @@ def add_worker(study: optuna.Study, worker: str) -> None:
 
 
 def command() -> str | None:
-    """What started this process, passwords hidden; None where no call can be told, as in a notebook."""
+    """The command of this process, passwords hidden; None where there is none, as in a notebook."""
     main = sys.modules["__main__"]
     if not getattr(main, "__file__", None):  # a notebook, an interactive session, python -c
         return None
@@ -193,7 +193,7 @@ def code_digest(package: pathlib.Path = PACKAGE) -> str:
 
 
 def is_measured(trial: FrozenTrial) -> bool:
-    """Whether a trial has been trained and told, feasible or not."""
+    """Whether a trial has been trained and stored, feasible or not."""
     return trial.state.is_finished() and OUTCOME in trial.user_attrs
 
 
@@ -227,7 +227,7 @@ def _suggested(trial: optuna.Trial, space: Space) -> dict[str, Any]:
 
 
 def report(trial: optuna.Trial, value: float, steps: int) -> None:
-    """Keeps what a trial had reached after some steps, unless another worker has told it already."""
+    """Stores the outcome of a trial after some steps, unless another worker has finished it."""
     with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
         trial.report(value, steps)
 

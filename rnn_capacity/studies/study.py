@@ -29,9 +29,9 @@ from rnn_capacity.training.trainer import Trained, Trainer
 from rnn_capacity.training.trial import Outcome, Trial
 
 ASK_AT_ONCE = 16  # trials asked for together at least, so that those of one spec can be trained together
-ROUNDS = 8  # in which a study is asked for at least: a bandit must be told of some trials to propose others by them
+ROUNDS = 8  # at least: a bandit needs outcomes of some trials to propose others
 FOLLOWING_ROUNDS = 4  # the same where a range follows the best (`Range.around_best`)
-RUNGS = 3  # where trials are stopped early: at so many points of the run, the last of which is its end
+RUNGS = 3  # points of a run where trials may be stopped, the end included
 SECONDS_BETWEEN_LOOKS = 1.0  # while other workers have the last trials
 
 _logger = logging.getLogger(__name__)
@@ -140,13 +140,13 @@ def _prune(checkpoints: Checkpoints | None, trials: Sequence[FrozenTrial]) -> No
 
 
 def train_alone(trial: Trial, steps: int, describe) -> dict[str, Any]:
-    """What a trial gives, trained for so many steps, as a study would keep it."""
+    """Outcome of a trial after some steps, as a study would store it."""
     (batch,) = Trainer(sharding.choose_devices(1), 1).train([trial], steps, lambda batch, step: None)
     return _told(_Entry(None, trial, trained=batch[trial.number]), steps, describe)[0]
 
 
 def _told(entry: _Entry, steps: int, describe) -> tuple[dict[str, Any], float | None]:
-    """What is kept of a trial that was trained for so many steps, and its objective."""
+    """What is stored of a trial after some steps, and its objective."""
     kept, value = describe(entry.trial, *entry.trained)
     stopped = kept["feasible"] and steps < entry.trial.spec.train_steps
     return kept | {"steps": steps, "stopped_early": stopped}, value
@@ -237,7 +237,7 @@ class _Shown:
         self._done = 0.0  # of these steps, in batches that have ended
 
     def between(self, before: int, until: int) -> Callable[[Sequence[Trial], int], None]:
-        """What is told that a batch stands at a step between two rungs."""
+        """The callback for a batch that is at a step between two rungs."""
         training, begun = None, before
 
         def on_chunk(batch, step):

@@ -63,7 +63,7 @@ def still_improving(values: Sequence[float | None], sign: int = 1) -> bool:
     """Whether the last quarter of the trials bettered the best by over a hundredth; None where one is infeasible.
 
     Args:
-        values: what the tuner was told, in the order of the trials.
+        values: objectives, in the order of the trials.
         sign: 1 where more is better, and what nothing has is 0; -1 where less is.
     """
     known = [value for value in values if value is not None]

@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a draw depends on, beside its key."""
+    """What a draw depends on apart from its key."""
 
     split: Array  #: which of SPLITS, as an index
     shared: Any  #: what `Task.shared` gave, on the device
@@ -51,7 +51,7 @@ class Source(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task, for one trial; like a cell it knows nothing of trials side by side or of devices.
+    """A task, for one trial; like a cell it is written for one trial on one device.
 
     It says `num_inputs` and `num_outputs` as fields or properties. Most draw their examples afresh: see `DrawnTask`.
     """
@@ -156,7 +156,7 @@ class DrawnTask(Task):
         return self.draw(jax.random.fold_in(key_held_out, source.split), self.num_held_out, source)
 
     def draw(self, key: Array, num_examples: int, source: Source) -> Batch:
-        """So many independent examples, from one key."""
+        """Draws independent examples from one key."""
         raise NotImplementedError
 
 

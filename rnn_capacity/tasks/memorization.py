@@ -94,7 +94,7 @@ class Memorization(Task):
 
     unroll: int = 5  #: T, the steps after which the label is read
     num_inputs: int = 20  #: n_in, bits of a vector
-    max_mappings: int  #: data sets are padded to so many, the mask of the first b says which are real
+    max_mappings: int  #: size that data sets are padded to; the mask of the first b marks the real ones
 
     def __post_init__(self):
         super().__post_init__()

@@ -91,12 +91,12 @@ class Checkpoints:
             self._latest.result()
 
     def drop(self, numbers: Collection[int]) -> None:
-        """Trials have been told: what this worker keeps of them alone is deleted, behind the training."""
+        """Deletes this worker's checkpoints of trials that are stored, in the background."""
         self._latest_numbers = []
         self._latest = self._writer.submit(self._forget, set(numbers))
 
     def numbers(self) -> set[int]:
-        """The trials of which any worker keeps something."""
+        """Numbers of the trials that any worker has a checkpoint of."""
         found, entries = set(), self._entries()
         for name in entries:
             if f"{name}.json" in entries:
@@ -214,7 +214,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _left_out(self, name: str) -> Iterator[None]:
-        """A checkpoint that is of no use is told of, unless it was deleted while we looked."""
+        """Warns of a checkpoint that cannot be read, unless it was deleted meanwhile."""
         try:
             yield
         except Exception as error:  # whatever Orbax finds wrong

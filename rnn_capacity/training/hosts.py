@@ -1,6 +1,6 @@
 """A job of several processes, one for each host of a slice or cluster: how they find each other and what they say.
 
-Every process runs the same program. Process 0 asks and tells; the others are sent trials and send back what came out.
+Every process runs the same program. Process 0 runs the study; the others receive trials and send back their outcomes.
 No device waits for another's, so all of it goes through the key-value store of JAX's distributed runtime, as JSON.
 """
 
@@ -246,7 +246,7 @@ def _name(process: int) -> str:
 
 
 def post(key: str, message: Any) -> None:
-    """Leaves a message for whoever fetches it; plain JSON, NaN and infinities too."""
+    """Publishes a message under a key; plain JSON, NaN and infinities included."""
     distributed.global_state.client.key_value_set_bytes(_PREFIX + key, json.dumps(message).encode())
 
 

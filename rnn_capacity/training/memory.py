@@ -1,4 +1,4 @@
-"""What a program will take of its devices' memory, told before it runs."""
+"""Memory that a program will take on its devices, known before it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEMINFO = pathlib.Path("/proc/meminfo")
 
 
 class NotEnoughMemoryError(MemoryError):
-    """A program wants more memory than its devices have left.
+    """A program needs more memory than its devices have left.
 
     Attributes:
         needed, available: bytes of a device; of all of them together where they share one memory, as a CPU's do.
@@ -26,7 +26,7 @@ class NotEnoughMemoryError(MemoryError):
 
 
 def needed(program: jax.stages.Compiled, devices: Sequence[jax.Device]) -> int:
-    """Bytes that a compiled program allocates when it runs, beside its arguments, by the compiler's own plan.
+    """Bytes that a compiled program allocates when it runs, without its arguments, by the compiler's own plan.
 
     Of a device, or of all of them where they share one memory; 0 where the compiler does not say.
     """
@@ -51,7 +51,7 @@ def available(devices: Sequence[jax.Device]) -> int | None:
 
 
 def check(programs: Sequence[jax.stages.Compiled], devices: Sequence[jax.Device]) -> None:
-    """Refuses programs of which one would not fit, before the device or the machine finds out.
+    """Raises if one of the programs would not fit, before it runs.
 
     Raises:
         NotEnoughMemoryError: with what is needed and what there is.

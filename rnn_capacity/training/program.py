@@ -23,7 +23,7 @@ from rnn_capacity.training.trial import Keys, Outcome
 from rnn_capacity.types import Hparams
 
 CHUNK_SECONDS = 1.0  # how often a batch in training shows its progress
-LOWERED, TRAINED = "/rnn_capacity/lowered", "/rnn_capacity/trained"  # durations that `jax.monitoring` is told of
+LOWERED, TRAINED = "/rnn_capacity/lowered", "/rnn_capacity/trained"  # durations that are recorded with `jax.monitoring`
 FIRST_CHUNK = 1  # steps, to learn how long one takes: nothing is kept, and no SIGTERM obeyed, before it has ended
 
 
@@ -144,13 +144,13 @@ def advance(
         keys: each a [K] array of keys.
         state: where the trials stand, [K] each, all at one step of at most `until`; None: before the first.
         trials_per_device: no device is given more for the sake of padding; None: as padding likes.
-        on_chunk: told after every chunk the step that the trials stand at, and where they stand.
+        on_chunk: called after every chunk with the step that the trials are at, and their state.
 
     Returns:
-        What came out so far, NumPy arrays [K], and where the trials stand, on the devices, padded as they are.
+        The outcomes so far, NumPy arrays [K], and the trials' state, on the devices, padded as they are.
 
     Raises:
-        NotEnoughMemoryError: so many trials at once do not fit; nothing was trained.
+        NotEnoughMemoryError: the trials do not fit together; nothing was trained.
     """
     network.check_cell(spec.cell, spec)
     num_trials = len(keys.task)

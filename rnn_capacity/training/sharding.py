@@ -27,7 +27,7 @@ TRIALS_PER_DEVICE = {"cpu": 1, "gpu": 256, "tpu": 256}
 IN_TURN = {"cpu"}  # where a device's trials run one after the other: each then stays in the cache
 KEPT_SECONDS = 0.3  # programs that took longer to compile are kept
 # Examples worked on at a time, elsewhere all at once: those whose activations stay in a CPU's cache. Where 512 leave
-# more than so many bytes for the gradient, 128 are up to 1.7 times faster.
+# more than this many bytes for the gradient, 128 are up to 1.7 times faster.
 BLOCK_SIZES, LARGE_BLOCK = {"cpu": (512, 128)}, 18e6
 
 
@@ -103,7 +103,7 @@ def present_devices() -> list[jax.Device]:
 
 
 def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:
-    """None: all of this process; a number: the first so many; or the devices themselves.
+    """Resolves an argument: None for all devices of this process, a number for the first ones, or the devices.
 
     Raises:
         InputError: more devices than there are, or none, or some that are another process's.
@@ -126,7 +126,7 @@ def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Devic
 
 
 def describe(devices: Sequence[jax.Device]) -> str:
-    """What a person is told of them."""
+    """One-line description of the devices for logs and tables."""
     return f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform}), JAX {jax.__version__}"
 
 

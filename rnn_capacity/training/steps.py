@@ -19,7 +19,7 @@ from rnn_capacity.types import Array, Hparams, Params
 
 
 class TrialState(NamedTuple):
-    """What the next step of a trial needs, beside its data."""
+    """State of a trial between two steps, without its data."""
 
     step: Array
     params: Params

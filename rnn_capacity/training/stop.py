@@ -56,7 +56,7 @@ def noticed(then: str = "the same command goes on where it was") -> Iterator[Non
     or in a notebook a second Ctrl-C does nothing more: it would end the session.
 
     Args:
-        then: what whoever stopped it may do.
+        then: what can be done next, for the message.
 
     Raises:
         Terminated, KeyboardInterrupt: the process was asked to stop.

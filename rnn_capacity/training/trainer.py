@@ -30,7 +30,7 @@ class OutOfMemoryError(RuntimeError):
 
 
 class Trained(NamedTuple):
-    """What came out of a trial."""
+    """Outcome of a trial, and the time that it took."""
 
     outcome: Outcome  #: as plain numbers
     seconds: float  #: that it took
@@ -58,7 +58,7 @@ class Trainer:
         devices: those of this process.
         trials_per_device: how many a device is given at a time, as long as its memory suffices.
         checkpoints: where batches in training are kept; None: nowhere.
-        on_reduced: told of a lower number of trials a device, when memory did not suffice.
+        on_reduced: called with the lower number of trials a device when memory did not suffice.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class Trainer:
     def train(
         self, trials: Sequence[Trial], until: int, on_chunk: Callable[[Sequence[Trial], int], None]
     ) -> Iterator[dict[int, Trained]]:
-        """Trains the trials up to a step; yields, batch by batch, what came out of each by its number.
+        """Trains the trials up to a step; yields, batch by batch, their outcomes by trial number.
 
         Args:
-            on_chunk: told before the first chunk of a batch and after each, which trials now stand at which step.
+            on_chunk: called before the first chunk of a batch and after each, with the trials and the step they are at.
 
         Raises:
             OutOfMemoryError: a single trial does not fit.
@@ -115,13 +115,13 @@ class Trainer:
             yield trained
 
     def narrow(self, trials_per_device: int) -> None:
-        """No more than so many trials a device from now on: there is no memory for more."""
+        """Lowers the number of trials a device, for want of memory."""
         if trials_per_device < self.trials_per_device:
             self.trials_per_device = trials_per_device
             self._on_reduced(trials_per_device)
 
     def told(self, numbers: Collection[int]) -> None:
-        """What came out of these trials is stored: where they stand need not be known any longer."""
+        """Forgets the state of trials whose outcomes are stored, in memory and in the checkpoints."""
         self._at_rung = [batch for batch in self._at_rung if not set(batch[0]) <= set(numbers)]
         for number in numbers:
             self._standing.pop(number, None)
