@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 from helpers import ROOT
 
@@ -9,6 +10,7 @@ PACKAGE = "rnn_capacity"
 LAYERS = (
     "checks",
     "files",
+    "private",
     "types",
     "information",
     "dimension",
@@ -54,3 +56,18 @@ def test_every_module_imports_from_its_layer_and_those_above_it():
 def test_no_module_lies_beside_the_packages_unplaced():
     beside = {path.stem for path in (ROOT / PACKAGE).glob("*.py")} - {"__init__"}
     assert beside <= set(LAYERS)
+
+
+PRIVATE = re.compile(
+    r"^(?:import|from) [\w.]*\._\w+|\b(?:study|trial|storage|jax|optuna|orbax)\w*\._(?!replace\b)[a-z]\w*"
+)
+
+
+def test_private_names_of_libraries_are_in_one_module():
+    """So that a new release breaks one file."""
+    found = [
+        f"{path.relative_to(ROOT)}: {hit[0]}"
+        for path in (ROOT / PACKAGE).rglob("*.py")
+        for hit in PRIVATE.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert {line.split(":")[0] for line in found} == {f"{PACKAGE}/private.py"}, found

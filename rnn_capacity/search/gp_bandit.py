@@ -30,6 +30,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import ndtri
 
+from rnn_capacity import private
 from rnn_capacity.checks import InputError, check_int, check_seed
 from rnn_capacity.dimension import Space
 from rnn_capacity.search import acquisition, gp, units
@@ -113,8 +114,8 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
 
     def _look_at(self, study: optuna.Study, trials: list[FrozenTrial]) -> None:
         """Forgets what was of another storage, where ids mean other trials, and reads off what this study tunes."""
-        if self._storage is not study._storage:
-            self._storage, self._seen = study._storage, ()
+        if self._storage is not private.storage_of(study):
+            self._storage, self._seen = private.storage_of(study), ()
             self._use(self._encoding)
         if self._space is not None:
             found = dimensions(at_present(self._space, study, trials))
@@ -156,12 +157,12 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
 
     def _is_proposed(self, trial: FrozenTrial) -> bool:
         """Whether a trial has all its values."""
-        return (trial._trial_id, len(trial.params)) in self._features or (
+        return (private.trial_id(trial), len(trial.params)) in self._features or (
             bool(trial.params) and self._encoding.is_complete(trial.params)
         )
 
     def _encoded(self, trial: FrozenTrial) -> np.ndarray:
-        key = trial._trial_id, len(trial.params)
+        key = private.trial_id(trial), len(trial.params)
         if key not in self._features:
             self._features[key] = self._encoding.encode(trial.params)
         return self._features[key]
@@ -216,7 +217,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         }
         if not feasible.all():
             fit["feasibility"] = self._fit(x, label, last.get("feasibility"))
-        study._storage.set_trial_system_attr(trial._trial_id, FIT, fit)
+        private.storage_of(study).set_trial_system_attr(private.trial_id(trial), FIT, fit)
         return fit
 
     def _fit(self, x, y, start) -> list[float]:

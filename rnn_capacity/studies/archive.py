@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import optuna
 import sqlalchemy
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.pool import NullPool
 
 from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.private import models
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import database, store
 from rnn_capacity.studies.plan import space_of, title_of

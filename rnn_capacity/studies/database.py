@@ -14,9 +14,10 @@ from typing import Any
 import optuna
 import sqlalchemy
 import sqlalchemy.exc
-from optuna.storages._rdb import models
 
+from rnn_capacity import private
 from rnn_capacity.checks import InputError
+from rnn_capacity.private import models
 from rnn_capacity.training import stop
 
 PATIENCE = 600.0  # seconds that a database is waited for
@@ -228,7 +229,5 @@ def _check_free(url: sqlalchemy.URL) -> None:
             raise ValueError("it holds another program's tables")
 
 
-# What Optuna's cache in front of the storage calls, beside the public methods.
-_CALLED = {"_create_new_trial", "_set_trial_param", "_get_trials", "_get_best_trial_id", "_get_stale_trial_ids"}
-for _name in {*optuna.storages.BaseStorage.__abstractmethods__, *_CALLED, "record_heartbeat"}:
+for _name in {*optuna.storages.BaseStorage.__abstractmethods__, *private.CALLED_BY_CACHE, "record_heartbeat"}:
     setattr(Database, _name, _patiently(getattr(optuna.storages.RDBStorage, _name)))

@@ -20,9 +20,9 @@ import socket
 import threading
 
 import optuna
-from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 
+from rnn_capacity import private
 from rnn_capacity.studies import database
 
 WORKER = "worker"  # the system attribute of a trial that says whose it is
@@ -35,7 +35,7 @@ class Lease:
     """A worker's hold on the trials that it trains, for as long as it is open: `with Lease(study) as lease`."""
 
     def __init__(self, study: optuna.Study):
-        self._study, self._storage = study, study._storage
+        self._study, self._storage = study, private.storage_of(study)
         self._held: set[int] = set()
         self._nameless: set[int] = set()  # trials in training without a worker's name
         self._stop = threading.Event()
@@ -58,54 +58,54 @@ class Lease:
     @property
     def _beats(self) -> bool:
         """Whether the storage has heartbeats: a database has, memory and Optuna's journal have none."""
-        return isinstance(self._storage, BaseHeartbeat) and self._storage.get_heartbeat_interval() is not None
+        return isinstance(self._storage, private.BaseHeartbeat) and self._storage.get_heartbeat_interval() is not None
 
     def new(self) -> optuna.Trial:
         """A trial that is this worker's from its first moment."""
         template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={WORKER: self.worker})
         template.datetime_start = datetime.datetime.now()
-        return self._held_trial(self._storage.create_new_trial(self._study._study_id, template))
+        return self._held_trial(self._storage.create_new_trial(private.study_id(self._study), template))
 
     def adopt(self, most: int) -> list[optuna.Trial]:
         """Takes trials that were put back or that belong to nobody; they are this worker's from now on."""
         found = []
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
-        stale = set(self._storage._get_stale_trial_ids(self._study._study_id)) if self._beats else set()
+        stale = private.stale_trial_ids(self._storage, self._study) if self._beats else set()
         for trial in trials:
             if len(found) == most:
                 break
             with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # told meanwhile
-                if trial._trial_id not in self._held and self._take(trial, stale):
-                    found.append(self._held_trial(trial._trial_id))
+                if private.trial_id(trial) not in self._held and self._take(trial, stale):
+                    found.append(self._held_trial(private.trial_id(trial)))
         return found
 
     def put_back(self, trial: optuna.Trial) -> None:
         """Puts a trial back, for any worker."""
-        self._held.discard(trial._trial_id)
+        self._held.discard(private.trial_id(trial))
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another worker has told it
-            self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+            self._storage.set_trial_state_values(private.trial_id(trial), TrialState.WAITING)
 
     def release(self, trial: optuna.Trial) -> None:
         """Ends the lease of a trial that is stored."""
-        self._held.discard(trial._trial_id)
+        self._held.discard(private.trial_id(trial))
 
     def _take(self, trial: FrozenTrial, stale: set[int]) -> bool:
         if trial.state == TrialState.RUNNING and self._is_held(trial, stale):
             return False
         if self._beats:
-            self._storage.record_heartbeat(trial._trial_id)
-        claim = lambda: self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+            self._storage.record_heartbeat(private.trial_id(trial))
+        claim = lambda: self._storage.set_trial_state_values(private.trial_id(trial), TrialState.RUNNING)
         if trial.state == TrialState.WAITING and not claim():
             return False  # another was first
-        self._storage.set_trial_system_attr(trial._trial_id, WORKER, self.worker)
+        self._storage.set_trial_system_attr(private.trial_id(trial), WORKER, self.worker)
         return True
 
     def _is_held(self, trial: FrozenTrial, stale: set[int]) -> bool:
-        if trial._trial_id in stale:
+        if private.trial_id(trial) in stale:
             return False
-        if self._beats and WORKER not in trial.system_attrs and trial._trial_id not in self._nameless:
-            self._nameless.add(trial._trial_id)
-            self._storage.record_heartbeat(trial._trial_id)  # what never had one would never be stale
+        if self._beats and WORKER not in trial.system_attrs and private.trial_id(trial) not in self._nameless:
+            self._nameless.add(private.trial_id(trial))
+            self._storage.record_heartbeat(private.trial_id(trial))  # what never had one would never be stale
         host, process, start, _ = trial.system_attrs.get(WORKER, ":::").rsplit(":", 3)
         if host == socket.gethostname():
             if int(process) == os.getpid():

@@ -22,6 +22,7 @@ import pandas as pd
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
+from rnn_capacity import private
 from rnn_capacity.checks import InputError
 from rnn_capacity.search.space import Space, complete, distributions, holding
 from rnn_capacity.studies import database
@@ -209,7 +210,7 @@ def propose(trial: optuna.Trial, space: Space) -> dict[str, Any]:
     same trial, what both get is what is kept of it: Optuna keeps the first value and hands each worker its own.
     """
     values = _suggested(trial, space)
-    while (kept := _suggested(optuna.Trial(trial.study, trial._trial_id), space)) != values:
+    while (kept := _suggested(optuna.Trial(trial.study, private.trial_id(trial)), space)) != values:
         values = kept
     return values
 
@@ -234,7 +235,7 @@ def report(trial: optuna.Trial, value: float, steps: int) -> None:
 
 def reported(study: optuna.Study, trial: optuna.Trial) -> frozenset[int]:
     """The steps that something was reported for, but for those at which it was being told, and so stopped."""
-    kept = study._storage.get_trial(trial._trial_id)
+    kept = private.storage_of(study).get_trial(private.trial_id(trial))
     return frozenset(kept.intermediate_values) - {kept.user_attrs.get(OUTCOME, {}).get("steps")}
 
 
@@ -254,7 +255,7 @@ def tell(study: optuna.Study, trial: optuna.Trial, outcome: Mapping[str, Any], v
         else:
             study.tell(trial.number, value)
     except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
-        if study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING:
+        if private.storage_of(study).get_trial(private.trial_id(trial)).state == TrialState.RUNNING:
             raise
 
 

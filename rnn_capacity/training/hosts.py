@@ -22,9 +22,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
-from jax._src import distributed  # the store has no public face; Orbax reads it here too
 
 from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.private import distributed
 from rnn_capacity.training import stop
 
 HEARTBEAT_SECONDS = 30  # a process not heard of for so long is dead, and JAX then ends all the others
