@@ -81,7 +81,7 @@ setup(
             "psycopg[binary]>=3.2.1",
             "pyarrow>=18.0",
             "pytest>=8.0",
-            "pytest-xdist>=3.6.1",
+            "pytest-xdist>=3.7",
             "ruff>=0.12",
             "selenium>=4.20",
         ],
