@@ -270,6 +270,10 @@ def _count(layout: _Layout) -> int:
 def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1, num_outputs: int = 1) -> int:
     """The largest number of units a layer for which the whole network has at most `budget` parameters.
 
+    >>> from rnn_capacity.cells import CELLS
+    >>> units_for_budget(1000, CELLS["gru"], num_inputs=20)
+    10
+
     Sizes that the cell's `init` refuses, such as those that its heads do not divide, are skipped.
 
     Raises:

@@ -24,6 +24,9 @@ def line(num_units, num_inputs):
     """The paper's curve for the squared error: 1 - n_h / n_in with fewer units than inputs, 0 from there on.
 
     It takes numbers, or NumPy arrays that broadcast.
+
+    >>> line(np.array([16, 48, 80]), 64).tolist()
+    [0.75, 0.25, 0.0]
     """
     return np.maximum(0.0, 1.0 - np.divide(num_units, num_inputs))
 

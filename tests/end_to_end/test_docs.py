@@ -1,5 +1,6 @@
 """The reference has everything that is public, what it takes from the README is there, and its example runs."""
 
+import doctest
 import importlib
 import inspect
 import re
@@ -131,3 +132,17 @@ def test_the_task_of_your_own_is_one(monkeypatch):
     ((task, fields),) = given
     check_task(task)
     assert (task.num_outputs, fields) == (1, {"num_params": 500})
+
+
+WITH_EXAMPLES = [
+    path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+    for path in (ROOT / "rnn_capacity").rglob("*.py")
+    if ">>> " in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_the_examples_of_a_docstring_give_what_they_say(name):
+    failed, tried = doctest.testmod(importlib.import_module(name))
+    assert tried > 0
+    assert failed == 0
