@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import NONLINEARITIES, Cell
@@ -294,10 +296,11 @@ def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1
         best = max(best, taken)
         return True
 
-    high = 1
-    while fits(high) and high <= budget:  # every unit has a weight in the readout
-        high *= 2
-    low = high // 2
+    low, high, step = 0, budget + 1, 1  # every unit has a weight in the readout
+    probe = _about_right(budget, layout)
+    while low < probe < high:  # away from there in growing steps, until the answer lies between
+        low, high = (probe, high) if fits(probe) else (low, probe)
+        probe, step = (low + step if low == probe else high - step), 2 * step
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
@@ -309,6 +312,24 @@ def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1
     if (refused := layout(best + 1).error) is not None:
         _warn_once(f"the cell {cell.name!r} does not take {best + 1} units ({_reason(refused)}); it is given {best}")
     return best
+
+
+def _about_right(budget: int, layout: Callable[[int], _Layout]) -> int:
+    """The units at which a parabola through the parameters of the smallest networks meets the budget.
+
+    Of most cells that is the answer: their parameters are such a polynomial, and to trace many sizes takes long.
+    """
+    taken = (n for n in range(1, min(budget, MOST_SKIPPED) + 1) if layout(n).error is None)
+    known = [(n, _count(layout(n))) for n in itertools.islice(taken, 3)]
+    if len(known) < 3:
+        return 1
+    square, linear, rest = np.polyfit(*zip(*known, strict=True), 2)
+    rest -= budget
+    if square < 1e-6:
+        units = -rest / linear if linear > 0 else 1
+    else:
+        units = (-linear + math.sqrt(max(linear**2 - 4 * square * rest, 0))) / (2 * square)
+    return min(max(math.floor(units + 1e-6), 1), budget)
 
 
 def _too_small(budget, cell, layout, num_inputs, depth) -> str:
