@@ -34,7 +34,7 @@ FULL = {
 def get_config(
     arg: str = "", *, quick: dict = QUICK, evening: dict = EVENING, full: dict = FULL, **fields
 ) -> ConfigDict:
-    """A config of all fields that the task has (documented in `rnn_capacity/sweep.py`), at the scale that `arg` names.
+    """A config of all fields that the task has (documented in `studies/config.py`), at the scale that `arg` names.
 
     Args:
         quick, evening, full: fields at each scale; those of the paper's capacity where a config has no others.

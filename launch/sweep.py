@@ -49,11 +49,10 @@ def main(_):
 def parse(argv):
     """As absl does, but what is wrong with a flag or the config is an InputError."""
     given = _of_flag("config", argv)
-    if given is not None and not pathlib.Path(given.partition(":")[0]).exists():
-        found = ROOT / given  # experiments/gru.py:quick, from any folder
-        if found.with_name(found.name.partition(":")[0]).is_file():
-            argv = [arg.replace(given, str(found)) if arg.endswith(given) else arg for arg in argv]
-            given = str(found)
+    if given is not None and given.startswith("experiments/") and not pathlib.Path(given.partition(":")[0]).exists():
+        found = f"{ROOT}/{given}"  # from any folder
+        argv = [arg.replace(given, found) if arg in (given, f"--config={given}") else arg for arg in argv]
+        given = found
     if given is not None:
         _check_overrides(_load(given), argv)
     rest = command_line.parse_flags(argv)

@@ -21,6 +21,7 @@ CALLED_BY_CACHE = {
 __all__ = [
     "CALLED_BY_CACHE",
     "BaseHeartbeat",
+    "BeatingStorage",
     "distributed",
     "models",
     "stale_trial_ids",
@@ -28,6 +29,15 @@ __all__ = [
     "study_id",
     "trial_id",
 ]
+
+
+class BeatingStorage(optuna.storages.RDBStorage):
+    """Optuna's database; a trial's first heartbeat is written with it, as one killed in between would never be stale."""
+
+    def _get_prepared_new_trial(self, study_id, template_trial, session):
+        trial = super()._get_prepared_new_trial(study_id, template_trial, session)
+        session.add(models.TrialHeartbeatModel(trial_id=trial.trial_id))
+        return trial
 
 
 def storage_of(study: optuna.Study) -> BaseStorage:

@@ -238,13 +238,13 @@ def _run(
             if time.monotonic() - written_at >= SECONDS_BETWEEN_TABLES:
                 tables.write(list(known.values()), workdir)
                 written_at = time.monotonic()
+        results = store.results(storage)  # other workers' too
     except BaseException:
         if known:
             tables.write(list(known.values()), workdir)
         raise
     finally:
         progress.stop("sweep")
-    results = store.results(storage)  # other workers' too
     if len(grid) > 1 or len(results) > 1:
         show(f"\nAll of {workdir}:\n{tables.text(results)}", style="bold")
     kept = hide_password(config.get("storage") or workdir / store.DATABASE)

@@ -44,8 +44,10 @@ class Cell(NamedTuple):
     #: (params, carry, x, nonlinearity) -> (carry, y): a step in time, x (num_inputs,), y (num_units,)
     apply: Callable[[Params, Carry, Array, Nonlinearity], tuple[Carry, Array]]
     nonlinearities: tuple[str, ...] = tuple(NONLINEARITIES)  #: those that a search may choose from
-    #: "quick" or "paper" -> dimensions of that space: of hparams that no other cell has, or in place of the usual ones
+    #: "quick" or "paper" -> dimensions: of hparams that no other cell has (one space's serve both where the other has
+    #: none), or in place of the usual ones of that space; where batches are drawn `Task.quick` goes first. A Choice in
+    #: "paper" holds in both spaces: other names make no sense in this cell.
     ranges: Mapping[str, Space] = {}
 
-    def __hash__(self) -> int:  # `ranges` is a plain mapping
-        return hash((self.name, self.init, self.initial_carry, self.apply, self.nonlinearities))
+    def __hash__(self) -> int:  # `ranges` is a plain mapping, and what is wrong with it is reported later
+        return hash((self.name, self.init, self.initial_carry, self.apply))

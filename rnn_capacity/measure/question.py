@@ -97,8 +97,8 @@ def _documented(text: str, config: type[StudyConfig], names: Iterable[str]) -> s
     """A docstring with the arguments, which are described where they are defined."""
     said = {name: text for kind in (config, Budget, Runtime) for name, text in texts(kind).items()}
     lines = [
-        textwrap.fill(f"{name}: {said[name]}.", 116, initial_indent=" " * 8, subsequent_indent=" " * 12)
+        textwrap.fill(f"{name}: {said[name]}.", 116, initial_indent=" " * 4, subsequent_indent=" " * 8)
         for name in names
     ]
-    before, raises, after = text.partition("\n    Raises:")
-    return "\n".join([before, "    Args:", *lines, ""]) + raises + after
+    before, raises, after = inspect.cleandoc(text).partition("\nRaises:")
+    return "\n".join([before, "Args:", *lines, ""]) + raises + after

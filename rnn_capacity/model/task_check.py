@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity.checks import InputError, check_positive_int
-from rnn_capacity.dimension import Choice, check_range
+from rnn_capacity.dimension import check_range
 from rnn_capacity.model.fingerprint import fingerprint
 from rnn_capacity.tasks.base import Batch, Source, Task
 from rnn_capacity.types import Hparams
@@ -24,12 +24,12 @@ COLUMNS = ("source", "study", "number", "state", "task", "cell", "depth", "unrol
 COLUMNS += ("feasible", "steps", "stopped_early", "seconds", "train_loss", "valid_loss", "eval_loss")
 
 
-def check_task(task: Task, reserved: Sequence[str] = (), is_hparam: Callable[[str], bool] | None = None) -> None:
+def check_task(task: Task, reserved: Sequence[str] = (), is_hparam: Callable[[str], bool] = lambda name: False) -> None:
     """Traces a batch, its loss and its score, so that a wrong shape is reported by name.
 
     Args:
         reserved: names that its fields must not have, being those of other things that are kept of a study.
-        is_hparam: whether a name is that of an hparam of some cell, and so none for a score; None: that is not checked.
+        is_hparam: whether a name is that of an hparam of some cell, and so none for a score.
 
     Raises:
         InputError: a field that is reserved or is not plain; sizes, shapes or names that do not fit together.
@@ -60,7 +60,7 @@ def check_task(task: Task, reserved: Sequence[str] = (), is_hparam: Callable[[st
     for name, value in score.items():
         if value.shape != ():
             raise InputError(f"{given}scores {name} of shape {value.shape}; it must be a scalar")
-        if name in (*COLUMNS, *task.hparam_names) or name.startswith("untrained_") or (is_hparam and is_hparam(name)):
+        if name in (*COLUMNS, *task.hparam_names) or name.startswith("untrained_") or is_hparam(name):
             raise InputError(f"{given}scores {name!r}; it must have another name, that one is another column's")
 
 
@@ -77,7 +77,7 @@ def check_own_hparams(cell: str, names: Sequence[str], task: Task, reserved: Seq
             raise InputError(f"cell: {cell!r} reads hparams[{name!r}]; it must have another name, that one is taken")
 
 
-def _check_dimensions(task: Task, reserved: Sequence[str], is_hparam: Callable[[str], bool] | None) -> None:
+def _check_dimensions(task: Task, reserved: Sequence[str], is_hparam: Callable[[str], bool]) -> None:
     given = f"task: {task.name!r} "
     if not isinstance(task.dimensions, Mapping):
         raise InputError(f"{given}has dimensions {task.dimensions!r}; it must be a mapping from names to Ranges")
@@ -85,14 +85,9 @@ def _check_dimensions(task: Task, reserved: Sequence[str], is_hparam: Callable[[
         raise InputError(f"{given}reads the hparam {unknown[0]!r}; its dimensions must have a Range or a number for it")
     fields = {field.name for field in dataclasses.fields(task)}
     for name, dimension in task.dimensions.items():
-        if name in (*COLUMNS, *reserved, *fields) or (is_hparam and is_hparam(name)):
+        if name in (*COLUMNS, *reserved, *fields) or is_hparam(name):
             raise InputError(f"{given}has a dimension {name!r}; it must have another name, that one is not the task's")
         check_range(f"{given}has the dimension {name}", dimension)
-    for name, dimension in task.quick.items():
-        if is_hparam and name not in task.dimensions and not is_hparam(name):
-            raise InputError(f"{given}has a quick range of {name!r}; it must be one of an hparam of training or a cell")
-        if not isinstance(dimension, str | Choice):
-            check_range(f"{given}has the quick range {name}", dimension)
 
 
 def program_digest(task: Task, batch_size: int | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -205,7 +206,9 @@ def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, tuple[float, f
         return difference, (math.nan, math.nan)
     if np.ptp(a) == np.ptp(b) == 0:
         return difference, (difference, difference)
-    low, high = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a sample that does not vary
+        low, high = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
     return difference, (float(low), float(high))
 
 

@@ -67,7 +67,7 @@ def space_for(
             raise InputError(
                 f"cell: {cell.name!r} reads hparams[{name!r}], which is of no known family; name it after one of "
                 f"{', '.join(INIT_FAMILIES)}, with an underscore and a gate behind it if there are several, or give "
-                f"it a Range: Cell(..., ranges={{'quick': {{{name!r}: Range(low, high)}}}})"
+                f"it a Range: Cell(..., ranges={{'quick': {{{name!r}: rnn_capacity.dimension.Range(low, high)}}}})"
             )
     known = sorted({*names, *families.values()})
     for name in overrides:

@@ -32,6 +32,7 @@ def table_for(
         InputError: ranges or nonlinearities of the cell that cannot be.
     """
     own = _checked_ranges(cell, read)
+    _check_task(task)
     here = lambda name: name not in OF_SOME_TASKS or name in task.tunes or name in task.dimensions
     table = {name: d for name, d in SPACES[space].items() if here(name)}
     table |= {name: d for name, d in task.dimensions.items() if name not in table}
@@ -51,7 +52,7 @@ def table_for(
 def names_of(cell: Cell) -> dict[str, Sequence[str]]:
     """The names that a choice may have with this cell, in any space, where that is not all of them."""
     paper = cell.ranges.get("paper", {})
-    return {"nonlinearity": cell.nonlinearities} | {name: options(d) for name, d in paper.items() if name in CHOICES}
+    return {"nonlinearity": cell.nonlinearities} | {n: d.options for n, d in paper.items() if isinstance(d, Choice)}
 
 
 def family_of(name: str) -> str | None:
@@ -99,6 +100,18 @@ def _checked_ranges(cell: Cell, read: Sequence[str]) -> Mapping[str, Space]:
                 raise InputError(f"{given} a {space} range of {name!r}; it must be {must}")
             _check_dimension(f"{given} the {space} range {name}", family_of(name) or name, dimension)
     return spaces
+
+
+def _check_task(task: type[Task] | Task) -> None:
+    given = f"task: {getattr(task, 'name', task)!r} has"
+    if not isinstance(task.quick, Mapping):
+        raise InputError(f"{given} the quick ranges {task.quick!r}; it must be a mapping from names to Ranges")
+    if not isinstance(task.tunes, tuple) or not all(name in OF_SOME_TASKS for name in task.tunes):
+        raise InputError(f"{given} tunes {task.tunes!r}; it must be a tuple of some of {', '.join(OF_SOME_TASKS)}")
+    for name, dimension in task.quick.items():
+        if family_of(name) is None and name not in task.dimensions:
+            raise InputError(f"{given} a quick range of {name!r}; it must be of an hparam of training or a cell")
+        _check_dimension(f"{given} the quick range {name}", family_of(name) or name, dimension)
 
 
 def _check_dimension(field: str, family: str, dimension: Any) -> None:

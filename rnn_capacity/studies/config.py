@@ -125,11 +125,11 @@ class StudyConfig:
         space = spaces.space_for(
             cell, self.space, self.hparams, task, sizes, num_params=params, train_steps=train_steps
         )
-        own = [name for name in space if spaces.family_of(name) is None and name not in task.dimensions]
+        own = [name for name in network.hparam_names(cell, **sizes) if spaces.family_of(name) is None]
         task_check.check_own_hparams(cell.name, own, task, reserved)
         batch_size = task.batch_size if self.batch_size is None else int(self.batch_size)
         return kind(
-            title=title.format(f"{cell.name} depth={depth}"),
+            title=title.replace("{}", f"{cell.name} depth={depth}", 1),
             cell=cell,
             task=task,
             max_params=num_params,

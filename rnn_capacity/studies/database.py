@@ -186,7 +186,7 @@ def _patiently(method):
     return call
 
 
-class Database(optuna.storages.RDBStorage):
+class Database(private.BeatingStorage):
     """Optuna's database storage with heartbeats, each of whose calls waits while the database is away.
 
     Args:
@@ -207,12 +207,6 @@ class Database(optuna.storages.RDBStorage):
                 grace_period=GRACE,
                 skip_table_creation=not make,
             )
-
-    def _get_prepared_new_trial(self, study_id, template_trial, session):
-        """A trial's first heartbeat is written with it, or one killed in between would never be stale."""
-        trial = super()._get_prepared_new_trial(study_id, template_trial, session)
-        session.add(models.TrialHeartbeatModel(trial_id=trial.trial_id))
-        return trial
 
 
 def _check_free(url: sqlalchemy.URL) -> None:

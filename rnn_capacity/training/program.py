@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -64,29 +64,36 @@ class TrialProgram:
         """The trials' data, and their states before the first step."""
         return self._begin(0, hparams, keys)
 
-    def lower_begin(self, num_trials: int, hparam_names: Iterable[str]) -> jax.stages.Lowered:
+    def lower_begin(self, num_trials: int, hparam_names: Collection[str]) -> jax.stages.Lowered:
         """The program of `begin` for K trials, from shapes alone."""
-        key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), num_trials))
-        return self._begin.lower(0, self._hparams(num_trials, hparam_names), Keys(key, key))
+        return self._begin.lower(0, *self._trials(num_trials, hparam_names))
 
-    def lower(self, num_trials: int, hparam_names: Iterable[str]) -> tuple[jax.stages.Lowered, jax.stages.Lowered]:
-        """The programs of `Compiled` for K trials, from shapes alone: nothing is run, and no device need be here."""
-        hparams, begun = self._hparams(num_trials, hparam_names), self.lower_begin(num_trials, hparam_names).out_info
-        data, state = sharding.shapes(begun, self._devices, over_trials=True)
-        given = sharding.shapes(jax.tree.map(np.asarray, self.spec.task.shared()), self._devices), np.int32(0)
+    def lower(
+        self, num_trials: int, hparam_names: Collection[str], shared: Any = None
+    ) -> tuple[jax.stages.Lowered, jax.stages.Lowered]:
+        """The programs of `Compiled` for K trials, from shapes alone: nothing is run, and no device need be here.
+
+        Args:
+            shared: what the task's trials read, where it is known already.
+        """
+        trials = self._trials(num_trials, hparam_names)
+        data, state = sharding.shapes(jax.eval_shape(self._begin, 0, *trials), self._devices, over_trials=True)
+        shared = jax.tree.map(np.asarray, self.spec.task.shared()) if shared is None else shared
+        given, (hparams, _) = (sharding.shapes(shared, self._devices), np.int32(0)), trials
         advance = self._advance.lower(given, hparams, data, state)
         return advance, self._evaluate.lower(given, hparams, data, state.params)
 
     @staticmethod
-    def _hparams(num_trials: int, names: Iterable[str]) -> dict[str, jax.ShapeDtypeStruct]:
-        return {name: jax.ShapeDtypeStruct((num_trials,), np.float32) for name in names}
+    def _trials(num_trials: int, names: Collection[str]) -> tuple[dict[str, jax.ShapeDtypeStruct], Keys]:
+        key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), num_trials))
+        return {name: jax.ShapeDtypeStruct((num_trials,), np.float32) for name in names}, Keys(key, key)
 
-    def compile(self, num_trials: int, hparam_names: Iterable[str]) -> Compiled:
+    def compile(self, num_trials: int, hparam_names: Collection[str]) -> Compiled:
         """The same compiled, once for each number of trials and set of hparams."""
         known = num_trials, tuple(sorted(hparam_names))
         if known not in self._compiled:
             begun = time.perf_counter()
-            lowered = self.lower(num_trials, hparam_names)
+            lowered = self.lower(num_trials, hparam_names, self.shared())
             jax.monitoring.record_event_duration_secs(LOWERED, time.perf_counter() - begun)
             self._compiled[known] = Compiled(*(program.compile() for program in lowered))
         return self._compiled[known]

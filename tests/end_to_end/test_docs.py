@@ -143,6 +143,7 @@ WITH_EXAMPLES = [
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_the_examples_of_a_docstring_give_what_they_say(name):
+    assert len(WITH_EXAMPLES) > 2
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert tried > 0
     assert failed == 0

@@ -289,7 +289,7 @@ def test_processes_that_were_started_with_different_configs_end_with_a_word(envi
 OWN = """
 import sys
 import jax
-from rnn_capacity.training import hosts, program, sharding; from rnn_capacity import measure_capacity
+from rnn_capacity.training import hosts, sharding; from rnn_capacity import measure_capacity
 import tiny
 own, address, process = sys.argv[1] == "own", sys.argv[2], int(sys.argv[3])
 if own:
@@ -472,7 +472,7 @@ def test_a_pod_whose_job_cannot_be_found_measures_alone(environment, tmp_path, p
         (tmp_path / "kubernetes.py").write_text(package)
     environment = environment | {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path}"
-    script = "from rnn_capacity.training import hosts, program; hosts.start(); print(hosts.count())"
+    script = "from rnn_capacity.training import hosts; hosts.start(); print(hosts.count())"
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
     assert done.stdout == "1\n", done.stderr
     said = [line for line in done.stderr.splitlines() if "Kubernetes" in line]

@@ -25,7 +25,8 @@ def test_every_option_is_an_argument_of_the_call_with_its_default_and_its_text(q
         default = parameters[name].default
         assert default == question.defaults().get(name, inspect.Parameter.empty)
         assert text
-        assert f"\n        {name}: {text[:30]}" in question.call.__doc__
+        assert f"\n    {name}: {text[:30]}" in question.call.__doc__
+    assert question.call.__doc__.index("\nArgs:\n") < question.call.__doc__.index("\n\nRaises:\n")
     assert question.call is getattr(rnn_capacity, f"measure_{question.name}")
 
 

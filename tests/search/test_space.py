@@ -304,8 +304,7 @@ def test_a_users_cell_says_the_range_of_an_hparam_that_no_other_has():
 def test_a_learning_rate_of_a_cells_own_is_that_for_1000_parameters():
     cell = own_cell("input_scale")._replace(ranges={"quick": {"learning_rate": Range(0.01, 0.02, log=True)}})
     assert space_for(cell, num_params=1000)["learning_rate"] == Range(0.01, 0.02, log=True)
-    smaller = space_for(cell, num_params=100)["learning_rate"]
-    assert smaller.low < 0.01 < smaller.high * 10
+    assert space_for(cell, num_params=100)["learning_rate"] == Range(0.0025, 0.005, log=True)  # times 0.1 ** 0.6
     assert space_for(cell, "paper", num_params=100)["learning_rate"] == ranges.PAPER["learning_rate"]
 
 
@@ -314,6 +313,12 @@ def test_a_users_cell_says_its_nonlinearities():
     assert [space_for(cell, space)["nonlinearity"] for space in ("quick", "paper")] == ["relu", "relu"]
     with pytest.raises(ValueError, match=r"^hparams.nonlinearity: 'tanh' given; it must be one of 'relu'"):
         space_for(cell, "paper", {"nonlinearity": "tanh"})
+
+
+def test_a_name_that_a_cell_fixes_in_one_space_is_free_in_the_other():
+    cell = own_cell("input_scale")._replace(ranges={"paper": {"optimizer": "adam"}})
+    assert [space_for(cell, space)["optimizer"] for space in ("quick", "paper")] == ["rmsprop", "adam"]
+    assert space_for(cell, "paper", {"optimizer": "sgd"})["optimizer"] == "sgd"
 
 
 @pytest.mark.parametrize("name", ["irnn", "gru", "+rnn", "rnn"])
@@ -328,6 +333,7 @@ def test_a_users_cell_has_nothing_of_the_cell_whose_name_it_has(name):
         ("nonlinearities", ("gelu",), r"has the nonlinearities \('gelu',\); it must be a tuple of some of tanh, relu"),
         ("nonlinearities", (), r"has the nonlinearities \(\); it must be a tuple"),
         ("nonlinearities", "tanh", r"has the nonlinearities 'tanh'; it must be a tuple"),
+        ("nonlinearities", ["tanh"], r"has the nonlinearities \['tanh'\]; it must be a tuple"),
         ("ranges", {"leak": Range(0, 1)}, r"has the ranges .*; it must be a mapping from 'quick' and 'paper'"),
         ("ranges", {"quick": {"leek": Range(0, 1)}}, r"has a quick range of 'leek'; it must be of an hparam that it"),
         (

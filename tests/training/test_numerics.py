@@ -122,7 +122,7 @@ LEAVES = """
 import json, sys
 import jax
 import rnn_capacity
-from rnn_capacity.training import program, trainer
+from rnn_capacity.training import trainer
 from test_numerics import TINY, state
 trainer.SECONDS_BETWEEN_CHECKPOINTS = 0
 jax.jit(lambda x: x + 1)(1)  # JAX has begun, and has looked for a cache

@@ -306,12 +306,13 @@ def test_chunks_take_a_second_however_long_a_step_is_and_the_first_is_one_step(m
 
 def test_what_is_lowered_and_trained_is_told_to_whoever_measures():
     """So that a benchmark replaces nothing to time it."""
-    told = []
-    jax.monitoring.register_event_duration_secs_listener(lambda event, seconds, **_: told.append((event, seconds)))
-    spec = small_spec(num_units=11)
+    told, spec = [], small_spec(num_units=11)
+    listen = lambda event, seconds, **_: told.append((event, seconds))
+    jax.monitoring.register_event_duration_secs_listener(listen)
     for _ in range(2):
         chunks = []
         train_on(2, spec, *four_trials(), on_chunk=lambda step, _, chunks=chunks: chunks.append(step))
+    jax.monitoring.unregister_event_duration_listener(listen)
     seconds = lambda event: [taken for name, taken in told if name == event]
     assert len(seconds(program.LOWERED)) == 1  # compiled once
     assert len(seconds(program.TRAINED)) >= 2 * len(chunks) - 2
@@ -324,7 +325,7 @@ def test_a_program_is_lowered_from_shapes_alone_for_devices_that_run_nothing():
     trials = program.TrialProgram(spec, jax.devices()[:2])
     before = len(jax.live_arrays())
     lowered = trials.lower(4, hparams)
-    assert len(jax.live_arrays()) == before
+    assert len(jax.live_arrays()) <= before
     compiled = trials.compile(4, hparams)
     assert [one.compile().memory_analysis().temp_size_in_bytes for one in lowered] == [
         one.memory_analysis().temp_size_in_bytes for one in compiled
