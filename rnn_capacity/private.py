@@ -32,7 +32,7 @@ __all__ = [
 
 
 class BeatingStorage(optuna.storages.RDBStorage):
-    """Optuna's database; a trial's first heartbeat is written with it, as one killed in between would never be stale."""
+    """Optuna's database; a trial's first heartbeat is written with it, or one killed in between is never stale."""
 
     def _get_prepared_new_trial(self, study_id, template_trial, session):
         trial = super()._get_prepared_new_trial(study_id, template_trial, session)
