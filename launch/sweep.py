@@ -49,7 +49,8 @@ def main(_):
 def parse(argv):
     """As absl does, but what is wrong with a flag or the config is an InputError."""
     given = _of_flag("config", argv)
-    if given is not None and given.startswith("experiments/") and not pathlib.Path(given.partition(":")[0]).exists():
+    path = "" if given is None else given.partition(":")[0]
+    if path.startswith("experiments/") and not pathlib.Path(path).exists() and (ROOT / path).is_file():
         found = f"{ROOT}/{given}"  # from any folder
         argv = [arg.replace(given, found) if arg in (given, f"--config={given}") else arg for arg in argv]
         given = found

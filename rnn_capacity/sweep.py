@@ -56,7 +56,8 @@ def _texts() -> dict[str, str]:
     for field, of in of_each.items():
         said = [text if len(of) == 1 else f"of {' and '.join(names)}: {text}" for text, names in of.items()]
         found[field] = "; ".join(said) + ", or several" * (field in GRID)
-    return {field: text for field, text in found.items() if field not in NOT_OF_A_CONFIG} | TEXTS
+    found = {field: text for field, text in found.items() if field not in NOT_OF_A_CONFIG} | TEXTS
+    return {field: found[field] for field in dict.fromkeys(("cell", "task", "task_fields", *GRID, *found))}
 
 
 FIELDS: Mapping[str, str] = _texts()
