@@ -5,10 +5,9 @@ setup.py puts `launch/` and `experiments/` into the folder `shipped` of an insta
 
 from __future__ import annotations
 
-import pathlib
 import runpy
 
-_PACKAGE = pathlib.Path(__file__).parent
+from rnn_capacity.studies.store import PACKAGE, SHIPPED
 
 
 def sweep() -> None:
@@ -27,6 +26,6 @@ def table() -> None:
 
 
 def _run(name: str) -> None:
-    shipped = _PACKAGE / "shipped"
-    root = shipped if shipped.is_dir() else _PACKAGE.parent  # of a clone that is installed as editable
+    shipped = PACKAGE / SHIPPED
+    root = shipped if shipped.is_dir() else PACKAGE.parent  # of a clone that is installed as editable
     runpy.run_path(str(root / "launch" / f"{name}.py"), run_name="__main__")

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 
 from experiments import common
-from rnn_capacity.cells import CELLS
+from rnn_capacity.cells.base import RELU_RATE
 from rnn_capacity.display import charts, plots
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
@@ -37,7 +37,7 @@ def get_config(arg: str = ""):
 
 def slower(scale):
     """What suits tanh in minutes is too fast for ReLUs: the range of the IRNN, which has no others."""
-    rate = recipe.learning_rate(CELLS["irnn"].ranges["quick"]["learning_rate"], *scale["num_params"])
+    rate = recipe.learning_rate(RELU_RATE, *scale["num_params"])
     return {"learning_rate": (rate.low, rate.high)}
 
 

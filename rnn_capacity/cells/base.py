@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from rnn_capacity.dimension import Space
+from rnn_capacity.dimension import Range, Space
 from rnn_capacity.types import Array, Carry, Hparams, Params
 
 Nonlinearity = Callable[[Array], Array]
@@ -24,6 +24,7 @@ def relu(z: Array) -> Array:
 
 
 NONLINEARITIES: dict[str, Nonlinearity] = {"tanh": jnp.tanh, "relu": relu}
+RELU_RATE = Range(0.0165, 0.037125, log=True)  # the quick space's learning rate where a cell is of ReLUs: smaller steps
 
 
 class Cell(NamedTuple):

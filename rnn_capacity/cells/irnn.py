@@ -8,9 +8,8 @@ W_h (h, h) = I and b (h,) = 0 at the start; W_x (h, i) is drawn.
 import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import Cell, relu
+from rnn_capacity.cells.base import RELU_RATE, Cell, relu
 from rnn_capacity.cells.rnn import rnn
-from rnn_capacity.dimension import Range
 
 
 def init(key, num_inputs, num_units, hparams):
@@ -26,6 +25,6 @@ def apply(params, h, x, _):
     return rnn.apply(params, h, x, relu)
 
 
-QUICK = {"learning_rate": Range(0.0165, 0.037125, log=True)}  # ReLUs want smaller steps
+QUICK = {"learning_rate": RELU_RATE}
 
 irnn = Cell("irnn", init, rnn.initial_carry, apply, nonlinearities=("relu",), ranges={"quick": QUICK})

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import Cell, relu, sigmoid
+from rnn_capacity.cells.base import RELU_RATE, Cell, relu, sigmoid
 from rnn_capacity.dimension import Range
 
 GATES = ("y", "h", "gy", "gh")
@@ -52,7 +52,7 @@ def apply(params, h, x, _):
 
 
 QUICK = {
-    "learning_rate": Range(0.0165, 0.037125, log=True),  # ReLUs want smaller steps
+    "learning_rate": RELU_RATE,
     "recurrent_init": "orthogonal",
     "recurrent_scale": Range(0.9, 1.4),
     "input_scale": Range(0.5, 1.8, log=True),

@@ -39,7 +39,7 @@ class Question(NamedTuple):
 
     def texts(self) -> dict[str, str]:
         """What each option is."""
-        return {name: text for kind in (self.config, Budget, Runtime) for name, text in texts(kind).items()}
+        return _texts(self.config)
 
 
 def asks(
@@ -93,9 +93,13 @@ def _split(config: type[StudyConfig], budget: Budget, fields: Mapping[str, Any])
     return config(**of(config)), dataclasses.replace(budget, **of(Budget)), Runtime(**of(Runtime))
 
 
+def _texts(config: type[StudyConfig]) -> dict[str, str]:
+    return {name: text for kind in (config, Budget, Runtime) for name, text in texts(kind).items()}
+
+
 def _documented(text: str, config: type[StudyConfig], names: Iterable[str]) -> str:
     """A docstring with the arguments, which are described where they are defined."""
-    said = {name: text for kind in (config, Budget, Runtime) for name, text in texts(kind).items()}
+    said = _texts(config)
     lines = [
         textwrap.fill(f"{name}: {said[name]}.", 116, initial_indent=" " * 4, subsequent_indent=" " * 8)
         for name in names

@@ -44,5 +44,5 @@ def plan_of(name: str, described: Mapping[str, Any], cell: Cell | None = None, t
     Raises:
         InputError: the cell or the task is not the one that was trained.
     """
-    capacity = isinstance(task, Memorization) or (task is None and described["task"] == Memorization.name)
-    return (CapacityPlan if capacity else Plan).of(name, described, cell, task)
+    question = question_of(task if isinstance(task, Task) else described["task"])
+    return question.plan.of(name, described, cell, task)

@@ -120,7 +120,7 @@ class StudyConfig:
         sizes = {"num_inputs": task.num_inputs, "num_outputs": task.num_outputs, "depth": depth}
         if num_units is None:
             num_units = network.units_for_budget(num_params, cell, **sizes)
-        sizes["num_units"] = check_positive_int("num_units", num_units)
+        sizes["num_units"] = num_units
         params, train_steps = network.num_params(cell, **sizes), int(self.train_steps)
         space = spaces.space_for(
             cell, self.space, self.hparams, task, sizes, num_params=params, train_steps=train_steps
