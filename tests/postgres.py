@@ -57,7 +57,7 @@ class Server:
 class Pooler:
     """A PgBouncer in transaction mode: each transaction of a client gets whichever connection to the server is free."""
 
-    def __init__(self, url):
+    def __init__(self, url, num_connections=2):
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix="pgbouncer-"))
         port = _free_port()
         here, _, there = url.rpartition("@")
@@ -74,7 +74,8 @@ unix_socket_dir =
 auth_type = trust
 auth_file = {self._folder / "users"}
 pool_mode = transaction
-default_pool_size = 2
+default_pool_size = {num_connections}
+query_wait_timeout = 30
 """
         )
         command = [*_not_as_root(self._folder), find_pooler(), "--quiet", str(self._folder / "ini")]

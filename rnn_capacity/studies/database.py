@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 import sqlalchemy.exc
+from sqlalchemy.pool import StaticPool
 
 from rnn_capacity import private
 from rnn_capacity.checks import InputError
@@ -124,10 +125,14 @@ def hide_password(text: object) -> str:
 # --- Errors -----------------------------------------------------------------------------------------------------------
 
 
+def _unwrapped(error: BaseException) -> BaseException:
+    """SQLAlchemy's error, where Optuna has wrapped it."""
+    return (isinstance(error, optuna.exceptions.StorageInternalError) and error.__cause__) or error
+
+
 def reason(error: BaseException) -> str:
     """What the database itself says, in a line, where Optuna and SQLAlchemy have wrapped it."""
-    if isinstance(error, optuna.exceptions.StorageInternalError):
-        error = error.__cause__ or error
+    error = _unwrapped(error)
     return hide_password(first_line(getattr(error, "orig", None) or error))
 
 
@@ -142,8 +147,9 @@ def being_made(error: BaseException) -> bool:
     return any(isinstance(e, sqlalchemy.exc.IntegrityError) or any(text in str(e) for text in texts) for e in both)
 
 
-def passes(error: BaseException | None) -> bool:
-    """Whether waiting may mend an error of SQLAlchemy's: the database is away, busy, full, or read-only for a while."""
+def passes(error: BaseException) -> bool:
+    """Whether waiting may mend an error: the database is away, busy, full, or read-only for a while."""
+    error = _unwrapped(error)
     given = getattr(error, "orig", None)
     if (code := getattr(given, "sqlite_errorcode", None)) is not None:
         return code & 0xFF in PASSING  # the upper bits say more of the same
@@ -160,9 +166,8 @@ def _patiently(method):
             try:
                 result = method(self, *args, **kwargs)
             except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
-                cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
                 fails = f"storage: {self.shown} fails ({reason(error)})"
-                if not passes(cause):
+                if not passes(error):
                     raise StorageLostError(f"{fails}; once that is mended, the same command goes on") from error
                 if time.monotonic() - begun > PATIENCE:
                     raise StorageLostError(
@@ -198,14 +203,21 @@ class Database(private.BeatingStorage):
         if make:
             _check_free(url)
         self.shown = show(url)
+        text = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")  # Optuna formats it
+        options = {"connect_args": connect_args(url)}
+        # To make and check its tables Optuna asks for a connection while it holds another, which behind a pooler of few
+        # deadlocks several workers; so this is done first, with one connection for both.
+        one = {"engine_kwargs": options | {"poolclass": StaticPool}, "skip_table_creation": not make}
+        optuna.storages.RDBStorage(text, **one).engine.dispose()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
             super().__init__(
-                url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}"),  # Optuna formats it
-                engine_kwargs={"pool_pre_ping": True, "connect_args": connect_args(url)},
+                text,
+                engine_kwargs=options | {"pool_pre_ping": True},
                 heartbeat_interval=HEARTBEAT,
                 grace_period=GRACE,
-                skip_table_creation=not make,
+                skip_compatibility_check=True,
+                skip_table_creation=True,
             )
 
 

@@ -112,8 +112,8 @@ def connect(url: sqlalchemy.URL, make: bool = True) -> Database:
             missing = f"its driver is not installed; pip install '.[postgres]' brings that of {database.POSTGRES}"
             raise InputError(f"storage: {database.show(url)!r} given; {missing}") from error
         except Exception as error:
-            if database.being_made(error) and attempt < 9:
-                time.sleep(0.2)
+            if attempt < (9 if database.being_made(error) else 1 if database.passes(error) else 0):
+                time.sleep(database.RETRY / 10)
                 continue
             must = f"it must be a database that answers ({database.reason(error)})"
             raise InputError(f"storage: {database.show(url)!r} given; {must}") from error

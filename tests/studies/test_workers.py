@@ -547,13 +547,26 @@ def test_a_password_of_any_characters_reaches_the_server_and_is_shown_nowhere(
 # --- A pooler between us and the server -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def pooled_url(server_url):
+@contextlib.contextmanager
+def pooled(url, num_connections):
     if postgres.find_pooler() is None:
         pytest.skip("no PgBouncer is installed")
-    pooler = postgres.Pooler(server_url)
+    pooler = postgres.Pooler(url, num_connections)
     yield pooler.url
     pooler.remove()
+
+
+@pytest.fixture
+def pooled_url(server_url):
+    with pooled(server_url, 2) as url:
+        yield url
+
+
+def test_a_new_database_is_opened_with_one_connection_at_a_time(server_url):
+    """Or two workers that open it at once behind a pooler wait for each other's."""
+    with pooled(server_url, 1) as url:
+        assert store.open_storage(url).get_all_studies() == []
+        assert store.connect(store.url_of(url), make=False).get_all_studies() == []
 
 
 def test_workers_behind_a_pooler_that_shares_connections_train_each_trial_once(pooled_url, tmp_path):
