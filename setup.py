@@ -42,7 +42,7 @@ setup(
     package_data={"rnn_capacity": ["py.typed"], "rnn_capacity.report": ["assets/*"]},
     entry_points={
         "console_scripts": [
-            f"rnn-capacity-{name} = rnn_capacity.installed:{name}" for name in ("sweep", "report", "table")
+            f"rnn-capacity-{name} = rnn_capacity.installed:{name}" for name in ("sweep", "report", "table", "compile")
         ]
     },
     install_requires=[
@@ -85,6 +85,7 @@ setup(
             "ruff>=0.12",
             "selenium>=4.20",
         ],
+        "compile-gpu": ["jax-cuda12-plugin>=0.10", "nvidia-cuda-nvcc-cu12>=12.6"],
         "cuda": ["jax[cuda12]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
     },

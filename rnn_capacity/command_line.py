@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.machinery
 import logging
+import pathlib
 import re
 import signal
 import sys
+import traceback
+import types
 from collections.abc import Callable, Iterator, Sequence
 
 from absl import app, flags
 from absl import logging as absl_logging
+from ml_collections import ConfigDict, FrozenConfigDict
 
 from rnn_capacity.checks import InputError, MissingPackageError
 from rnn_capacity.studies.database import StorageLostError
@@ -56,6 +61,88 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     if len(rest) > 1:
         raise InputError(f"unknown arguments: {' '.join(rest[1:])}")
     return rest
+
+
+def parse_config(argv: Sequence[str], root: pathlib.Path) -> list[str]:
+    """As `parse_flags`, of a command with the flag `config`, which it must be given.
+
+    Args:
+        root: of the clone or the installed package whose experiments/ is meant, from whatever folder.
+
+    Raises:
+        InputError: what is wrong with a flag, the file of the config, or the names of its fields.
+    """
+    given = _of_flag("config", argv)
+    path = "" if given is None else given.partition(":")[0]
+    if path.startswith("experiments/") and not pathlib.Path(path).exists() and (root / path).is_file():
+        found = f"{root}/{given}"
+        argv = [arg.replace(given, found) if arg in (given, f"--config={given}") else arg for arg in argv]
+        given = found
+    if given is not None:
+        _check_overrides(_load(given), argv)
+    rest = parse_flags(argv)
+    if given is None:
+        raise InputError("config: none given; it must be a file of experiments/: --config=experiments/gru.py:quick")
+    return rest
+
+
+def _of_flag(name: str, argv: Sequence[str]) -> str | None:
+    for arg, following in zip(argv, [*argv[1:], None], strict=True):
+        flag, equals, value = arg.partition("=")
+        if flag in (f"--{name}", f"-{name}"):
+            return value if equals else following
+    return None
+
+
+def _load(given: str) -> ConfigDict:
+    """The config that a file's get_config returns, as its flag will load it.
+
+    Raises:
+        InputError: whatever is wrong with the file, with its line.
+    """
+    path, colon, argument = given.partition(":")
+    module = types.ModuleType("config")
+    try:
+        importlib.machinery.SourceFileLoader("config", path).exec_module(module)
+        config = module.get_config(*[argument] * bool(colon))
+    except InputError:
+        raise
+    except Exception as error:
+        raise _refused(given, _reason(error, path)) from error
+    if not isinstance(config, ConfigDict) or isinstance(config, FrozenConfigDict):
+        raise _refused(given, f"get_config returns {config!r}")
+    return config
+
+
+def _reason(error: Exception, path: str) -> str:
+    if isinstance(error, OSError) and error.filename == path:
+        return error.strerror
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    text = str(error)
+    if isinstance(error, SyntaxError):
+        lines, text = [error.lineno] if error.filename == path else lines, error.msg
+    return f"{f'line {lines[-1]}: ' if lines else ''}{type(error).__name__}: {text}"
+
+
+def _refused(given: str, reason: str) -> InputError:
+    must = "it must be a Python file whose get_config returns a ConfigDict, as those of experiments/ do"
+    return InputError(f"config: {given!r} given; {must} ({reason})")
+
+
+def _check_overrides(config: ConfigDict, argv: Sequence[str]) -> None:
+    """Fields of the config that flags set are there.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name in (arg.removeprefix("--config.").partition("=")[0] for arg in argv if arg.startswith("--config.")):
+        value, parts = config, name.split(".")
+        for place, part in enumerate(parts, 1):
+            fields = list(value) if isinstance(value, ConfigDict) else []
+            if part not in fields:
+                there = f"there are {', '.join(fields)}" if fields else "it has none"
+                raise InputError(f"config.{'.'.join(parts[:place])}: no such field; {there}")
+            value = value[part]
 
 
 def _in_one_line(call: Callable[[Sequence[str]], Sequence[str] | None]) -> Callable:

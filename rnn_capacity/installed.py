@@ -25,6 +25,11 @@ def table() -> None:
     _run("table")
 
 
+def compile() -> None:
+    """Runs `launch/compile.py`."""
+    _run("compile")
+
+
 def _run(name: str) -> None:
     shipped = PACKAGE / SHIPPED
     root = shipped if shipped.is_dir() else PACKAGE.parent  # of a clone that is installed as editable

@@ -162,14 +162,21 @@ def sweeps_of(config: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[d
     return found
 
 
-@numerics.fixed()
 def plans(config: Mapping[str, Any]) -> list[Plan]:
     """Of the studies that a config measures.
 
     Raises:
         InputError: as of `sweeps_of`.
     """
-    return [plan for one, grid in sweeps_of(config) for point in grid for plan in _plans(_question(one), point)]
+    return [plan for plan, _ in studies(config)]
+
+
+@numerics.fixed()
+def studies(config: Mapping[str, Any]) -> list[tuple[Plan, Mapping[str, Any]]]:
+    """The same, each with the arguments of its measurement."""
+    return [
+        (plan, point) for one, grid in sweeps_of(config) for point in grid for plan in _plans(_question(one), point)
+    ]
 
 
 def _question(config: Mapping[str, Any]) -> Question:

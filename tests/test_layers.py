@@ -24,6 +24,7 @@ LAYERS = (
     "measure",
     "report",
     "sweep",
+    "compile_ahead",
     "command_line",
     "installed",
 )

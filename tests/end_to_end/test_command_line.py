@@ -128,6 +128,10 @@ BAD = [
     # the other commands
     ("--workdir must be given", ["report"]),
     ("workdir: '/nowhere' given; it must be a folder that is there", ["report", "--workdir=/nowhere"]),
+    ("config: none given; it must be a file of experiments/", ["compile", "--topology=h100"]),
+    ("--topology must be given: h100, a100, or a TPU", ["compile", QUICK]),
+    ("topology: 'v9:2x2' given; it must be a100 or h100,", ["compile", QUICK, "--topology=v9:2x2"]),
+    ("config.foo: no such field; there are batch_size,", ["compile", QUICK, "--topology=h100", "--config.foo=1"]),
     ("unknown arguments: a", ["report", "--workdir=TMP", "a"]),
     ("Unknown command line flag 'foo'", ["report", "--foo"]),
     ("--out must be given, and one of --storage and --authors", ["table", "--out=TMP/o"]),

@@ -1,0 +1,106 @@
+"""All programs of a config compiled for an accelerator that is not here: what fits, and what it costs at least."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from rnn_capacity import sweep
+from rnn_capacity.dimension import options
+from rnn_capacity.search import space as spaces
+from rnn_capacity.search.ranges import CHOICES, SPEC_DIMENSIONS
+from rnn_capacity.studies.plan import Plan
+from rnn_capacity.training import ahead, machines, numerics, sharding
+from rnn_capacity.training.trial import Trial
+
+LEAST_TRAINED = 1 / 9  # of the steps, where losers are stopped early
+LEGEND = """
+trials  at once on a device
+fit     trials that a device holds, by what the compiler plans for two widths
+GiB     that a device takes for them
+kernels launched in a training step of all these trials; in brackets how many of them are copies
+Mop     million operations of matrix products in a trial's step
+MB      read from and written to main memory in it, were nothing kept in caches
+us      that it takes at least by these two (a bound, no time)
+code    MB of machine code, where the compiler says
+seconds to compile both widths here"""
+
+
+class Row(NamedTuple):
+    """A program of a study, at the number of trials a device that the config asks for."""
+
+    title: str
+    figures: ahead.Figures
+    fit: int
+    bound: float  #: seconds of one trial's step, at least
+    seconds: float  #: to compile it here at two widths
+
+    def __str__(self) -> str:
+        trials, memory, code, _, step = self.figures
+        each = 1e6 * trials
+        return _line(
+            trials,
+            self.fit,
+            f"{memory / 2**30:.2f}",
+            f"{step.kernels:.0f} ({step.copies:.0f})",
+            f"{step.operations / each:.1f}",
+            f"{step.num_bytes / each:.2f}",
+            f"{1e6 * self.bound:.2f}",
+            f"{code / 1e6:.1f}" if code else "-",
+            f"{self.seconds:.0f}",
+            self.title,
+        )
+
+
+def _line(*values: Any) -> str:
+    *numbers, title = values
+    widths = (6, 7, 6, 12, 8, 8, 8, 5, 7)
+    return " ".join(f"{value:>{width}}" for value, width in zip(numbers, widths, strict=True)) + f"  {title}"
+
+
+def run(config: Mapping[str, Any], name: str) -> list[Row]:
+    """Compiles every program of a config for a topology; prints a row of each, and what the whole costs at least.
+
+    Raises:
+        InputError: what is wrong with the config or the topology, or what does not fit on its devices.
+        MissingPackageError: the topology's compiler is not installed; names the extra.
+    """
+    topology = machines.find(name)
+    count = len(topology.devices)
+    print(f"Compiled for {name}, {count} x {topology.devices[0].device_kind}: the compiler's figures, no times")
+    print(_line("trials", "fit", "GiB", "kernels", "Mop", "MB", "us", "code", "seconds", "study"), flush=True)
+    rows, least = [], 0.0
+    with numerics.fixed():
+        for plan, point in sweep.studies(config):
+            asked = point.get("trials_per_device") or sharding.default_trials_per_device(topology.devices)
+            of_plan = []
+            for title, trial in _programs(plan):
+                row = _row(topology, title, trial, asked)
+                print(row, flush=True)
+                ahead.check_fits(topology, title, row.figures, row.fit)
+                of_plan.append(row)
+            trials = point["num_trials"] * (LEAST_TRAINED if plan.halving else 1) + point["num_repeats"]
+            least += plan.static["train_steps"] * trials * min(row.bound for row in of_plan) / count
+            rows += of_plan
+    print(LEGEND)
+    print(f"\nAll trials of the config take at least {least / 60:.2g} minutes there (a bound, no time).")
+    return rows
+
+
+def _programs(plan: Plan) -> Iterator[tuple[str, Trial]]:
+    """A trial of each program of a study: of all choices that are not traced."""
+    first = {name: options(d)[0] for name, d in plan.space.items() if spaces.family_of(name) in CHOICES}
+    several = [name for name in SPEC_DIMENSIONS if name in first and len(options(plan.space[name])) > 1]
+    for chosen in itertools.product(*(options(plan.space[name]) for name in several)):
+        values = spaces.complete(plan.space, first | dict(zip(several, chosen, strict=True)))
+        yield " ".join([plan.title, *chosen]), plan.trial(0, values)
+
+
+def _row(topology: machines.Topology, title: str, trial: Trial, asked: int) -> Row:
+    """Compiles at the width asked for, and at half of it or, where that is little, at more."""
+    widths = (asked, asked // 2 if asked >= 16 else asked + 16)  # arrays of a TPU are padded to eight
+    figures, other = (ahead.compile_for(topology, trial.spec, n, tuple(trial.hparams)) for n in widths)
+    fit = ahead.that_fit(topology.machine, *sorted((figures, other)))
+    bound = ahead.seconds_at_least(topology.machine, figures.step, trial.spec.precision) / asked
+    return Row(title, figures, fit, bound, figures.seconds + other.seconds)
