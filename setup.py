@@ -53,7 +53,6 @@ setup(
         "numpy>=2.0",
         "optax>=0.2.8",
         "optuna>=5.0,<6",
-        "orbax-checkpoint>=0.12",
         "pandas>=2.2.2",
         "rich>=13.7",
         "scipy>=1.15",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 from collections.abc import Iterator
 
@@ -13,6 +14,8 @@ def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
     part = path.with_name(path.name + ".part")
     try:
         yield part
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())  # or a machine that goes down could lose both
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

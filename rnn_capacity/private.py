@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import optuna
-from jax._src import distributed  # its key-value store has no public face; Orbax reads it here too
+from jax._src import distributed  # its key-value store has no public face
 from optuna.storages import BaseStorage
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.storages._rdb import models

@@ -16,7 +16,7 @@ import numpy as np
 
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.training import hosts, program, sharding, steps
-from rnn_capacity.training.checkpoint import Checkpoints
+from rnn_capacity.training.checkpoint import Batch, Checkpoints
 from rnn_capacity.training.memory import NotEnoughMemoryError
 from rnn_capacity.training.trial import Keys, Outcome, Trial
 
@@ -48,9 +48,6 @@ class _Standing(NamedTuple):
         return int(self.state.step)
 
 
-_Batch = tuple[Sequence[int], int, Callable[[], _Standing]]  # the trials' numbers, the step that they stand at, and how
-
-
 class Trainer:
     """Trains trials in batches, and holds where those stand that are to be trained on.
 
@@ -71,8 +68,8 @@ class Trainer:
         self.devices, self.trials_per_device = devices, trials_per_device
         self._checkpoints, self._on_reduced = checkpoints, on_reduced
         self._standing: dict[int, _Standing] = {}
-        self._kept: dict[int, _Standing | None] = {}  # by a checkpoint, of a run before this one
-        self._at_rung: list[_Batch] = []  # what waits there, and is not kept yet
+        self._kept: dict[int, _Standing] = {}  # by a checkpoint, of a run before this one
+        self._ended: list[Batch] = []  # what has come to a rung, or to its end and is not stored yet
         self._saved_at = time.monotonic()
 
     @property
@@ -121,24 +118,18 @@ class Trainer:
             self._on_reduced(trials_per_device)
 
     def told(self, numbers: Collection[int]) -> None:
-        """Forgets the state of trials whose outcomes are stored, in memory and in the checkpoints."""
-        self._at_rung = [batch for batch in self._at_rung if not set(batch[0]) <= set(numbers)]
+        """Forgets the state of trials whose outcomes are stored."""
         for number in numbers:
             self._standing.pop(number, None)
             self._kept.pop(number, None)
-        if self._checkpoints is not None:
-            self._checkpoints.drop(numbers)
 
     def _find_kept(self, trials: Sequence[Trial]) -> None:
         """Looks for what runs before this one have left of the trials."""
         if self._checkpoints is None:
             return
-        known = self._checkpoints.numbers() - self._kept.keys() - self._standing.keys()
-        for trial in trials:
-            if trial.number in known:
-                kept = self._checkpoints.load(trial.number, _like(trial.spec, tuple(trial.hparams)))
-                if kept is not None and kept.identity == _identity(trial):
-                    self._kept[trial.number] = kept
+        new = {t.number: t for t in trials if t.number not in self._kept and t.number not in self._standing}
+        kept = self._checkpoints.load({n: _like(t.spec, tuple(t.hparams)) for n, t in new.items()})
+        self._kept |= {n: standing for n, standing in kept.items() if standing.identity == _identity(new[n])}
 
     def _start(self, trial: Trial, until: int) -> _Standing | None:
         """The furthest that is known of a trial up to a step; None: it has not begun."""
@@ -158,21 +149,20 @@ class Trainer:
         def after_chunk(step, state):
             on_chunk(batch, step)
             if step < until:  # what comes out at the end is known in a moment
-                self._pause((numbers, step, lambda: _Standing(state, seconds(), identities)))
+                self._pause(lambda: Batch(numbers, step, _Standing(state, seconds(), identities)))
 
         on_chunk(batch, 0 if starts[0] is None else starts[0].step)
         where = {"devices": self.devices, "trials_per_device": self.trials_per_device}
         outcomes, state = program.advance(spec, hparams, keys, state, until, **where, on_chunk=after_chunk)
         took = seconds()
-        if until < spec.train_steps:
-            # Off the devices: the next batch needs their memory.
-            standing = _Standing(jax.tree.map(lambda a: np.asarray(a)[: len(batch)], state), took, identities)
-            self._at_rung.append((numbers, until, lambda: standing))
-            self._standing |= {n: jax.tree.map(lambda a, k=k: a[k], standing) for k, n in enumerate(numbers)}
+        # Off the devices: the next batch needs their memory.
+        standing = _Standing(jax.tree.map(lambda a: np.asarray(a)[: len(batch)], state), took, identities)
+        self._ended.append(Batch(numbers, until, standing))
+        self._standing |= {n: jax.tree.map(lambda a, k=k: a[k], standing) for k, n in enumerate(numbers)}
         numbered = enumerate(numbers)
         return {n: Trained(jax.tree.map(lambda a, k=k: a[k].item(), outcomes), float(took[k])) for k, n in numbered}
 
-    def _pause(self, *training: _Batch) -> None:
+    def _pause(self, training: Callable[[], Batch] | None = None) -> None:
         """Between two chunks: ends where the run is to stop, and keeps now and then where all trials stand."""
         try:
             hosts.check()
@@ -182,11 +172,11 @@ class Trainer:
         if time.monotonic() - self._saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
             self._keep(training, wait=False)
 
-    def _keep(self, training: Sequence[_Batch], wait: bool) -> None:
+    def _keep(self, training: Callable[[], Batch] | None, wait: bool) -> None:
+        waits = lambda batch: any(n in self._standing and self._standing[n].step == batch.step for n in batch.numbers)
+        self._ended, self._saved_at = list(filter(waits, self._ended)), time.monotonic()
         if self._checkpoints is not None:
-            for numbers, step, standing in (*self._at_rung, *training):
-                self._checkpoints.save(numbers, step, standing(), wait=wait)
-        self._at_rung, self._saved_at = [], time.monotonic()
+            self._checkpoints.save([*self._ended, *([training()] if training else [])], wait=wait)
 
     def _reduce(self, batch: Sequence[Trial], error: Exception) -> None:
         """To a half of a batch that did not fit, or at once to what fits where that is known."""

@@ -20,7 +20,7 @@ from small_study import contents
 
 from rnn_capacity.search.gp_bandit import FIT
 from rnn_capacity.studies import store
-from rnn_capacity.training import hosts, program
+from rnn_capacity.training import checkpoint, hosts, program
 
 SWEEP = [sys.executable, str(ROOT / "launch" / "sweep.py"), f"--config={ROOT / 'experiments' / 'irnn.py'}:quick"]
 SMALL = {
@@ -175,14 +175,11 @@ WATCHED = [sys.executable, "-c", WATCHED, *SWEEP[1:]]
 
 
 def kept_steps(folder):
-    """By worker, where the trials stand that it keeps of a batch in training: its whole checkpoints."""
+    """By worker, the furthest that trials stand at by its checkpoint."""
     kept = {}
-    for path in sorted((folder / store.CHECKPOINTS).glob("*/*.json")):
-        with contextlib.suppress(FileNotFoundError):  # a newer one is there
-            step = json.loads(path.read_bytes().split(b"\n", 1)[1])["step"]
-            if path.with_suffix("").exists():
-                worker = path.name.split("-")[0]
-                kept[worker] = max(step, kept.get(worker, 0))
+    for path in (folder / store.CHECKPOINTS).glob("*/*.npz"):
+        with contextlib.suppress(FileNotFoundError), checkpoint._opened(path) as (about, _):
+            kept[path.name] = max(batch["step"] for batch in about)
     return kept
 
 

@@ -94,7 +94,7 @@ def test_a_batch_goes_on_bit_for_bit_in_any_company_on_any_devices(tmp_path, beg
 def test_seconds_before_it_was_stopped_count(tmp_path):
     interrupt(tmp_path, trials(1), 2 * program.FIRST_CHUNK)
     like = trainer._like(trials(1)[0].spec, tuple(trials(1)[0].hparams))
-    before = float(kept(tmp_path).load(0, like).seconds)
+    before = float(kept(tmp_path).load({0: like})[0].seconds)
     assert 0 < before < run(trials(1), checkpoints=kept(tmp_path))[0].seconds
 
 
@@ -177,7 +177,7 @@ def test_it_is_kept_every_so_many_seconds(tmp_path, monkeypatch):
     saved, now = [], [0.0]
     monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 30)
     monkeypatch.setattr(trainer.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(Checkpoints, "save", lambda self, numbers, step, state, wait: saved.append(now[0]))
+    monkeypatch.setattr(Checkpoints, "save", lambda self, batches, wait: saved.append(now[0]))
 
     class Chunks(FakeTrainer):
         def __call__(self, *args, on_chunk, **kwargs):
@@ -210,11 +210,14 @@ def test_where_trials_stand_at_a_rung_is_kept_too(tmp_path, begun, monkeypatch):
     assert begun == [(1, 21), (1, 20), (1, 20)]
 
 
-def test_a_batch_that_has_ended_is_kept_until_it_is_told(tmp_path):
+def test_a_batch_that_has_ended_is_kept_until_it_is_told(tmp_path, begun):
     """What another process of a job sends may not arrive."""
-    checkpoints = kept(tmp_path)
-    by = Trainer(jax.devices()[:1], 1, checkpoints)
-    run(trials(2), by=by)
-    by.told([0])
-    checkpoints.close()
-    assert kept(tmp_path).numbers() == {1}
+    with contextlib.closing(kept(tmp_path)) as checkpoints:
+        by = Trainer(jax.devices()[:1], 1, checkpoints)
+        run(trials(2), by=by)
+        by.told([0])
+        with pytest.raises(Killed):
+            run(trials(3)[2:], by=by, on_chunk=kill_at(2 * program.FIRST_CHUNK))
+    begun.clear()
+    run(trials(3), checkpoints=kept(tmp_path))
+    assert sorted(step for _, step in begun) == [0, program.FIRST_CHUNK, STEPS]
