@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rnn_capacity import sweep
 from rnn_capacity.dimension import options
 from rnn_capacity.search import space as spaces
-from rnn_capacity.search.ranges import CHOICES, SPEC_DIMENSIONS
+from rnn_capacity.search.ranges import CHOICES
 from rnn_capacity.studies.plan import Plan
 from rnn_capacity.training import ahead, machines, numerics, sharding
-from rnn_capacity.training.trial import Trial
 
 LEAST_TRAINED = 1 / 9  # of the steps, where losers are stopped early
 LEGEND = """
@@ -74,33 +72,23 @@ def run(config: Mapping[str, Any], name: str) -> list[Row]:
     with numerics.fixed():
         for plan, point in sweep.studies(config):
             asked = point.get("trials_per_device") or sharding.default_trials_per_device(topology.devices)
-            of_plan = []
-            for title, trial in _programs(plan):
-                row = _row(topology, title, trial, asked)
-                print(row, flush=True)
-                ahead.check_fits(topology, title, row.figures, row.fit)
-                of_plan.append(row)
+            row = _row(topology, plan, asked)
+            print(row, flush=True)
+            ahead.check_fits(topology, plan.title, row.figures, row.fit)
             trials = point["num_trials"] * (LEAST_TRAINED if plan.halving else 1) + point["num_repeats"]
-            least += plan.static["train_steps"] * trials * min(row.bound for row in of_plan) / count
-            rows += of_plan
+            least += plan.static["train_steps"] * trials * row.bound / count
+            rows.append(row)
     print(LEGEND)
     print(f"\nAll trials of the config take at least {least / 60:.2g} minutes there (a bound, no time).")
     return rows
 
 
-def _programs(plan: Plan) -> Iterator[tuple[str, Trial]]:
-    """A trial of each program of a study: of all choices that are not traced."""
+def _row(topology: machines.Topology, plan: Plan, asked: int) -> Row:
+    """Compiles a study's program at the width asked for, and at half of it or, where that is little, at more."""
     first = {name: options(d)[0] for name, d in plan.space.items() if spaces.family_of(name) in CHOICES}
-    several = [name for name in SPEC_DIMENSIONS if name in first and len(options(plan.space[name])) > 1]
-    for chosen in itertools.product(*(options(plan.space[name]) for name in several)):
-        values = spaces.complete(plan.space, first | dict(zip(several, chosen, strict=True)))
-        yield " ".join([plan.title, *chosen]), plan.trial(0, values)
-
-
-def _row(topology: machines.Topology, title: str, trial: Trial, asked: int) -> Row:
-    """Compiles at the width asked for, and at half of it or, where that is little, at more."""
+    trial = plan.trial(0, spaces.complete(plan.space, first))
     widths = (asked, asked // 2 if asked >= 16 else asked + 16)  # arrays of a TPU are padded to eight
     figures, other = (ahead.compile_for(topology, trial.spec, n, tuple(trial.hparams)) for n in widths)
     fit = ahead.that_fit(topology.machine, *sorted((figures, other)))
     bound = ahead.seconds_at_least(topology.machine, figures.step, trial.spec.precision) / asked
-    return Row(title, figures, fit, bound, figures.seconds + other.seconds)
+    return Row(plan.title, figures, fit, bound, figures.seconds + other.seconds)

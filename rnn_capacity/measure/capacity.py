@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from optuna.trial import FrozenTrial
@@ -13,11 +13,11 @@ from rnn_capacity.checks import check_positive_int
 from rnn_capacity.measure.question import asks
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.search import outcome_of, save, search, summary
-from rnn_capacity.model.spec import Spec
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import store
 from rnn_capacity.studies.config import BUDGET_OF_PARAMS, Budget, Runtime, StudyConfig, checked, option
 from rnn_capacity.studies.plan import BEYOND_THE_PAPER, Plan
+from rnn_capacity.tasks import Task
 from rnn_capacity.tasks.memorization import Memorization, check_mappings
 from rnn_capacity.training.trial import Outcome, Trial
 
@@ -71,9 +71,9 @@ class CapacityPlan(Plan):
     def mappings(self, per_param: float) -> int:
         return max(1, round(per_param * self.num_params))
 
-    def spec(self, fields: Mapping[str, str]) -> Spec:
-        padded = dataclasses.replace(self.task, max_mappings=padded_size(self.task.max_mappings))
-        return self._spec(padded, fields)
+    @property
+    def padded_task(self) -> Task:
+        return dataclasses.replace(self.task, max_mappings=padded_size(self.task.max_mappings))
 
     def hparams(self, values: dict[str, float]) -> dict[str, float]:
         rest = {name: value for name, value in values.items() if name != "mappings_per_param"}

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import NONLINEARITIES, Cell
+from rnn_capacity.cells.base import NONLINEARITIES, Cell, Nonlinearity
 from rnn_capacity.checks import InputError, check_positive_int
 from rnn_capacity.model.fingerprint import fingerprint
 from rnn_capacity.model.hoist import hoist
@@ -46,20 +46,20 @@ def _init(cell, *, num_inputs, num_outputs, num_units, depth, key, hparams):
     }
 
 
-def apply(params: Params, spec: Spec, x_tib: Array) -> Array:
+def apply(params: Params, spec: Spec, hparams: Hparams, x_tib: Array) -> Array:
     """The outputs of the last steps, those that the task reads, (read_steps, num_outputs, batch).
 
     x_tib, inputs from the first step on, may be shorter than the unroll: then the input is silent afterwards, or, where
-    the spec says that it comes at every step, held. Inputs of a small integer type become floats a segment at a time.
+    it comes at every step, held. Inputs of a small integer type become floats a segment at a time.
     """
     num_steps, layers, readout = spec.task.unroll, params["layers"], params["readout"]
-    hold = spec.input_steps == "every"
+    hold = spec.branch("input_steps", hparams, lambda name: name == "every")
+    s = _nonlinearity(spec, hparams)
 
     def through_layers(carries, x_tib, num_steps):
         after, y_tib = [], x_tib.astype(readout["W"].dtype)
         for layer, carry in zip(layers, carries, strict=True):
-            nonlinearity = NONLINEARITIES[spec.nonlinearity]
-            carry, y_tib = unroll(spec.cell, layer, y_tib, num_steps, nonlinearity, hold=hold, carry=carry)
+            carry, y_tib = unroll(spec.cell, layer, y_tib, num_steps, s, hold=hold, carry=carry)
             after.append(carry)
         return after, y_tib
 
@@ -71,12 +71,19 @@ def apply(params: Params, spec: Spec, x_tib: Array) -> Array:
         shown = x_tib[:num_steps]
         carries, y_thb = _in_segments(through_layers, carries, shown, len(shown))
         if num_after := num_steps - len(shown):
-            _, y_after_thb = _in_segments(through_layers, carries, shown[-1:] if hold else shown[:0], num_after)
+            last = shown[:0] if hold is False else shown[-1:] * jnp.asarray(hold, shown.dtype)
+            _, y_after_thb = _in_segments(through_layers, carries, last, num_after)
             y_thb = jnp.concatenate([y_thb, y_after_thb])
     # One product for all steps and examples: `vmap` over the steps would transpose its operands, even for a single one.
     y_htb = jnp.moveaxis(y_thb[-spec.task.read_steps :], 0, 1)
     outputs_on = readout["W"] @ y_htb.reshape(len(y_htb), -1) + readout["b"][:, None]
     return jnp.moveaxis(outputs_on.reshape(-1, *y_htb.shape[1:]), 1, 0)
+
+
+def _nonlinearity(spec: Spec, hparams: Hparams) -> Nonlinearity:
+    if "nonlinearity" not in spec.chosen:
+        return NONLINEARITIES[spec.branches("nonlinearity")[0]]
+    return lambda z: spec.branch("nonlinearity", hparams, lambda name: NONLINEARITIES[name](z))
 
 
 def _in_segments(through_layers, carries, x_tib: Array, num_steps: int) -> tuple[Carry, Array]:
@@ -116,12 +123,12 @@ def unroll(
     num_steps: int,
     nonlinearity,
     *,
-    hold: bool = False,
+    hold: bool | Array = False,
     carry: Carry | None = None,
 ) -> tuple[Carry, Array]:
     """The carry after, and the outputs y_thb of one layer at all steps: the only loop over time.
 
-    Inputs beyond the end of x_tib are zero, or with `hold` the last one again.
+    Inputs beyond the end of x_tib are zero, or with `hold`, which may be traced, the last one again.
 
     Args:
         carry: what the layer starts from, examples last; None: the learned initial carry.
@@ -140,9 +147,18 @@ def unroll(
 
     num_given = min(len(x_tib), num_steps)
     num_after = num_steps - num_given
+
+    def after(last: Callable[[], tuple]) -> tuple:
+        """What the input adds at a step that is not given."""
+        if hold is True:
+            return last()
+        # Without input it is the same for all examples, so computed once and spread.
+        silent = map(to_batch, stages.project(narrow, jnp.zeros(x_tib.shape[1], x_tib.dtype)))
+        return tuple(silent) if hold is False else tuple(map(functools.partial(jnp.where, hold), last(), silent))
+
     if num_steps <= FULL_UNROLL:
         drives = [project(weights, x_ib) for x_ib in x_tib[:num_given]]
-        drives += [drives[-1] if hold else _silent(stages, narrow, x_tib, to_batch)] * num_after
+        drives += [after(lambda: drives[-1])] * num_after
         y_thb = []
         for drive in drives:
             # The learned initial carry is the same for all examples: what is made of it is computed once and spread.
@@ -158,8 +174,8 @@ def unroll(
         carry, y_thb = jax.lax.scan(lambda carry, drive: step(drive, carry), carry, drive_t, num_given)
         pieces.append(y_thb)
     if num_after:
-        after = tuple(d[-1] for d in drive_t) if hold else _silent(stages, narrow, x_tib, to_batch)
-        carry, y_thb = jax.lax.scan(lambda carry, _: step(after, carry), carry, length=num_after)
+        drive_after = after(lambda: tuple(d[-1] for d in drive_t))
+        carry, y_thb = jax.lax.scan(lambda carry, _: step(drive_after, carry), carry, length=num_after)
         pieces.append(y_thb)
     return carry, jnp.concatenate(pieces)
 
@@ -168,22 +184,17 @@ def _apply(cell: Cell, nonlinearity, params: Params, carry: Carry, x: Array) -> 
     return cell.apply(params, carry, x, nonlinearity)
 
 
-def _silent(stages, weights, x_tib, to_batch):
-    """What a step without input adds: the same for all examples, so computed once and spread."""
-    return tuple(map(to_batch, stages.project(weights, jnp.zeros(x_tib.shape[1], x_tib.dtype))))
-
-
 def _to_batch(a, batch):
     return jnp.broadcast_to(a[..., None], (*a.shape, batch))
 
 
 def _widen(weights, batch):
-    """Vectors get the example axis, matrices stay shared.
+    """Vectors get the example axis, matrices and scalars stay shared.
 
     `vmap` moves the mapped axis to the front wherever a mapped and a shared operand meet, which for a bias would
     transpose every activation; a matrix product takes a shared operand as it is.
     """
-    shared = [w.ndim >= 2 for w in weights]
+    shared = [w.ndim != 1 for w in weights]
     wide = tuple(w if s else _to_batch(w, batch) for w, s in zip(weights, shared, strict=True))
     return wide, tuple(None if s else -1 for s in shared)
 
@@ -356,7 +367,8 @@ def check_cell(cell: Cell, spec: Spec) -> None:
             (num_units,).
     """
     for num_inputs in _input_sizes(spec.task.num_inputs, spec.num_units, spec.depth):
-        _check_step(cell, num_inputs, spec.num_units, spec.task.num_outputs, spec.nonlinearity)
+        for name in spec.branches("nonlinearity"):
+            _check_step(cell, num_inputs, spec.num_units, spec.task.num_outputs, name)
 
 
 @functools.cache  # a sweep asks it of every point, and to trace takes long

@@ -113,7 +113,7 @@ def _traced(task: Task) -> Any:
 
 def _run(task: Task, shared: Any, hparams: Hparams, batch_size: int | None) -> tuple[Batch, Any, Any, Any]:
     source = Source(jnp.int32(0), shared, hparams)
-    data = task.data(jax.random.key(0), hparams)
+    data = task.data(jax.random.key(0))
     batch = task.sample(data, jnp.int32(0), batch_size, source)
     outputs_tob = jnp.zeros((task.read_steps, task.num_outputs, batch.weights_b.shape[-1]))
     judged = (task.loss(outputs_tob, batch), task.score(outputs_tob, batch))

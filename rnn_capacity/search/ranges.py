@@ -11,18 +11,11 @@ from collections.abc import Mapping
 
 from rnn_capacity.cells.initializers import BIAS_INITS, RECURRENT_INITS
 from rnn_capacity.dimension import Choice, Range, Space
-from rnn_capacity.model.spec import INPUT_STEPS, NONLINEARITY_NAMES, OPTIMIZERS, SCHEDULES
+from rnn_capacity.model.spec import BRANCHES, INPUT_STEPS, OPTIMIZERS
 
-# What a trial's Spec takes from the search; trials are grouped by it. The rest are traced hparams.
-SPEC_DIMENSIONS = {
-    "nonlinearity": NONLINEARITY_NAMES,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "input_steps": INPUT_STEPS,
-}
-# Traced too, as the index of the name.
-INDEXED = {"recurrent_init": RECURRENT_INITS, "bias_init": BIAS_INITS}
-CHOICES = SPEC_DIMENSIONS | INDEXED
+# What a cell's initialisation branches on; training and the cell branch on the others.
+INITS = {"recurrent_init": RECURRENT_INITS, "bias_init": BIAS_INITS}
+CHOICES = BRANCHES | INITS
 
 # Where a family makes sense at all: (lowest, highest, whether the lowest itself is allowed).
 LIMITS = {

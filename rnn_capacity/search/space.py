@@ -17,16 +17,16 @@ from rnn_capacity.cells.base import Cell
 from rnn_capacity.checks import InputError, check_choice
 from rnn_capacity.dimension import Choice, Dimension, Range, Space, options
 from rnn_capacity.model import network
+from rnn_capacity.model.spec import BRANCHES, Spec
 from rnn_capacity.search import units
 from rnn_capacity.search.dimensions import Dimensions
 from rnn_capacity.search.ranges import (
     CHOICES,
     CONDITIONS,
-    INDEXED,
     INIT_FAMILIES,
+    INITS,
     LIMITS,
     PAPER,
-    SPEC_DIMENSIONS,
     UNLIMITED,
 )
 from rnn_capacity.search.table import SPACES, check_number, family_of, names_of, table_for
@@ -311,12 +311,18 @@ def largest(dimension: Dimension) -> float:
     return dimension.high if isinstance(dimension, Range) else float(dimension)
 
 
-def split(values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, float]]:
-    """A trial's values apart: the fields of its Spec, and its traced hparams with names turned into indices."""
-    fields = {name: value for name, value in values.items() if name in SPEC_DIMENSIONS}
-    hparams = {
-        name: float(INDEXED[name].index(value)) if name in INDEXED else float(value)
-        for name, value in values.items()
-        if name not in SPEC_DIMENSIONS
-    }
-    return fields, hparams
+def branches(space: Space) -> dict[str, str | tuple[str, ...]]:
+    """The fields of a Spec that the space says: a name, or those that are searched."""
+    found = {name: tuple(options(space[name])) for name in BRANCHES if name in space}
+    return {name: names if len(names) > 1 else names[0] for name, names in found.items()}
+
+
+def indices(values: Mapping[str, Any], spec: Spec) -> dict[str, float]:
+    """A trial's values as its traced hparams: names turned into indices, without those that the spec says itself."""
+    found = {}
+    for name, value in values.items():
+        if name in spec.chosen:
+            found[name] = float(spec.branches(name).index(value))
+        elif name not in BRANCHES:
+            found[name] = float(INITS[name].index(value) if name in INITS else value)
+    return found

@@ -109,6 +109,7 @@ class Plan:
     halving: int | None
     seed: int
     again: int | None = None  # the trial that this plan repeats
+    searched: spaces.Space | None = None  # of that trial's study, whose program serves here too
 
     @property
     def sign(self) -> int:
@@ -186,14 +187,24 @@ class Plan:
         """Trial `number` again and again: the same with every hparam fixed."""
         fixed = spaces.complete(self.space, best)
         title = f"{self.name} trial {number} again"
-        return dataclasses.replace(self, title=title, space=fixed, halving=None, again=number)
+        return dataclasses.replace(self, title=title, space=fixed, halving=None, again=number, searched=self.space)
 
-    def spec(self, fields: Mapping[str, str]) -> Spec:
-        return self._spec(self.task, fields)
+    @functools.cached_property
+    def spec(self) -> Spec:
+        """What is static of every trial: one program serves all that the space holds."""
+        return Spec(
+            cell=self.cell,
+            task=self.padded_task,
+            programs=tuple(self.programs.values()),
+            num_units=self.num_units,
+            **spaces.branches(self.space if self.searched is None else self.searched),
+            **self.static,
+        )
 
-    def _spec(self, task: Task, fields: Mapping[str, str]) -> Spec:
-        programs = tuple(self.programs.values())
-        return Spec(cell=self.cell, task=task, programs=programs, num_units=self.num_units, **fields, **self.static)
+    @property
+    def padded_task(self) -> Task:
+        """The task as it is compiled."""
+        return self.task
 
     def hparams(self, values: dict[str, float]) -> dict[str, float]:
         """What training is given, from the values of the space's dimensions."""
@@ -204,8 +215,7 @@ class Plan:
         task, network = ((0, 0), (1, number)) if self.again is None else ((2, number), (3, number))
         root = numerics.key(self.seed)
         keys = Keys(*(jax.random.fold_in(jax.random.fold_in(root, use), n) for use, n in (task, network)))
-        fields, hparams = spaces.split(values)
-        return Trial(number, values, self.spec(fields), self.hparams(hparams), keys)
+        return Trial(number, values, self.spec, self.hparams(spaces.indices(values, self.spec)), keys)
 
     def outcome(self, trial: Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
         """What is kept of a trial, and its objective, None where it is infeasible."""

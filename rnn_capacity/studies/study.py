@@ -258,8 +258,7 @@ class _Shown:
         return on_chunk
 
     def _describe(self, batch: Sequence[Trial]) -> str:
-        spec, trials = batch[0].spec, "trial" if len(batch) == 1 else "trials"
-        return f"{spec.nonlinearity}, {spec.optimizer}, {len(batch)} {trials} on {self._where}"
+        return f"{len(batch)} {'trial' if len(batch) == 1 else 'trials'} on {self._where}"
 
     @functools.cached_property
     def best(self) -> str:

@@ -104,8 +104,8 @@ class Task:
         """NumPy arrays that all trials read, put on each device once; made on the host."""
         return ()
 
-    def data(self, key: Array, hparams: Hparams) -> Any:
-        """What stays fixed during a trial."""
+    def data(self, key: Array) -> Any:
+        """What stays fixed during a trial; trials of one key, as all of a search have, share it."""
         raise NotImplementedError
 
     def sample(self, data: Any, step: Array, batch_size: int | None, source: Source) -> Batch:
@@ -144,7 +144,7 @@ class DrawnTask(Task):
         if batch_size is None:
             raise InputError(f"batch_size: None given; {self.name} draws its examples, so it must say how many a step")
 
-    def data(self, key: Array, hparams: Hparams) -> Any:
+    def data(self, key: Array) -> Any:
         return key
 
     def sample(self, data: Any, step: Array, batch_size: int | None, source: Source) -> Batch:

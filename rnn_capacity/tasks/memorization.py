@@ -9,7 +9,7 @@ of the first layer's input.
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from rnn_capacity.checks import InputError, check_positive_int
 from rnn_capacity.dimension import Space
 from rnn_capacity.information import mutual_information
 from rnn_capacity.tasks.base import Batch, Source, Task
-from rnn_capacity.types import Array, Hparams
+from rnn_capacity.types import Array
 
 FEISTEL_ROUNDS = 8
 PERMUTED_BITS = 32  # of an input; enough that any number of mappings is told apart by them
@@ -75,6 +75,17 @@ def multiply_modulo(x: Array, y: int, modulus: Array, most: int) -> Array:
     return product
 
 
+class Mappings(NamedTuple):
+    """All mappings, a byte a bit; the first b of them are the trial's."""
+
+    x_ib: Array  #: inputs, -1 and +1
+    labels_b: Array  #: 0 and 1
+
+
+def _batch(data: Mappings, is_real_b: Array) -> Batch:
+    return Batch(data.x_ib[None], data.labels_b.astype(float), is_real_b.astype(float))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Memorization(Task):
     """b mappings to be stored; b is the hparam `num_mappings`, so one program serves every b.
@@ -94,36 +105,31 @@ class Memorization(Task):
 
     unroll: int = 5  #: T, the steps after which the label is read
     num_inputs: int = 20  #: n_in, bits of a vector
-    max_mappings: int  #: size that data sets are padded to; the mask of the first b marks the real ones
+    max_mappings: int  #: size that data sets are padded to; the weights of a batch mark the first b as the real ones
 
     def __post_init__(self):
         super().__post_init__()
         check_positive_int("num_inputs", self.num_inputs)
         check_positive_int("max_mappings", self.max_mappings)
 
-    def data(self, key: Array, hparams: Hparams) -> Batch:
-        """All mappings: inputs (1, n_in, max_mappings), labels, and the mask."""
+    def data(self, key: Array) -> Mappings:
         key_inputs, key_labels = jax.random.split(key)
-        x_ib = distinct_bits(key_inputs, self.max_mappings, self.num_inputs)
+        bits_ib = distinct_bits(key_inputs, self.max_mappings, self.num_inputs)
         labels_b = jax.random.bits(key_labels, (self.max_mappings,), jnp.uint32) & 1
-        return Batch(
-            x_tib=jnp.where(x_ib, 1.0, -1.0)[None],
-            targets=labels_b.astype(float),
-            weights_b=(jnp.arange(self.max_mappings) < hparams["num_mappings"]).astype(float),
-        )
+        return Mappings(2 * bits_ib.astype(jnp.int8) - 1, labels_b.astype(jnp.int8))
 
-    def sample(self, data: Batch, step: Array, batch_size: int | None, source: Source) -> Batch:
+    def sample(self, data: Mappings, step: Array, batch_size: int | None, source: Source) -> Batch:
         """All mappings, or the next `batch_size` of them in turn: they are in random order already."""
         if batch_size is None or batch_size >= self.max_mappings:
-            return data
+            return self.examples(data, source)
         num_mappings = source.hparams["num_mappings"].astype(jnp.uint32)
         start = multiply_modulo(step.astype(jnp.uint32), batch_size, num_mappings, self.max_mappings)
         place = jnp.arange(batch_size, dtype=jnp.uint32)
-        batch = jax.tree.map(lambda a: jnp.take(a, (start + place) % num_mappings, axis=-1), data)
-        return batch._replace(weights_b=(place < num_mappings).astype(float))  # where there are fewer, each once
+        drawn = jax.tree.map(lambda a: jnp.take(a, (start + place) % num_mappings, axis=-1), data)
+        return _batch(drawn, place < num_mappings)  # where there are fewer, each once
 
-    def examples(self, data: Batch, source: Source) -> Batch:
-        return data
+    def examples(self, data: Mappings, source: Source) -> Batch:
+        return _batch(data, jnp.arange(self.max_mappings) < source.hparams["num_mappings"])
 
     def loss(self, outputs_tob: Array, batch: Batch) -> Array:
         """Cross-entropy of each example, nats."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from rnn_capacity.checks import InputError, check_choice, check_int, check_positive_int
 from rnn_capacity.tasks.base import Batch, DrawnTask, Source, uniform_below
-from rnn_capacity.types import Array, Hparams
+from rnn_capacity.types import Array
 
 DRAW_BY = ("weight", "uniform")
 
@@ -125,7 +125,7 @@ class RandomFunctions(DrawnTask):
         beta = weights(self.num_points, self.tau)
         return alias_table(beta) if self.draw_by == "weight" else (self.num_points * beta).astype(np.float32)
 
-    def data(self, key: Array, hparams: Hparams) -> Data:
+    def data(self, key: Array) -> Data:
         return Data(*jax.random.split(key, 3))
 
     def sample(self, data: Data, step: Array, batch_size: int, source: Source) -> Batch:

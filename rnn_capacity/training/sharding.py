@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import math
 import os
@@ -148,19 +149,27 @@ def map_trials(
     *,
     runs_once: bool = False,
 ) -> Callable[..., Any]:
-    """`fn(shared, *trial)` for K trials at once, jitted: `mapped(shared, *trials)`, each leaf of trials [K, ...].
+    """`fn(shared, data, *trial)` for K trials at once, jitted: `mapped(shared, data, *trials)`.
+
+    `shared` goes to every trial as it is. `data` has a leading axis: of as many entries as there are devices each is of
+    all trials of a device, where it lies once; else there are K, and each trial has its own.
 
     Args:
-        fn: `shared` goes to every trial as it is; K must be a multiple of the number of devices.
+        fn: of one trial; a leaf of trials is [K, ...], K a multiple of the number of devices.
         runs_once: compiled in half the time, unoptimised, for what runs once a trial (on a CPU).
     """
     platform = devices[0].platform
     mesh = Mesh(np.array(devices), (AXIS,))
 
-    def on_device(shared, *trials):
+    def on_device(shared, data, *trials):
+        if all(len(a) == 1 for a in jax.tree.leaves(data)):
+            one = jax.tree.map(lambda a: a[0], data)
+            run = functools.partial(fn, shared, one)
+        else:
+            run, trials = functools.partial(fn, shared), (data, *trials)
         if platform in IN_TURN:
-            return jax.lax.map(lambda trial: fn(shared, *trial), trials)
-        return jax.vmap(lambda *trial: fn(shared, *trial))(*trials)
+            return jax.lax.map(lambda trial: run(*trial), trials)
+        return jax.vmap(run)(*trials)
 
     def mapped(shared, *trials):
         split = PartitionSpec(AXIS)

@@ -21,24 +21,24 @@ from rnn_capacity.types import Array, Hparams, Params
 class TrialState(NamedTuple):
     """State of a trial between two steps, without its data."""
 
-    step: Array
     params: Params
     optimizer_state: Any  # of the weights as one vector
     feasible: Array  # False once the loss or its gradient was not finite; the trial then stands still
 
 
-def init_trial(spec: Spec, hparams: Hparams, key: Keys) -> TrialState:
-    """A trial before its first step."""
-    return before_training(spec, hparams, network.init(key.network, spec, hparams))
+def init_trial(spec: Spec, hparams: Hparams, key: Array) -> TrialState:
+    """A trial before its first step, its weights drawn from the key."""
+    return before_training(spec, hparams, network.init(key, spec, hparams))
 
 
 def before_training(spec: Spec, hparams: Hparams, params: Params) -> TrialState:
     """A trial that starts from these weights."""
     weights, _ = ravel_pytree(params)
-    return TrialState(jnp.int32(0), params, optimizer(spec, hparams, fan_ins(params)).init(weights), jnp.bool_(True))
+    rule = optimizer(spec, hparams, jnp.int32(0), fan_ins(params))
+    return TrialState(params, rule.init(weights), jnp.bool_(True))
 
 
-def loss_and_gradient(spec: Spec, params: Params, batch: Batch) -> tuple[Array, Params]:
+def loss_and_gradient(spec: Spec, hparams: Hparams, params: Params, batch: Batch) -> tuple[Array, Params]:
     """The mean loss of a batch and its gradient, summed over blocks of examples.
 
     A block's activations stay in a CPU's cache, which halves the time of the gated cells; blocks that hold nothing but
@@ -46,7 +46,7 @@ def loss_and_gradient(spec: Spec, params: Params, batch: Batch) -> tuple[Array, 
     """
 
     def total(params, block):
-        return jnp.sum(block.weights_b * spec.task.loss(network.apply(params, spec, block.x_tib), block))
+        return jnp.sum(block.weights_b * spec.task.loss(network.apply(params, spec, hparams, block.x_tib), block))
 
     num_examples, size = batch.weights_b.shape[-1], spec.block_size
     if size is None or num_examples <= size or num_examples % size:
@@ -64,46 +64,48 @@ def loss_and_gradient(spec: Spec, params: Params, batch: Batch) -> tuple[Array, 
     return jax.tree.map(lambda a: a * share, sums)
 
 
-def train_step(spec: Spec, shared: Any, hparams: Hparams, data: Any, state: TrialState) -> TrialState:
+def train_step(spec: Spec, shared: Any, data: Any, step: Array, hparams: Hparams, state: TrialState) -> TrialState:
     """One gradient step; where it is not finite the trial keeps what it had and is infeasible from then on.
 
     The optimizer sees all weights as one vector: fewer operations, and so few at a time that a CPU's device does not
     hand some to threads that the other devices need.
     """
     source = Source(jnp.int32(SPLITS.index("train")), shared, hparams)
-    batch = spec.task.sample(data, state.step, spec.batch_size, source)
-    value, gradient = loss_and_gradient(spec, state.params, batch)
-    fan_in, (params, to_tree), (gradient, _) = fan_ins(state.params), ravel_pytree(state.params), ravel_pytree(gradient)
-    updates, optimizer_state = optimizer(spec, hparams, fan_in).update(gradient, state.optimizer_state, params)
+    batch = spec.task.sample(data, step, spec.batch_size, source)
+    value, gradient = loss_and_gradient(spec, hparams, state.params, batch)
+    (params, to_tree), (gradient, _) = ravel_pytree(state.params), ravel_pytree(gradient)
+    rule = optimizer(spec, hparams, step, fan_ins(state.params))
+    updates, optimizer_state = rule.update(gradient, state.optimizer_state, params)
     feasible = state.feasible & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
     keep = lambda new, old: jnp.where(feasible, new, old)
     return TrialState(
-        step=state.step + 1,
         params=to_tree(keep(optax.apply_updates(params, updates), params)),
         optimizer_state=jax.tree.map(keep, optimizer_state, state.optimizer_state),
         feasible=feasible,
     )
 
 
-def train_chunk(spec: Spec, shared: Any, until: Array, hparams: Hparams, data: Any, state: TrialState) -> TrialState:
-    """The trial's next steps, up to step `until`, on the device."""
-    step = lambda _, state: train_step(spec, shared, hparams, data, state)
-    run = lambda state: jax.lax.fori_loop(state.step, until, step, state)
-    return jax.lax.cond(state.feasible, run, lambda state: state._replace(step=jnp.int32(until)), state)
+def train_chunk(
+    spec: Spec, shared: Any, data: Any, start: Array, until: Array, hparams: Hparams, state: TrialState
+) -> TrialState:
+    """The trial's next steps, from step `start` up to step `until`, on the device."""
+    step = lambda step, state: train_step(spec, shared, data, step, hparams, state)
+    run = lambda state: jax.lax.fori_loop(start, until, step, state)
+    return jax.lax.cond(state.feasible, run, lambda state: state, state)
 
 
 def evaluate(
-    spec: Spec, shared: Any, split: Array, hparams: Hparams, data: Any, params: Params
+    spec: Spec, shared: Any, data: Any, split: Array, hparams: Hparams, params: Params
 ) -> tuple[Array, Mapping[str, Array]]:
     """The mean loss and the task's score on the examples of a split, an index into SPLITS."""
     batch = spec.task.examples(data, Source(split, shared, hparams))
     # As many at a time as in training, where the backend asks for no blocks: the memory is then no more than that.
     (num_steps, num_inputs, num_examples), size = batch.x_tib.shape, spec.block_size or spec.batch_size
     if size is None or num_examples <= size or num_examples % size:
-        outputs_tob = network.apply(params, spec, batch.x_tib)
+        outputs_tob = network.apply(params, spec, hparams, batch.x_tib)
     else:
         blocks = jnp.moveaxis(batch.x_tib.reshape(num_steps, num_inputs, -1, size), 2, 0)
-        outputs_ktob = jax.lax.map(lambda x_tib: network.apply(params, spec, x_tib), blocks)
+        outputs_ktob = jax.lax.map(lambda x_tib: network.apply(params, spec, hparams, x_tib), blocks)
         outputs_tob = jnp.moveaxis(outputs_ktob, 0, 2).reshape(*outputs_ktob.shape[1:3], num_examples)
     losses_b = spec.task.loss(outputs_tob, batch)
     return jnp.sum(batch.weights_b * losses_b) / jnp.sum(batch.weights_b), spec.task.score(outputs_tob, batch)
@@ -112,16 +114,11 @@ def evaluate(
 def train_trial(spec: Spec, hparams: Hparams, key: Keys) -> Outcome:
     """A trial from beginning to end: the pure function that all else runs many of."""
     shared = jax.tree.map(jnp.asarray, spec.task.shared())
-    data, state = begin(spec, hparams, key)
-    measure = lambda split, params: evaluate(spec, shared, split, hparams, data, params)
+    data, state = spec.task.data(key.task), init_trial(spec, hparams, key.network)
+    measure = lambda split, params: evaluate(spec, shared, data, split, hparams, params)
     _, untrained_score = measure(jnp.int32(SPLITS.index("valid")), state.params)
-    state = train_chunk(spec, shared, jnp.int32(spec.train_steps), hparams, data, state)
+    state = train_chunk(spec, shared, data, jnp.int32(0), jnp.int32(spec.train_steps), hparams, state)
     return outcome(spec, untrained_score, lambda split: measure(split, state.params), state)
-
-
-def begin(spec: Spec, hparams: Hparams, key: Keys) -> tuple[Any, TrialState]:
-    """A trial's data, and its state before the first step."""
-    return spec.task.data(key.task, hparams), init_trial(spec, hparams, key)
 
 
 def outcome(spec: Spec, untrained_score, measure: Callable, state: TrialState) -> Outcome:

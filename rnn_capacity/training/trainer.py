@@ -18,7 +18,7 @@ from rnn_capacity.model.spec import Spec
 from rnn_capacity.training import hosts, program, sharding, steps
 from rnn_capacity.training.checkpoint import Batch, Checkpoints
 from rnn_capacity.training.memory import NotEnoughMemoryError
-from rnn_capacity.training.trial import Keys, Outcome, Trial
+from rnn_capacity.training.trial import Outcome, Trial
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
@@ -39,13 +39,10 @@ class Trained(NamedTuple):
 class _Standing(NamedTuple):
     """Where a trial stands; [K] each while K of them train."""
 
+    step: Any
     state: steps.TrialState
     seconds: Any  # that it took to get there
     identity: Any  # of the trial: a study that was deleted and begun anew numbers others alike
-
-    @property
-    def step(self) -> int:
-        return int(self.state.step)
 
 
 class Trainer:
@@ -93,7 +90,7 @@ class Trainer:
         groups: dict[Any, list[Trial]] = {}
         for trial in trials:
             start = self._start(trial, until)
-            groups.setdefault((trial.spec, start and start.step), []).append(trial)
+            groups.setdefault((trial.spec, 0 if start is None else int(start.step)), []).append(trial)
         waiting = collections.deque(groups.values())
         while waiting:
             self._pause()
@@ -141,22 +138,25 @@ class Trainer:
         hparams = {name: np.array([t.hparams[name] for t in batch], np.float32) for name in batch[0].hparams}
         keys = jax.tree.map(lambda *k: jax.numpy.stack(k), *(t.keys for t in batch))
         starts = [self._start(trial, until) for trial in batch]
+        start = 0 if starts[0] is None else int(starts[0].step)
         state = None if starts[0] is None else jax.tree.map(lambda *a: np.stack(a), *(s.state for s in starts))
         before, begun = np.array([s.seconds if s is not None else 0.0 for s in starts]), time.perf_counter()
         seconds = lambda: before + (time.perf_counter() - begun) / len(batch)
         identities = np.array([_identity(trial) for trial in batch])
+        stepped = lambda step: np.full(len(batch), step, np.int32)
 
         def after_chunk(step, state):
             on_chunk(batch, step)
             if step < until:  # what comes out at the end is known in a moment
-                self._pause(lambda: Batch(numbers, step, _Standing(state, seconds(), identities)))
+                self._pause(lambda: Batch(numbers, step, _Standing(stepped(step), state, seconds(), identities)))
 
-        on_chunk(batch, 0 if starts[0] is None else starts[0].step)
+        on_chunk(batch, start)
         where = {"devices": self.devices, "trials_per_device": self.trials_per_device}
-        outcomes, state = program.advance(spec, hparams, keys, state, until, **where, on_chunk=after_chunk)
+        outcomes, state = program.advance(spec, hparams, keys, state, start, until, **where, on_chunk=after_chunk)
         took = seconds()
         # Off the devices: the next batch needs their memory.
-        standing = _Standing(jax.tree.map(lambda a: np.asarray(a)[: len(batch)], state), took, identities)
+        state = jax.tree.map(lambda a: np.asarray(a)[: len(batch)], state)
+        standing = _Standing(stepped(until), state, took, identities)
         self._ended.append(Batch(numbers, until, standing))
         self._standing |= {n: jax.tree.map(lambda a, k=k: a[k], standing) for k, n in enumerate(numbers)}
         numbered = enumerate(numbers)
@@ -206,5 +206,6 @@ def _like(spec: Spec, names: tuple[str, ...]) -> _Standing:
     """What the standing of a trial looks like: shapes and dtypes."""
     key = jax.eval_shape(jax.random.key, 0)
     hparams = dict.fromkeys(names, jax.ShapeDtypeStruct((), np.float32))
-    state = jax.eval_shape(lambda hparams, key: steps.init_trial(spec, hparams, key), hparams, Keys(key, key))
-    return _Standing(state, jax.ShapeDtypeStruct((), np.float64), jax.ShapeDtypeStruct((), np.uint64))
+    state = jax.eval_shape(lambda hparams, key: steps.init_trial(spec, hparams, key), hparams, key)
+    step, seconds, identity = (jax.ShapeDtypeStruct((), kind) for kind in (np.int32, np.float64, np.uint64))
+    return _Standing(step, state, seconds, identity)
