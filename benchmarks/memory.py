@@ -81,13 +81,14 @@ def worker(case):
     spec, hparams, keys = middle_trials(plan, len(devices))
     program = TrialProgram(spec, devices)
     compiled, shared = program.compile(len(devices), hparams), program.shared()
-    data, state = jax.block_until_ready(program.begin(hparams, keys))  # what makes them needs memory of its own
+    begun = program.data(keys.task), program.begin(hparams, keys.network)
+    data, state = jax.block_until_ready(begun)  # what makes them needs memory of its own
     told["estimate"] = max(memory.needed(one, devices) for one in compiled)
     if on_host:
         forget_peak()
     told["before"] = resident()[0] if on_host else peak_of("bytes_in_use")
-    state = compiled.advance((shared, np.int32(STEPS)), hparams, data, state)
-    jax.block_until_ready(compiled.evaluate((shared, np.int32(2)), hparams, data, state.params))
+    state = compiled.advance((shared, np.int32(0), np.int32(STEPS)), data, hparams, state)
+    jax.block_until_ready(compiled.evaluate((shared, np.int32(2)), data, hparams, state.params))
     told["measured"] = (resident()[1] if on_host else peak_of("peak_bytes_in_use")) - told["before"]
     print(json.dumps(told | {"params": plan.num_params, "trained": bool(np.any(state.feasible))}))
 

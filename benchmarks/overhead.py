@@ -89,7 +89,7 @@ class Trainer:
         self.seen, self.num_trained, self.num_compiled = set(), 0, 0
         self.each = {"beginning": [], "training": [], "compiling": []}  # seconds a trial; of the last, a spec
 
-    def __call__(self, spec, hparams, keys, state, until, *, devices, **kwargs):
+    def __call__(self, spec, hparams, keys, state, start, until, *, devices, **kwargs):
         count = len(keys.task)
         is_new = spec not in self.seen
         self.seen.add(spec)
@@ -99,7 +99,7 @@ class Trainer:
         self._waiting += self._every
         before = dict(self._watch.seconds)
         with self._watch("beginning"):
-            outcomes, state = self._advance(spec, hparams, keys, state, until, devices=devices, **kwargs)
+            outcomes, state = self._advance(spec, hparams, keys, state, start, until, devices=devices, **kwargs)
         took = {name: self._watch.seconds[name] - before[name] for name in self.each}
         self.num_trained += count
         if is_new:

@@ -42,7 +42,7 @@ def worker(cores, num_devices, steps, trials_per_device):
     each = trials_per_device or sharding.default_trials_per_device(devices)
     spec, hparams, keys = middle_trials(plan, num_devices * each)
     with sharding.keep_compiled():
-        _, state = program.advance(spec, hparams, keys, None, 100, devices=devices)  # compiles
+        _, state = program.advance(spec, hparams, keys, None, 0, 100, devices=devices)  # compiles
     until, moments = 100 + steps, []
 
     def on_chunk(step, _):
@@ -50,7 +50,7 @@ def worker(cores, num_devices, steps, trials_per_device):
 
     print(json.dumps({"machine": machine(), "platform": devices[0].platform}), flush=True)
     sys.stdin.readline()
-    program.advance(spec, hparams, keys, state, until, devices=devices, on_chunk=on_chunk)
+    program.advance(spec, hparams, keys, state, 100, until, devices=devices, on_chunk=on_chunk)
     (begun, busy, step), (ended, busy_then, _) = moments[0], moments[-1]  # the first chunk follows an evaluation
     done = (until - step) * num_devices * each
     print(json.dumps({"rate": done / (ended - begun), "busy": (busy_then - busy) / (ended - begun)}), flush=True)

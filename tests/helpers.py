@@ -5,6 +5,7 @@ import os
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity.model import network
@@ -92,9 +93,14 @@ def make_spec(cell, **overrides):
     return Spec(cell=cell, **(defaults | overrides))
 
 
-def evaluate(spec, data, params):
-    """Loss and score of a task that has one set of examples, and reads nothing else."""
-    return steps.evaluate(spec, (), 0, {}, data, params)
+def evaluate(spec, data, params, hparams=TASK_HPARAMS):
+    """Loss and score of a task that has one set of examples."""
+    return steps.evaluate(spec, (), data, 0, {name: jnp.asarray(value) for name, value in hparams.items()}, params)
+
+
+def begin(spec, hparams, key):
+    """A trial's data, and its state before the first step."""
+    return spec.task.data(key.task), steps.init_trial(spec, hparams, key.network)
 
 
 def noisy(params, seed=0, scale=0.3):
@@ -113,16 +119,21 @@ def trial(tree, k):
     return jax.tree.map(lambda a: a[k], tree)
 
 
-@contextlib.contextmanager
 def count_compilations():
     """Counts the programs that XLA compiles inside the block, in a list of one number."""
-    compiled = [0]
+    return count_events("/jax/core/compile/backend_compile_duration")
+
+
+@contextlib.contextmanager
+def count_events(name):
+    """Counts the durations that are recorded under a name inside the block, in a list of one number."""
+    counted = [0]
 
     def listen(event, duration, **_):
-        compiled[0] += event == "/jax/core/compile/backend_compile_duration"
+        counted[0] += event == name
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        yield compiled
+        yield counted
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)

@@ -57,7 +57,7 @@ class FakeTrainer:
         self.trained, self.batches = [], []
         self._infeasible = infeasible
 
-    def __call__(self, spec, hparams, keys, state, until, *, devices, on_chunk=lambda step, state: None, **_):
+    def __call__(self, spec, hparams, keys, state, start, until, *, devices, on_chunk=lambda step, state: None, **_):
         outcomes = []
         bits_of_keys = zip(*(np.asarray(jax.random.key_data(k)).tolist() for k in keys), strict=True)
         for k, key in enumerate(bits_of_keys):
@@ -79,15 +79,10 @@ class FakeTrainer:
                 score = {split: {spec.task.measure: np.float32(drawn(3, i))} for i, split in enumerate(SPLITS)}
                 outcomes.append(Outcome(loss, score, {spec.task.measure: np.float32(0.5 + drawn(4))}, feasible))
         self.batches.append(len(outcomes))
-        begun = 0 if state is None else int(np.asarray(state.step)[0])
-        for step in ((begun + until) // 2, until):
-            on_chunk(step, self._state(len(outcomes), step))
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *outcomes), self._state(len(outcomes), until)
-
-    @staticmethod
-    def _state(count, until):
-        nothing = np.zeros(count)
-        return steps.TrialState(np.full(count, until), nothing, nothing, np.ones(count, bool))
+        standing = steps.TrialState(np.zeros(len(outcomes)), np.zeros(len(outcomes)), np.ones(len(outcomes), bool))
+        for step in ((start + until) // 2, until):
+            on_chunk(step, standing)
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *outcomes), standing
 
     def install(self, monkeypatch):
         monkeypatch.setattr(program, "advance", self)

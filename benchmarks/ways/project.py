@@ -35,25 +35,26 @@ class Project:
         needs = self.chunk.memory_analysis()
         size = needs.temp_size_in_bytes + needs.argument_size_in_bytes + needs.output_size_in_bytes
         self.bytes_per_trial = size * len(devices) / num_trials
-        self.data, self.state = jax.block_until_ready(begin(0, self.hparams, keys))
+        self.data = jax.block_until_ready(program.data(keys.task))
+        self.state = jax.block_until_ready(begin((), (), self.hparams, keys.network))
 
-    def train(self, num_steps, state=None):
-        """The state after so many steps, or from a state up to that step."""
-        return jax.block_until_ready(
-            self.chunk(((), np.int32(num_steps)), self.hparams, self.data, self.state if state is None else state)
-        )
+    def train(self, num_steps, state=None, start=0):
+        """The state after so many steps, or from a state at `start` up to that step."""
+        given = (), np.int32(start), np.int32(num_steps)
+        return jax.block_until_ready(self.chunk(given, self.data, self.hparams, self.state if state is None else state))
 
     def losses(self, num_steps):
         """Before each step, of all trials: (K, num_steps)."""
         state, losses = self.state, []
         for step in range(num_steps):
-            state = self.train(step, state)
-            losses.append(np.asarray(self.evaluate(((), np.int32(0)), self.hparams, self.data, state.params)[0]))
+            state = self.train(step, state, max(step - 1, 0))
+            given = (), np.int32(0)
+            losses.append(np.asarray(self.evaluate(given, self.data, self.hparams, state.params)[0]))
         return np.transpose(losses)
 
     def trials(self, count):
-        """The first of them, as the other ways take them."""
-        data, params = jax.tree.map(np.asarray, (self.data, self.state.params))
-        assert data.weights_b.all(), "the other ways know no padding"
+        """The first of them, as the other ways take them; all have the same data."""
+        data, params = jax.tree.map(lambda a: np.asarray(a, np.float32), (self.data, self.state.params))
+        assert (self.hparams["num_mappings"] == data.labels_b.shape[-1]).all(), "the other ways know no padding"
         pick = lambda k: jax.tree.map(lambda a: a[k], params)
-        return [Trial(pick(k), data.x_tib[k, 0], data.targets[k]) for k in range(count)]
+        return [Trial(pick(k), data.x_ib[0], data.labels_b[0]) for k in range(count)]

@@ -76,7 +76,7 @@ def test_a_network_of_depth_2_equals_the_papers_equations(cell, input_steps):
     spec = make_spec(cell, task=task, num_units=UNITS, depth=2, input_steps=input_steps)
     params = noisy(network.init(jax.random.key(2), spec, make_hparams(cell)))
     x_ib = np.random.default_rng(3).normal(size=(INPUTS, 3)).astype(np.float32)
-    actual = jax.jit(lambda params, x_tib: network.apply(params, spec, x_tib))(params, x_ib[None])
+    actual = jax.jit(lambda params, x_tib: network.apply(params, spec, {}, x_tib))(params, x_ib[None])
     for x_i, output_o in zip(x_ib.T, np.asarray(actual)[0].T, strict=True):
         after = x_i if input_steps == "every" else np.zeros(INPUTS)
         inputs = [x_i] + [after] * (task.unroll - 1)

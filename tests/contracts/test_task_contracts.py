@@ -93,7 +93,7 @@ class Draws(NamedTuple):
 def draws_of(task, traced):
     def draw(key, hparams, step, shared):
         traced.append(1)
-        data = task.data(key, hparams)
+        data = task.data(key)
         source = lambda split: Source(jnp.int32(SPLITS.index(split)), shared, hparams)
         sample = task.sample(data, step, task_batch_size(task), source("train"))
         return {"sample": sample} | {split: task.examples(data, source(split)) for split in SPLITS}
@@ -232,7 +232,7 @@ def test_new_values_of_the_hparams_and_steps_trace_nothing_again(task):
 def test_a_networks_outputs_are_what_the_task_judges(task):
     spec = spec_of(task)
     for kind, batch in draws(task).items():
-        outputs = jax.eval_shape(lambda x_tib: network.apply(random_network(spec), spec, x_tib), batch.x_tib)
+        outputs = jax.eval_shape(lambda x_tib: network.apply(random_network(spec), spec, {}, x_tib), batch.x_tib)
         assert outputs.shape == (task.read_steps, task.num_outputs, num_examples(batch)), kind
         assert 1 <= task.read_steps <= task.unroll
         loss_b = jax.eval_shape(task.loss, outputs, batch)
@@ -246,14 +246,14 @@ def test_a_networks_outputs_are_what_the_task_judges(task):
 def test_the_loss_of_a_split_is_the_weighted_mean_of_losses_that_are_not_negative(task):
     spec, hparams, params = spec_of(task), task_hparams(task), random_network(spec_of(task))
     in_blocks = dataclasses.replace(spec, block_size=num_examples(draws(task)["eval"]) // 2)
-    data = jax.jit(task.data)(make_keys().task, hparams)
-    evaluate = lambda spec: functools.partial(steps.evaluate, spec, shared(task))
+    data = jax.jit(task.data)(make_keys().task)
+    evaluate = lambda spec: functools.partial(steps.evaluate, spec, shared(task), data)
 
     @jax.jit
     def judged(split, params, batch):
-        outputs_tob = network.apply(params, spec, batch.x_tib)
+        outputs_tob = network.apply(params, spec, {}, batch.x_tib)
         loss_b, score = task.loss(outputs_tob, batch), task.score(outputs_tob, batch)
-        return loss_b, score, [evaluate(s)(split, hparams, data, params) for s in (spec, in_blocks)]
+        return loss_b, score, [evaluate(s)(split, hparams, params) for s in (spec, in_blocks)]
 
     for split in SPLITS:
         batch = draws(task)[split]
@@ -403,13 +403,12 @@ def test_two_steps_of_training_move_every_array_of_every_cell_and_leave_it_finit
     hparams, params = all_hparams(spec, l2=0.0), random_network(spec)
     if cell.name == "irnn":
         params["layers"] = jax.tree.map(abs, params["layers"])
-    data = task.data(make_keys().task, hparams)
-    step = jax.jit(functools.partial(steps.train_step, spec))
+    data = task.data(make_keys().task)
+    step = jax.jit(functools.partial(steps.train_step, spec, shared(task), data))
     before = steps.before_training(spec, hparams, params)
-    once = step(shared(task), hparams, data, before)
-    twice = step(shared(task), hparams, data, once)
+    once = step(0, hparams, before)
+    twice = step(1, hparams, once)
     assert bool(twice.feasible)
-    assert int(twice.step) == 2
     arrays = (jax.tree.leaves(state.params) for state in (before, once, twice))
     for first, second, third in zip(*arrays, strict=True):
         assert np.isfinite(third).all()

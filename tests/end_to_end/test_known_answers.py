@@ -5,7 +5,7 @@ import math
 import jax
 import numpy as np
 import pytest
-from helpers import evaluate, make_hparams, make_keys
+from helpers import begin, evaluate, make_hparams, make_keys
 from scipy.optimize import linprog
 
 from rnn_capacity import Cell, measure_capacity
@@ -61,8 +61,8 @@ def test_perceptron_separates_the_fraction_of_random_sets_that_cover_says():
 
     truth = []
     for key, b in zip(keys.task, num_mappings, strict=True):
-        data = spec.task.data(key, {"num_mappings": b})
-        truth.append(separable(np.asarray(data.x_tib[0, :, :b]).T, np.asarray(data.targets[:b])))
+        data = spec.task.data(key)
+        truth.append(separable(np.asarray(data.x_ib[:, :b]).T, np.asarray(data.labels_b[:b])))
     assert np.mean(separated == truth) > 0.97
     assert not np.any(separated & ~np.array(truth))
     for i, size in enumerate(sizes):
@@ -100,12 +100,12 @@ def test_shuffled_labels_give_the_chance_level():
         train_steps=train_steps,
     )
     hparams = make_hparams(spec.cell, num_mappings=num_mappings)
-    data, state = steps.begin(spec, hparams, make_keys())
-    state = steps.train_chunk(spec, (), train_steps, hparams, data, state)
-    _, score = evaluate(spec, data, state.params)
+    data, state = begin(spec, hparams, make_keys())
+    state = steps.train_chunk(spec, (), data, 0, train_steps, hparams, state)
+    _, score = evaluate(spec, data, state.params, hparams)
     order = np.random.default_rng(0).permutation(num_mappings)
-    shuffled = data._replace(targets=data.targets.at[:num_mappings].set(data.targets[order]))
-    _, chance = evaluate(spec, shuffled, state.params)
+    shuffled = data._replace(labels_b=data.labels_b.at[:num_mappings].set(data.labels_b[order]))
+    _, chance = evaluate(spec, shuffled, state.params, hparams)
     assert score["bits"] > 0.9 * num_mappings
     assert chance["bits"] < 0.05 * num_mappings
 

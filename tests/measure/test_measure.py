@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import optuna
 import pytest
+from helpers import count_events
 from matplotlib.axes import Axes
 from tiny import FRAGILE, TINY, FakeTrainer, numbers, without_seconds
 
@@ -22,6 +23,7 @@ from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.studies import store
 from rnn_capacity.studies.plan import find_cell
 from rnn_capacity.studies.trials import still_improving
+from rnn_capacity.training import program
 
 mpl.use("Agg")
 
@@ -451,4 +453,13 @@ def test_the_default_number_of_inputs_never_binds(num_params, mappings):
     assert plan.task.max_mappings == most
     assert most <= 2**plan.task.num_inputs
     assert plan.task.num_inputs >= 20
-    assert plan.spec({}).task.max_mappings >= most
+    assert plan.spec.task.max_mappings >= most
+
+
+def test_a_study_of_1024_trials_of_the_papers_space_compiles_once():
+    options = TINY | {"space": "paper", "num_trials": 1024, "num_repeats": 2, "train_steps": 2, "hparams": None}
+    with count_events(program.LOWERED) as lowered:
+        result = measure_capacity("rnn", **options, sampler="random", trials_per_device=64, progress=False)
+    assert lowered == [2]  # and once more for the repeats, of which there are fewer at once
+    for choice, names in (("optimizer", 4), ("nonlinearity", 2), ("input_steps", 2)):
+        assert result.trials[choice].nunique() == names

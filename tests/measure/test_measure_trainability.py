@@ -269,7 +269,7 @@ def test_a_trial_is_infeasible_where_any_of_its_losses_is_not_finite(split, numb
     """The weights may be finite and one example among the thousand of a split too much for them."""
     losses = dict.fromkeys(SPLITS, jnp.array([1.0, 2.0])) | {split: jnp.array([1.0, number])}
     spec = type("Spec", (), {"task": Parentheses()})
-    state = steps.TrialState(None, None, None, jnp.array([True, True]))
+    state = steps.TrialState(None, None, jnp.array([True, True]))
     found = steps.outcome(spec, {}, lambda index: (losses[SPLITS[int(index)]], {}), state)
     assert found.feasible.tolist() == [True, False]
     stands_still = state._replace(feasible=jnp.array([False, True]))

@@ -13,6 +13,7 @@ from helpers import flatten, make_hparams, make_spec, noisy
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.cells.base import NONLINEARITIES
 from rnn_capacity.model import network
+from rnn_capacity.model.spec import INPUT_STEPS
 from rnn_capacity.tasks import Task
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
@@ -327,11 +328,17 @@ def by_hand(cell, depth, kind):
     return np.stack(outputs_tob)
 
 
-def apply_to(kind, spec, params):
-    """The network's outputs; inputs that come at all steps are as many as there are steps."""
+def apply_to(kind, spec, params, searched=False):
+    """The network's outputs; inputs that come at all steps are as many as there are steps.
+
+    Args:
+        searched: whether what follows the given inputs, and the nonlinearity, are hparams.
+    """
     x_tib, hold = given_inputs(kind)
-    spec = dataclasses.replace(spec, input_steps="every" if hold else "first")
-    return network.apply(params, spec, x_tib[: spec.task.unroll])
+    branches = {"input_steps": INPUT_STEPS, "nonlinearity": ("relu", "tanh")} if searched else {}
+    spec = dataclasses.replace(spec, **{"input_steps": "every" if hold else "first"} | branches)
+    hparams = {"input_steps": jnp.float32(hold), "nonlinearity": jnp.float32(1)}
+    return network.apply(params, spec, hparams, x_tib[: spec.task.unroll])
 
 
 @pytest.fixture
@@ -351,6 +358,9 @@ def test_the_network_equals_a_python_loop_over_cells_and_readout(cell, depth, nu
         assert found[kind].dtype == jnp.float32
         assert found[kind].shape == expected.shape == (num_steps, 2, BATCH)
         np.testing.assert_allclose(found[kind], expected, rtol=1e-5, atol=1e-5, err_msg=kind)
+    searched = jax.jit(lambda params: {kind: apply_to(kind, spec, params, searched=True) for kind in KINDS[1:3]})
+    for kind, outputs in searched(params).items():  # as one program that does either
+        np.testing.assert_allclose(outputs, found[kind], rtol=1e-5, atol=1e-5, err_msg=kind)
     if num_steps > 18:
         assert len({np.asarray(found[kind][-1]).tobytes() for kind in KINDS}) == len(KINDS)
 
@@ -372,7 +382,7 @@ def test_the_last_steps_are_read_and_no_others(num_steps):
 @pytest.mark.parametrize("num_steps", [15, 37])
 def test_outputs_do_not_depend_on_later_inputs_but_do_on_present_ones(cell, depth, num_steps):
     spec, params = sized_spec(cell, depth, num_steps), random_weights(cell, depth)
-    run = jax.jit(functools.partial(network.apply, params, spec))
+    run = jax.jit(functools.partial(network.apply, params, spec, {}))
     x_tib = given_inputs("at all steps")[0][:num_steps]
     before = np.asarray(run(x_tib))
     for t in (
@@ -444,7 +454,7 @@ def test_segments_save_most_of_the_memory_of_a_long_gradient(monkeypatch):
     x_tib = jax.ShapeDtypeStruct((320, 3, batch), jnp.int8)
 
     def temporary_bytes():
-        gradient = jax.grad(lambda params, x_tib: network.apply(params, spec, x_tib).sum())
+        gradient = jax.grad(lambda params, x_tib: network.apply(params, spec, {}, x_tib).sum())
         compiled = jax.jit(gradient).lower(shapes, x_tib).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optuna
 import pytest
+from helpers import make_spec
 
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.dimension import Choice, Range
+from rnn_capacity.model.spec import BRANCHES
 from rnn_capacity.search import ranges
 from rnn_capacity.search import space as spaces
 from rnn_capacity.search.space import space_for
@@ -543,26 +545,25 @@ def test_the_largest_value_of_a_dimension():
 
 @pytest.mark.parametrize("space", ["quick", "paper"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_trials_values_are_split_into_spec_fields_and_numbers(cell, space):
+def test_a_trials_values_are_numbers_and_what_it_chooses_an_index_into_what_its_spec_has(cell, space):
     found = space_for(CELLS[cell], space)
     values = spaces.complete(found, spaces.from_unit(found, [0.7] * len(spaces.distributions(found))))
-    fields, hparams = spaces.split(values)
-    assert set(fields) == {"nonlinearity", "optimizer", "schedule", "input_steps"}
-    assert set(hparams) == set(found) - set(fields)
+    spec = make_spec(CELLS[cell], **spaces.branches(found))
+    hparams = spaces.indices(values, spec)
+    assert set(hparams) == set(found) - {name for name in BRANCHES if not isinstance(found[name], Choice)}
     assert all(type(number) is float for number in hparams.values())
+    for name, known in BRANCHES.items():
+        assert set(spec.branches(name)) <= set(known)
+        assert values[name] == spec.branches(name)[int(hparams.get(name, 0))]
 
 
-def test_names_of_initialisations_become_their_indices():
+def test_names_become_their_indices():
+    spec = make_spec(CELLS["rnn"], optimizer=("rmsprop", "adam"))
     values = {"recurrent_init": "orthogonal", "bias_init": "normal", "optimizer": "adam", "learning_rate": 0.1}
-    assert spaces.split(values) == (
-        {"optimizer": "adam"},
-        {"recurrent_init": 1.0, "bias_init": 1.0, "learning_rate": 0.1},
-    )
-    assert spaces.split({"recurrent_init": "identity", "bias_init": "constant"})[1] == {
-        "recurrent_init": 0.0,
-        "bias_init": 0.0,
-    }
-    assert spaces.split({"recurrent_init": "normal"})[1] == {"recurrent_init": 2.0}
+    expected = {"recurrent_init": 1.0, "bias_init": 1.0, "optimizer": 1.0, "learning_rate": 0.1}
+    assert spaces.indices(values, spec) == expected
+    values |= {"recurrent_init": "normal", "bias_init": "constant", "nonlinearity": "tanh"}
+    assert spaces.indices(values, spec) == expected | {"recurrent_init": 2.0, "bias_init": 0.0}
 
 
 # --- What lies around the best objective ------------------------------------------------------------------------------

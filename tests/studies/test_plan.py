@@ -134,7 +134,7 @@ def test_the_plan_of_recall_is_of_so_many_units():
     assert (plan.num_units, plan.max_params, plan.num_params) == (3, None, first + second + readout)
     assert plan.task == Recall(num_inputs=4, unroll=3)
     assert plan.static["batch_size"] == Recall.batch_size == 64
-    assert plan.spec({}).num_units == 3
+    assert plan.spec.num_units == 3
 
 
 def test_the_plan_of_a_task_has_the_largest_network_of_the_budget():
@@ -149,8 +149,8 @@ def test_the_plan_of_a_task_has_the_largest_network_of_the_budget():
 def test_the_batch_size_is_the_tasks_own_unless_it_is_given(task):
     plan = trainability(task)
     assert plan.static["batch_size"] == TASKS[task].batch_size
-    assert plan.spec({}).batch_size == (256 if task == "random_functions" else 64)
-    assert trainability(task, batch_size=5).spec({}).batch_size == 5
+    assert plan.spec.batch_size == (256 if task == "random_functions" else 64)
+    assert trainability(task, batch_size=5).spec.batch_size == 5
 
 
 def test_the_unroll_is_the_tasks_own_unless_it_is_given():

@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,7 @@ from helpers import evaluate, flatten, make_hparams, make_spec, noisy
 from rnn_capacity.cells import CELLS
 from rnn_capacity.model import network
 from rnn_capacity.tasks.base import Source
-from rnn_capacity.tasks.memorization import Memorization, check_mappings, distinct_bits, multiply_modulo
+from rnn_capacity.tasks.memorization import Mappings, Memorization, check_mappings, distinct_bits, multiply_modulo
 from rnn_capacity.training import steps
 
 _compiled_vectors = jax.jit(distinct_bits, static_argnums=(1, 2))
@@ -22,14 +23,19 @@ def _vectors(num_vectors, num_bits, seed=0):
     return np.asarray(_compiled_vectors(jax.random.key(seed), num_vectors, num_bits)).T
 
 
-_compiled_data = jax.jit(lambda key, task, hparams: task.data(key, hparams), static_argnums=1)
+_compiled_data = jax.jit(lambda key, task: task.data(key), static_argnums=1)
 
 
 def make_data(seed=0, **fields):
-    num_mappings = fields.pop("num_mappings", 12)
     spec = make_spec(CELLS["rnn"], **fields)
     plain = Memorization(max_mappings=spec.task.max_mappings, num_inputs=spec.task.num_inputs)  # compiled once a size
-    return spec, _compiled_data(jax.random.key(seed), plain, {"num_mappings": np.float32(num_mappings)})
+    return spec, _compiled_data(jax.random.key(seed), plain)
+
+
+def make_batch(num_mappings=12, **fields):
+    """All mappings, of which so many are real."""
+    spec, data = make_data(**fields)
+    return spec, spec.task.examples(data, Source(None, (), {"num_mappings": np.float32(num_mappings)}))
 
 
 # --- Inputs and labels ------------------------------------------------------------------------------------------------
@@ -66,8 +72,8 @@ def test_the_first_vectors_do_not_depend_on_how_many_are_made(num_bits):
 
 def test_the_first_mappings_do_not_depend_on_the_padded_maximum():
     (_, small), (_, large) = (make_data(max_mappings=max_mappings) for max_mappings in (16, 30))
-    np.testing.assert_array_equal(small.x_tib, large.x_tib[..., :16])
-    np.testing.assert_array_equal(small.targets, large.targets[:16])
+    np.testing.assert_array_equal(small.x_ib, large.x_ib[:, :16])
+    np.testing.assert_array_equal(small.labels_b, large.labels_b[:16])
 
 
 def test_every_vector_is_equally_likely_to_come_first():
@@ -84,7 +90,7 @@ def test_every_vector_is_equally_likely_to_come_first():
 def test_bits_and_labels_are_fair_and_uncorrelated(num_bits):
     num_vectors = 4000
     _, data = make_data(max_mappings=num_vectors, num_inputs=num_bits)
-    signs = np.vstack([data.x_tib[0], 2 * data.targets - 1])
+    signs = np.vstack([data.x_ib, 2 * data.labels_b - 1]).astype(float)
     assert set(np.unique(signs)) == {-1, 1}
     standard_error = num_vectors**-0.5
     assert np.abs(signs.mean(axis=1)).max() < 5 * standard_error
@@ -97,16 +103,21 @@ def test_bits_and_labels_are_fair_and_uncorrelated(num_bits):
 def test_the_key_decides_inputs_and_labels():
     _, data = make_data(seed=0, max_mappings=30)
     _, other = make_data(seed=1, max_mappings=30)
-    assert not np.array_equal(data.targets, other.targets)
-    assert not np.array_equal(data.x_tib, other.x_tib)
+    assert not np.array_equal(data.labels_b, other.labels_b)
+    assert not np.array_equal(data.x_ib, other.x_ib)
 
 
 def test_an_input_is_shown_once_as_plus_and_minus_one():
+    _, batch = make_batch(max_mappings=30)
+    assert batch.x_tib.shape == (1, 6, 30)
+    assert batch.targets.shape == (30,)
+    assert set(np.unique(batch.x_tib)) == {-1, 1}
+    assert set(np.unique(batch.targets)) == {0, 1}
+
+
+def test_what_is_kept_of_a_mapping_is_a_byte_a_bit():
     _, data = make_data(max_mappings=30)
-    assert data.x_tib.shape == (1, 6, 30)
-    assert data.targets.shape == (30,)
-    assert set(np.unique(data.x_tib)) == {-1, 1}
-    assert set(np.unique(data.targets)) == {0, 1}
+    assert sum(a.nbytes for a in data) == 30 * (6 + 1)
 
 
 @pytest.mark.parametrize(("num_mappings", "num_inputs"), [(17, 4), (3, 1), (2**20 + 1, 20)])
@@ -127,19 +138,25 @@ def test_as_many_mappings_as_distinct_inputs_are_accepted(num_mappings, num_inpu
 
 @pytest.mark.parametrize("num_mappings", [1, 12])
 def test_the_mask_holds_the_first_b_mappings(num_mappings):
-    _, data = make_data(num_mappings=num_mappings, max_mappings=16)
-    np.testing.assert_array_equal(data.weights_b, np.arange(16) < num_mappings)
+    _, batch = make_batch(num_mappings=num_mappings, max_mappings=16)
+    np.testing.assert_array_equal(batch.weights_b, np.arange(16) < num_mappings)
 
 
 @functools.cache
 def _measure(spec):
     """Loss and gradient, and the loss and score of the evaluation, at some weights."""
     params = noisy(network.init(jax.random.key(1), spec, make_hparams(spec.cell)))
-    return jax.jit(lambda data: (steps.loss_and_gradient(spec, params, data), evaluate(spec, data, params)))
+
+    def both(data, num_mappings):
+        hparams = {"num_mappings": num_mappings}
+        batch = spec.task.examples(data, Source(None, (), hparams))
+        return steps.loss_and_gradient(spec, hparams, params, batch), evaluate(spec, data, params, hparams)
+
+    return jax.jit(both)
 
 
 def test_padding_changes_neither_loss_nor_score_nor_gradient():
-    results = [_measure(spec)(data) for spec, data in (make_data(max_mappings=size, unroll=2) for size in (12, 30))]
+    results = [_measure(spec)(data, 12) for spec, data in (make_data(max_mappings=size, unroll=2) for size in (12, 30))]
     np.testing.assert_allclose(flatten(results[0]), flatten(results[1]), rtol=1e-5, atol=1e-7)
     (loss, gradient), (final_loss, _) = results[0]
     np.testing.assert_allclose(final_loss, loss, rtol=1e-6)
@@ -148,13 +165,10 @@ def test_padding_changes_neither_loss_nor_score_nor_gradient():
 
 def test_what_stands_in_the_padding_changes_nothing():
     spec, data = make_data(max_mappings=30, unroll=2)
-    noise = np.random.default_rng(0).normal(size=data.x_tib.shape).astype(np.float32)
-    real = np.asarray(data.weights_b)
-    inputs = np.where(real, data.x_tib, noise)
-    other = data._replace(x_tib=inputs, targets=np.where(real, data.targets, 1 - data.targets))
-    np.testing.assert_array_equal(flatten(_measure(spec)(data)), flatten(_measure(spec)(other)))
-    shown = other._replace(weights_b=np.ones_like(real))
-    assert not np.allclose(flatten(_measure(spec)(data)), flatten(_measure(spec)(shown)))
+    real = np.arange(30) < 12
+    other = Mappings(np.where(real, data.x_ib, -data.x_ib), np.where(real, data.labels_b, 1 - data.labels_b))
+    np.testing.assert_array_equal(flatten(_measure(spec)(data, 12)), flatten(_measure(spec)(other, 12)))
+    assert not np.allclose(flatten(_measure(spec)(data, 30)), flatten(_measure(spec)(other, 30)))
 
 
 # --- Minibatches ------------------------------------------------------------------------------------------------------
@@ -162,8 +176,8 @@ def test_what_stands_in_the_padding_changes_nothing():
 
 def _sampled(num_mappings, max_mappings, batch_size, num_steps, first_step=0):
     """The index of each mapping in each batch, found by the input's own bits."""
-    spec, data = make_data(num_mappings=num_mappings, max_mappings=max_mappings, batch_size=batch_size, num_inputs=12)
-    index = {tuple(x_i): j for j, x_i in enumerate(np.asarray(data.x_tib[0]).T)}
+    spec, data = make_data(max_mappings=max_mappings, batch_size=batch_size, num_inputs=12)
+    index = {tuple(x_i): j for j, x_i in enumerate(np.asarray(data.x_ib).T)}
     source = Source(None, None, {"num_mappings": jnp.float32(num_mappings)})
     sample = jax.jit(lambda step: spec.task.sample(data, step, spec.batch_size, source))
     batches = []
@@ -171,7 +185,7 @@ def _sampled(num_mappings, max_mappings, batch_size, num_steps, first_step=0):
         batch = sample(jnp.int32(step))
         assert batch.x_tib.shape == (1, 12, min(batch_size, max_mappings))
         drawn = [index[tuple(x_i)] for x_i in np.asarray(batch.x_tib[0]).T]
-        np.testing.assert_array_equal(batch.targets, np.asarray(data.targets)[drawn])
+        np.testing.assert_array_equal(batch.targets, np.asarray(data.labels_b)[drawn])
         counted = np.asarray(batch.weights_b) > 0
         np.testing.assert_array_equal(counted, np.arange(batch_size) < num_mappings)  # padding comes last
         batches.append(np.array(drawn)[counted])
@@ -210,10 +224,11 @@ def test_a_minibatch_larger_than_b_counts_every_mapping_once():
 @pytest.mark.parametrize("batch_size", [None, 16, 100])
 def test_a_batch_as_large_as_the_data_set_is_the_data_set(batch_size):
     spec, data = make_data(max_mappings=16, batch_size=batch_size)
+    given = Source(None, (), {"num_mappings": np.float32(12)})
     for step in (0, 3):
-        jax.tree.map(
-            np.testing.assert_array_equal, spec.task.sample(data, jnp.int32(step), spec.batch_size, None), data
-        )
+        batch = spec.task.sample(data, jnp.int32(step), spec.batch_size, given)
+        chex.assert_trees_all_equal(batch, spec.task.examples(data, given))
+        np.testing.assert_array_equal(batch.targets, data.labels_b)
 
 
 # --- The score --------------------------------------------------------------------------------------------------------
@@ -221,7 +236,7 @@ def test_a_batch_as_large_as_the_data_set_is_the_data_set(batch_size):
 
 def _score(num_right, margin=3.0):
     """The score of outputs of which the first num_right of 12 are right, and all of the padding."""
-    spec, data = make_data(num_mappings=12, max_mappings=30)
+    spec, data = make_batch(max_mappings=30)
     right = (np.arange(30) < num_right) | (np.arange(30) >= 12)
     outputs_b = margin * np.where(right, 1, -1) * (2 * np.asarray(data.targets) - 1)
     return {name: float(value) for name, value in spec.task.score(outputs_b[None, None], data).items()}
@@ -238,7 +253,7 @@ def test_bits_follow_from_how_many_labels_are_right(num_right, bits):
 
 
 def test_the_loss_of_an_example_is_its_cross_entropy_in_nats():
-    spec, data = make_data(num_mappings=12, max_mappings=16)
+    spec, data = make_batch(max_mappings=16)
     outputs_b = np.linspace(-3, 3, 16)
     probability = 1 / (1 + np.exp(-outputs_b))
     targets = np.asarray(data.targets)

@@ -21,7 +21,7 @@ def source(task, split="train"):
 
 @functools.partial(jax.jit, static_argnums=0)
 def compiled_examples(task, key, given):
-    return task.examples(task.data(key, {}), given)
+    return task.examples(task.data(key), given)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
@@ -34,14 +34,14 @@ def example_batch(task, split="eval", seed=0):
 
 
 def sample_batch(task, step, batch_size=64, data=None, seed=0):
-    data = data or task.data(jax.random.key(seed), {})
+    data = data or task.data(jax.random.key(seed))
     return jax.tree.map(np.asarray, compiled_sample(task, data, jnp.int32(step), batch_size, source(task)))
 
 
 @functools.cache
 def all_points(task, seed=0):
     """Inputs (i, N) and targets (N,), made one point at a time."""
-    one = jax.jit(lambda i: task.points(task.data(jax.random.key(seed), {}).points, i[None]))
+    one = jax.jit(lambda i: task.points(task.data(jax.random.key(seed)).points, i[None]))
     x, y = zip(*(one(jnp.int32(i)) for i in range(task.num_points)), strict=True)
     return np.concatenate(x, axis=1), np.concatenate(y, axis=1)[0]
 
@@ -119,7 +119,7 @@ def test_sizes_are_the_papers():
 @functools.cache
 def first_points(num_points=4000):
     task = RandomFunctions()
-    points = jax.jit(lambda key: task.points(task.data(key, {}).points, jnp.arange(num_points)))
+    points = jax.jit(lambda key: task.points(task.data(key).points, jnp.arange(num_points)))
     return [np.asarray(a, np.float64) for a in points(jax.random.key(0))]
 
 
@@ -159,7 +159,7 @@ def test_a_point_is_the_same_in_every_batch_split_and_step(draw_by):
 
 def test_the_key_of_the_stream_does_not_change_the_points():
     task = RandomFunctions(num_points=12, num_inputs=3, tau=2)
-    data, other = (task.data(jax.random.key(seed), {}) for seed in (0, 1))
+    data, other = (task.data(jax.random.key(seed)) for seed in (0, 1))
     mixed = sample_batch(task, 0, data=data._replace(train=other.train, held_out=other.held_out))
     stream = indices(task, mixed)
     np.testing.assert_array_equal(stream, indices(task, sample_batch(task, 0, data=other), seed=1))
@@ -170,7 +170,7 @@ def test_trials_side_by_side_draw_what_each_draws_alone_from_points_of_their_own
     task = RandomFunctions(num_points=12, num_inputs=3, tau=2)
     given = source(task)
     keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
-    draw = jax.jit(jax.vmap(lambda key: task.sample(task.data(key, {}), jnp.int32(7), 64, given)))
+    draw = jax.jit(jax.vmap(lambda key: task.sample(task.data(key), jnp.int32(7), 64, given)))
     together = jax.tree.map(np.asarray, draw(keys))
     for seed in (0, 1):
         alone = sample_batch(task, 7, seed=seed)
@@ -217,7 +217,7 @@ def test_training_batches_follow_the_weights_too():
     task = _small("weight")
     given = source(task)
     draw = jax.jit(jax.vmap(lambda data, step: task.sample(data, step, 10, given), (None, 0)))
-    batch = jax.tree.map(np.asarray, draw(task.data(jax.random.key(0), {}), jnp.arange(2000)))
+    batch = jax.tree.map(np.asarray, draw(task.data(jax.random.key(0)), jnp.arange(2000)))
     x_tib = batch.x_tib.transpose(1, 2, 0, 3).reshape(1, 4, 20_000)
     flat = batch._replace(x_tib=x_tib, targets=batch.targets.reshape(1, 20_000))
     assert chi_square_pvalue(np.bincount(indices(task, flat), minlength=50), _beta()) > 1e-3

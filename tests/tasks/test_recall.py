@@ -18,12 +18,12 @@ def source(split="train"):
 
 @functools.partial(jax.jit, static_argnums=0)
 def compiled_examples(task, key, given):
-    return task.examples(task.data(key, {}), given)
+    return task.examples(task.data(key), given)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def compiled_sample(task, key, step):
-    return task.sample(task.data(key, {}), step, 8, source())
+    return task.sample(task.data(key), step, 8, source())
 
 
 def example_batch(task, split="eval", seed=0):
@@ -85,7 +85,7 @@ def test_every_step_split_and_key_has_its_own_vectors_and_a_key_always_the_same(
 def test_trials_side_by_side_draw_what_each_draws_alone():
     task = Recall(num_inputs=3)
     keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
-    draw = jax.jit(jax.vmap(lambda key: task.sample(task.data(key, {}), jnp.int32(4), 8, source())))
+    draw = jax.jit(jax.vmap(lambda key: task.sample(task.data(key), jnp.int32(4), 8, source())))
     together = draw(keys)
     for seed in (0, 1):
         np.testing.assert_array_equal(together.x_tib[seed], sample_batch(task, 4, seed=seed).x_tib)

@@ -110,12 +110,12 @@ def test_no_warm_up_and_the_longest():
 def test_the_key_and_the_step_decide_the_batch():
     shared = jax.device_put(SYNTHETIC.shared())
     source = make_source("train", shared)
-    data = SYNTHETIC.data(jax.random.key(0), {})
+    data = SYNTHETIC.data(jax.random.key(0))
     sample = jax.jit(lambda data, step: SYNTHETIC.sample(data, step, 32, source))
     first, again, other = (shown(sample(data, jnp.int32(step))) for step in (3, 3, 4))
     assert first == again
     assert not set(first) & set(other)
-    assert first != shown(sample(SYNTHETIC.data(jax.random.key(1), {}), jnp.int32(3)))
+    assert first != shown(sample(SYNTHETIC.data(jax.random.key(1)), jnp.int32(3)))
 
 
 def test_trials_side_by_side_draw_what_each_draws_alone_and_copy_no_text():

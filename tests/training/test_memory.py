@@ -7,7 +7,7 @@ import os
 import jax
 import jax.numpy as jnp
 import pytest
-from helpers import SMALL_TASKS, make_hparams, make_keys, make_spec
+from helpers import SMALL_TASKS, begin, make_hparams, make_keys, make_spec
 
 from rnn_capacity.cells import CELLS
 from rnn_capacity.training import containers, memory, program, sharding, steps
@@ -152,8 +152,8 @@ def test_a_larger_batch_and_a_longer_unroll_need_more():
     def needed(batch_size, unroll):
         task = dataclasses.replace(SMALL_TASKS["parentheses"], unroll=unroll)
         spec = make_spec(CELLS["gru"], task=task, batch_size=batch_size, num_units=8)
-        data, state = steps.begin(spec, make_hparams(spec.cell), make_keys())
-        chunk = jax.jit(lambda state: steps.train_chunk(spec, (), 10, make_hparams(spec.cell), data, state))
+        data, state = begin(spec, make_hparams(spec.cell), make_keys())
+        chunk = jax.jit(lambda state: steps.train_chunk(spec, (), data, 0, 10, make_hparams(spec.cell), state))
         return memory.needed(chunk.lower(state).compile(), jax.devices()[:1])
 
     least = needed(64, 20)

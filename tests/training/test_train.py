@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import subprocess
 import sys
 import types
@@ -14,7 +15,9 @@ import pytest
 from helpers import (
     ROOT,
     SMALL_TASKS,
+    begin,
     count_compilations,
+    count_events,
     evaluate,
     flatten,
     make_hparams,
@@ -26,8 +29,9 @@ from helpers import (
 
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.model import network
-from rnn_capacity.model.spec import OPTIMIZERS
+from rnn_capacity.model.spec import BRANCHES, OPTIMIZERS
 from rnn_capacity.tasks import Batch, DrawnTask
+from rnn_capacity.tasks.base import Source
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.training import optimizers, program, steps
 from rnn_capacity.training.trial import Keys
@@ -45,12 +49,12 @@ FAN_IN = np.array([3] * 9 + [4] * 12 + [20] * 6 + [3] * 3 + [20])  # of W_h, W_x
 def _problem():
     """Weights, data, and the gradient of the loss at any weights, all float64."""
     spec = make_spec(RNN, num_units=3, num_inputs=4, unroll=1, train_steps=RUN)
-    data = spec.task.data(make_keys().task, {"num_mappings": np.float32(9)})
+    data = spec.task.data(make_keys().task)
     params = noisy(network.init(jax.random.key(0), spec, make_hparams(RNN)))
     with jax.enable_x64(True):
-        data, params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), (data, params))
+        params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), params)
         _, unflatten = jax.flatten_util.ravel_pytree(params)
-        gradient = jax.jit(jax.grad(lambda flat: evaluate(spec, data, unflatten(flat))[0]))
+        gradient = jax.jit(jax.grad(lambda flat: evaluate(spec, data, unflatten(flat), {"num_mappings": 9})[0]))
     return params, data, gradient
 
 
@@ -104,13 +108,12 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
         for changed in ({}, {"l2": 0.1}, {"gradient_clip": 0.1, "l2": 0.1}, {"momentum_logit": 0.5}, beyond):
             hparams = base | {name: np.float64(value) for name, value in changed.items()}
             state = steps.before_training(spec, hparams, params)
-            for _ in range(RUN):
-                state = step(hparams, data, state)
+            for n in range(RUN):
+                state = step(data, n, hparams, state)
             expected = _reference_run(optimizer, schedule, hparams, start, gradient, FAN_IN)
             results.append(flatten(state.params))
             np.testing.assert_allclose(results[-1], expected, rtol=1e-6, atol=1e-7)
             assert bool(state.feasible)
-            assert int(state.step) == RUN
     differs = [np.abs(result - results[0]).max() > 1e-4 for result in results]
     _moved, with_l2, clipped, other_momentum, with_what_is_beyond = differs
     assert np.abs(results[0] - start).max() > 1e-2
@@ -122,14 +125,18 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
 
 def test_blocks_of_examples_change_neither_loss_nor_gradient_nor_score():
     specs = [make_spec(CELLS["ugrnn"], max_mappings=16, unroll=2, block_size=size) for size in (None, 4)]
-    both = lambda spec, params, data: (steps.loss_and_gradient(spec, params, data), evaluate(spec, data, params))
+    data = specs[0].task.data(make_keys().task)
+
+    def both(spec, params, hparams):
+        batch = spec.task.examples(data, Source(0, (), hparams))
+        return steps.loss_and_gradient(spec, hparams, params, batch), evaluate(spec, data, params, hparams)
+
     whole, in_blocks = (jax.jit(functools.partial(both, spec)) for spec in specs)
-    data = specs[0].task.data(make_keys().task, {"num_mappings": np.float32(16)})
     params = noisy(network.init(jax.random.key(0), specs[0], make_hparams(specs[0].cell)))
     for num_mappings in (3, 8, 13, 16):
-        batch = data._replace(weights_b=np.float32(np.arange(16) < num_mappings))
-        blocks = flatten(in_blocks(params, batch))
-        np.testing.assert_allclose(blocks, flatten(whole(params, batch)), rtol=1e-5, atol=1e-6)
+        hparams = {"num_mappings": np.float32(num_mappings)}
+        blocks = flatten(in_blocks(params, hparams))
+        np.testing.assert_allclose(blocks, flatten(whole(params, hparams)), rtol=1e-5, atol=1e-6)
 
 
 # --- Many trials ------------------------------------------------------------------------------------------------------
@@ -202,13 +209,49 @@ def test_any_batching_and_order_of_the_trials_gives_the_same_bits(batch):
 @pytest.mark.usefixtures("optimized")
 def test_data_and_initial_weights_are_the_same_bits_on_any_number_of_devices_in_any_batches():
     spec, (hparams, keys) = small_spec(), four_trials()
-    begin = lambda n, *trials: program.TrialProgram(spec, jax.devices()[:n]).begin(*trials)
+
+    def begin(n, hparams, keys):
+        trials = program.TrialProgram(spec, jax.devices()[:n])
+        return trials.data(keys.task), trials.begin(hparams, keys.network)
+
     one = begin(1, hparams, keys)
     chex.assert_trees_all_equal(begin(4, hparams, keys), one)
     chex.assert_trees_all_equal(begin(2, take(hparams, 3, 1), take(keys, 3, 1)), take(one, 3, 1))
     data, state = one
-    for drawn in (data.x_tib, state.params["layers"][0]["W_h"]):
+    for drawn in (data.x_ib, state.params["layers"][0]["W_h"]):
         assert len({np.asarray(a).tobytes() for a in drawn}) == 4
+
+
+def test_trials_of_one_task_key_share_their_data_and_learn_the_same_as_with_a_copy_each():
+    spec, (hparams, keys) = small_spec(), four_trials()
+    one_key = keys._replace(task=take(keys.task, 0, 0, 0, 0))
+    for num_devices, shared in ((1, 1), (2, 2), (4, 4)):
+        data = program.TrialProgram(spec, jax.devices()[:num_devices]).data(one_key.task)
+        assert {len(a) for a in jax.tree.leaves(data)} == {shared}
+    together = train_on(1, spec, hparams, one_key)
+    chex.assert_trees_all_equal(train_on(4, spec, hparams, one_key), together)
+    for k in range(4):
+        alone = train_on(1, spec, take(hparams, k), take(one_key, k))
+        chex.assert_trees_all_equal(alone, take(together, k))
+    # One that differs: each has its own again.
+    mixed = keys._replace(task=take(keys.task, 0, 0, 0, 1))
+    data = program.TrialProgram(spec, jax.devices()[:1]).data(mixed.task)
+    assert {len(a) for a in jax.tree.leaves(data)} == {4}
+    chex.assert_trees_all_equal(take(train_on(1, spec, hparams, mixed), 0, 1, 2), take(together, 0, 1, 2))
+
+
+def test_trials_of_all_branches_are_one_program_and_learn_as_each_does_in_its_own():
+    searched = small_spec(**BRANCHES, train_steps=50, unroll=4)
+    names = list(itertools.product(*BRANCHES.values()))[::3]
+    hparams, keys = make_hparams(RNN, len(names), learning_rate=0.01), make_keys(len(names))
+    chosen = {field: np.float32([BRANCHES[field].index(each[n]) for each in names]) for n, field in enumerate(BRANCHES)}
+    with count_events(program.LOWERED) as lowered:
+        together = train_on(1, searched, hparams | chosen, keys)
+    assert lowered == [1]
+    for k, each in enumerate(names):
+        spec = dataclasses.replace(searched, **dict(zip(BRANCHES, each, strict=True)))
+        alone = train_on(1, spec, *take((hparams, keys), k))
+        np.testing.assert_allclose(flatten(take(together, k)), flatten(alone), rtol=1e-3, atol=1e-4)
 
 
 def test_results_do_not_depend_on_where_chunks_end(monkeypatch):
@@ -234,14 +277,14 @@ def test_on_a_cpu_blocks_are_smaller_where_examples_leave_much_for_the_gradient(
 
 def test_the_task_key_decides_the_data_and_the_network_key_the_weights():
     hparams = make_hparams(RNN)
-    begin = jax.jit(functools.partial(steps.begin, small_spec()))
+    begun = jax.jit(functools.partial(begin, small_spec()))
     (a, b), (c, d) = make_keys(seed=0), make_keys(seed=1)
     (data, state), (same_data, other_state), (other_data, same_state) = (
-        begin(hparams, keys) for keys in (Keys(a, b), Keys(a, d), Keys(c, b))
+        begun(hparams, keys) for keys in (Keys(a, b), Keys(a, d), Keys(c, b))
     )
     chex.assert_trees_all_equal(data, same_data)
     chex.assert_trees_all_equal(state, same_state)
-    assert not np.array_equal(data.x_tib, other_data.x_tib)
+    assert not np.array_equal(data.x_ib, other_data.x_ib)
     assert not np.allclose(flatten(state.params), flatten(other_state.params))
 
 
@@ -258,9 +301,9 @@ def test_new_values_of_the_hparams_compile_nothing():
     traced = []
 
     class Counted(Memorization):
-        def data(self, key, hparams):
+        def data(self, key):
             traced.append(1)
-            return super().data(key, hparams)
+            return super().data(key)
 
     cell = _plain_cell("linear", lambda params, h, x, s: (h, params["W"] @ x))
     spec = small_spec(cell, task=Counted(num_inputs=5, unroll=1, max_mappings=14))
@@ -290,9 +333,9 @@ def test_chunks_take_a_second_however_long_a_step_is_and_the_first_is_one_step(m
     def compile_timed(*given):
         found = compiled(*given)
 
-        def run(given, hparams, data, state):
-            now[0] += seconds * int(given[1] - np.asarray(state.step)[0])
-            return found.advance(given, hparams, data, state)
+        def run(given, *trials):
+            now[0] += seconds * int(given[2] - given[1])
+            return found.advance(given, *trials)
 
         run.memory_analysis = found.advance.memory_analysis
         return found._replace(advance=run)
@@ -324,15 +367,15 @@ def test_a_program_is_lowered_from_shapes_alone_for_devices_that_run_nothing():
     spec, (hparams, keys) = small_spec(), four_trials()
     trials = program.TrialProgram(spec, jax.devices()[:2])
     before = len(jax.live_arrays())
-    lowered = trials.lower(4, hparams)
+    lowered = trials.lower(4, hparams, 4)
     assert len(jax.live_arrays()) <= before
-    compiled = trials.compile(4, hparams)
+    compiled = trials.compile(4, hparams, 4)
     assert [one.compile().memory_analysis().temp_size_in_bytes for one in lowered] == [
         one.memory_analysis().temp_size_in_bytes for one in compiled
     ]
-    data, state = trials.begin(hparams, keys)
-    state = compiled.advance((trials.shared(), np.int32(120)), hparams, data, state)
-    loss, _ = compiled.evaluate((trials.shared(), np.int32(2)), hparams, data, state.params)
+    data, state = trials.data(keys.task), trials.begin(hparams, keys.network)
+    state = compiled.advance((trials.shared(), np.int32(0), np.int32(120)), data, hparams, state)
+    loss, _ = compiled.evaluate((trials.shared(), np.int32(2)), data, hparams, state.params)
     chex.assert_trees_all_equal(loss, outcomes_of_four_trials().loss["eval"])
 
 
@@ -352,13 +395,14 @@ def test_after_each_chunk_the_step_is_told_with_where_the_trials_stand():
     assert steps[0] == program.FIRST_CHUNK
     assert (np.diff(steps) > 0).all()
     assert steps[-1] == 120
-    assert all((np.asarray(state.step) == step).all() for step, state in seen)
+    norms = [np.linalg.norm(flatten(state.params)) for _, state in seen]
+    assert len(set(norms)) == len(norms)
 
 
 def test_the_untrained_score_is_that_of_the_initial_weights():
     spec, (hparams, keys) = small_spec(), four_trials()
     outcomes = outcomes_of_four_trials()
-    untrained = jax.jit(lambda hparams, key: evaluate(spec, *_begun(spec, hparams, key))[1])
+    untrained = jax.jit(lambda hparams, key: evaluate(spec, *_begun(spec, hparams, key), hparams)[1])
     scores = [untrained(trial(hparams, k), trial(keys, k)) for k in range(4)]
     for k in range(4):
         np.testing.assert_allclose(
@@ -368,7 +412,7 @@ def test_the_untrained_score_is_that_of_the_initial_weights():
 
 
 def _begun(spec, hparams, key):
-    data, state = steps.begin(spec, hparams, key)
+    data, state = begin(spec, hparams, key)
     return data, state.params
 
 
@@ -417,22 +461,21 @@ def test_a_trial_that_diverged_stands_still():
     cell = _plain_cell("linear", lambda params, h, x, s: (h, params["W"] @ x))
     spec = small_spec(cell, optimizer="momentum", unroll=1)
     hparams, key = make_hparams(cell, learning_rate=1e10, gradient_clip=1e10), make_keys()
-    data, state = steps.begin(spec, hparams, key)
-    step = jax.jit(functools.partial(steps.train_step, spec, ()))
+    data, state = begin(spec, hparams, key)
+    step = jax.jit(functools.partial(steps.train_step, spec, (), data))
     states = [state]
     while states[-1].feasible and len(states) < 20:
-        states.append(step(hparams, data, states[-1]))
+        states.append(step(len(states) - 1, hparams, states[-1]))
     assert 2 < len(states) < 20  # some steps were taken before it diverged
     good, last = states[-2], states[-1]
     assert good.feasible
     assert not last.feasible
     chex.assert_trees_all_equal((last.params, last.optimizer_state), (good.params, good.optimizer_state))
-    chunk = jax.jit(functools.partial(steps.train_chunk, spec, ()))
-    later = chunk(jnp.int32(50), make_hparams(cell, learning_rate=0.0), data, last)
-    assert int(later.step) == 50
+    chunk = jax.jit(functools.partial(steps.train_chunk, spec, (), data))
+    later = chunk(jnp.int32(len(states) - 1), jnp.int32(50), make_hparams(cell, learning_rate=0.0), last)
     assert not later.feasible
     chex.assert_trees_all_equal((later.params, later.optimizer_state), (good.params, good.optimizer_state))
-    running = chunk(jnp.int32(50), make_hparams(cell), data, state)  # while a trial that has not goes on
+    running = chunk(jnp.int32(0), jnp.int32(50), make_hparams(cell), state)  # while a trial that has not goes on
     assert running.feasible
     assert not np.allclose(flatten(running.params), flatten(state.params))
 
@@ -525,7 +568,7 @@ def test_large_orthogonal_matrices_of_several_gates_are_made_on_two_devices():
         "from rnn_capacity import CELLS; from rnn_capacity.training.program import TrialProgram;"
         "spec = make_spec(CELLS['gru'], num_units=96);"
         "program = TrialProgram(spec, jax.devices());"
-        "print(program.begin(make_hparams(spec.cell, 4), make_keys(4))[1].params['layers'][0]['W_h'].shape)"
+        "print(program.begin(make_hparams(spec.cell, 4), make_keys(4).network).params['layers'][0]['W_h'].shape)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "(4, 192, 96)", done.stderr

@@ -34,9 +34,9 @@ def begun(monkeypatch):
     """The steps that batches began at, with their sizes."""
     seen, advance = [], program.advance
 
-    def watched(spec, hparams, keys, state, *args, **kwargs):
-        seen.append((len(keys.task), 0 if state is None else int(state.step[0])))
-        return advance(spec, hparams, keys, state, *args, **kwargs)
+    def watched(spec, hparams, keys, state, start, *args, **kwargs):
+        seen.append((len(keys.task), start))
+        return advance(spec, hparams, keys, state, start, *args, **kwargs)
 
     monkeypatch.setattr(program, "advance", watched)
     return seen
