@@ -79,10 +79,13 @@ class FakeTrainer:
                 score = {split: {spec.task.measure: np.float32(drawn(3, i))} for i, split in enumerate(SPLITS)}
                 outcomes.append(Outcome(loss, score, {spec.task.measure: np.float32(0.5 + drawn(4))}, feasible))
         self.batches.append(len(outcomes))
-        standing = steps.TrialState(np.zeros(len(outcomes)), np.zeros(len(outcomes)), np.ones(len(outcomes), bool))
         for step in ((start + until) // 2, until):
-            on_chunk(step, standing)
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *outcomes), standing
+            on_chunk(step, self.state(len(outcomes)))
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *outcomes), self.state(len(outcomes))
+
+    @staticmethod
+    def state(count):
+        return steps.TrialState(np.zeros(count), np.zeros(count), np.ones(count, bool))
 
     def install(self, monkeypatch):
         monkeypatch.setattr(program, "advance", self)

@@ -109,7 +109,8 @@ class Plan:
     halving: int | None
     seed: int
     again: int | None = None  # the trial that this plan repeats
-    searched: spaces.Space | None = None  # of that trial's study, whose program serves here too
+    # The space of that trial's study, whose program serves here too.
+    searched: spaces.Space | None = dataclasses.field(default=None, compare=False)
 
     @property
     def sign(self) -> int:

@@ -155,8 +155,8 @@ def test_a_batch_has_its_examples_last_and_inputs_of_the_sizes_that_the_task_say
         assert batch.weights_b.shape == (expected,)
         assert batch.weights_b.dtype == jnp.float32
         assert batch.x_tib.dtype in (jnp.float32, jnp.int8)
-        if batch.x_tib.dtype == jnp.int8:  # one-hot
-            assert set(np.unique(batch.x_tib)) == {0, 1}
+        if batch.x_tib.dtype == jnp.int8:  # one-hot, or bits
+            assert set(np.unique(batch.x_tib)) in ({0, 1}, {-1, 1})
         chex.assert_tree_all_finite(batch)
         assert (np.asarray(batch.weights_b) >= 0).all()
         assert np.asarray(batch.weights_b).sum() > 0

@@ -183,7 +183,7 @@ def test_it_is_kept_every_so_many_seconds(tmp_path, monkeypatch):
         def __call__(self, *args, on_chunk, **kwargs):
             for step in range(1, STEPS):
                 now[0] += 7
-                on_chunk(step, self._state(3, step))
+                on_chunk(step, self.state(3))
             return super().__call__(*args, **kwargs)
 
     Chunks().install(monkeypatch)
