@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import functools
-import itertools
-import logging
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import NONLINEARITIES, Cell, Nonlinearity
-from rnn_capacity.checks import InputError, check_positive_int
-from rnn_capacity.model.fingerprint import fingerprint
 from rnn_capacity.model.hoist import hoist
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.types import Array, Carry, Hparams, Params
@@ -24,17 +17,15 @@ from rnn_capacity.types import Array, Carry, Hparams, Params
 FULL_UNROLL = 15  # up to this many steps the time loop is unrolled; beyond, compiling and running it costs more
 LONG = 64  # beyond so many steps a loop is cut into segments: only what passes between them is kept for the gradient,
 SEGMENTS = range(8, 33)  # and the inside of each, so many steps, is computed again
-MOST_SKIPPED = 256  # refused sizes in a row, in the search for a size that a cell takes
-
-_logger = logging.getLogger(__name__)
 
 
 def init(key: Array, spec: Spec, hparams: Hparams) -> Params:
     """The weights of all layers and of the readout. Layers share the hparams, not the draws."""
-    return _init(spec.cell, key=key, hparams=hparams, **spec.sizes)
+    return init_of(spec.cell, key=key, hparams=hparams, **spec.sizes)
 
 
-def _init(cell, *, num_inputs, num_outputs, num_units, depth, key, hparams):
+def init_of(cell, *, num_inputs, num_outputs, num_units, depth, key, hparams):
+    """The same from the sizes alone."""
     *layer_keys, key_w, key_b = jax.random.split(key, depth + 2)
     sizes = [num_inputs] + [num_units] * (depth - 1)
     return {
@@ -133,7 +124,7 @@ def unroll(
     Args:
         carry: what the layer starts from, examples last; None: the learned initial carry.
     """
-    apply = functools.partial(_apply, cell, nonlinearity)
+    apply = functools.partial(apply_cell, cell, nonlinearity)
     start = _start(cell, params)
     stages = hoist(apply, params, start, jnp.zeros(x_tib.shape[1], x_tib.dtype))
 
@@ -180,7 +171,7 @@ def unroll(
     return carry, jnp.concatenate(pieces)
 
 
-def _apply(cell: Cell, nonlinearity, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
+def apply_cell(cell: Cell, nonlinearity, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
     return cell.apply(params, carry, x, nonlinearity)
 
 
@@ -197,235 +188,3 @@ def _widen(weights, batch):
     shared = [w.ndim != 1 for w in weights]
     wide = tuple(w if s else _to_batch(w, batch) for w, s in zip(weights, shared, strict=True))
     return wide, tuple(None if s else -1 for s in shared)
-
-
-class _Names(Mapping):
-    """Hparams that answer any name with 1, and record which were read."""
-
-    def __init__(self):
-        self.read: dict[str, None] = {}
-
-    def __getitem__(self, name):
-        self.read[name] = None
-        return 1.0
-
-    def __iter__(self):
-        raise TypeError("init goes over all hparams; it must read each by its name, or nobody knows what to tune")
-
-    __len__ = __iter__
-
-
-class _Layout(NamedTuple):
-    """What the initialisation of a network makes and reads."""
-
-    shapes: Any  # of the weights; None where the cell cannot be made
-    hparam_names: tuple[str, ...]
-    error: Exception | None  # why it cannot
-
-
-@functools.cache
-def _layout(cell: Cell, num_inputs: int, num_units: int, depth: int, num_outputs: int) -> _Layout:
-    names = _Names()
-    sizes = {"num_inputs": num_inputs, "num_outputs": num_outputs, "num_units": num_units, "depth": min(depth, 2)}
-    make = lambda key: _init(cell, key=key, hparams=names, **sizes)
-    try:
-        shapes = jax.eval_shape(make, jax.eval_shape(jax.random.key, 0))
-    except Exception as error:  # of a user's own code
-        return _Layout(None, (), error)
-    first, *above = shapes["layers"]
-    layers = [first, *above * (depth - 1)]  # those above the first are alike, and tracing takes long
-    return _Layout(shapes | {"layers": layers}, tuple(names.read), None)
-
-
-def _accepted(cell: Cell, num_inputs: int, num_units: int, depth: int = 1, num_outputs: int = 1) -> _Layout:
-    """The layout of a network of this size.
-
-    Raises:
-        InputError: the cell's `init` refuses the size; says why.
-    """
-    layout = _layout(cell, num_inputs, num_units, depth, num_outputs)
-    if layout.error is not None:
-        raise InputError(
-            f"num_units: {num_units} given; it must be a number of units that the cell {cell.name!r} takes "
-            f"({_reason(layout.error)})"
-        ) from layout.error
-    return layout
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def hparam_names(
-    cell: Cell, *, num_inputs: int = 1, num_units: int = 2, depth: int = 1, num_outputs: int = 1
-) -> tuple[str, ...]:
-    """The names of the hparams that the network's initialisation reads: what can be tuned in a cell of this size.
-
-    Raises:
-        InputError: the cell's `init` refuses the size.
-    """
-    return _accepted(cell, num_inputs, num_units, depth, num_outputs).hparam_names
-
-
-def num_params(cell: Cell, *, num_inputs: int, num_units: int, depth: int = 1, num_outputs: int = 1) -> int:
-    """How many numbers are trained: all layers, the learned initial carry, the readout.
-
-    Raises:
-        InputError: the cell's `init` refuses the size.
-    """
-    return _count(_accepted(cell, num_inputs, num_units, depth, num_outputs))
-
-
-def _count(layout: _Layout) -> int:
-    return sum(math.prod(a.shape) for a in jax.tree.leaves(layout.shapes))
-
-
-def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1, num_outputs: int = 1) -> int:
-    """The largest number of units a layer for which the whole network has at most `budget` parameters.
-
-    >>> from rnn_capacity.cells import CELLS
-    >>> units_for_budget(1000, CELLS["gru"], num_inputs=20)
-    10
-
-    Sizes that the cell's `init` refuses, such as those that its heads do not divide, are skipped.
-
-    Raises:
-        InputError: the budget fits no size that the cell takes; says what the smallest network has.
-    """
-    check_positive_int("num_params", budget)
-    check_positive_int("depth", depth)
-    layout = lambda n: _layout(cell, num_inputs, n, depth, num_outputs)
-
-    best = 0
-
-    def fits(n: int) -> bool:
-        """Whether the largest size up to n that the cell takes does; in a long row of refused sizes none is sought."""
-        nonlocal best
-        taken = next((m for m in range(n, max(n - MOST_SKIPPED, 0), -1) if layout(m).error is None), 0)
-        if taken and _count(layout(taken)) > budget:
-            return False
-        best = max(best, taken)
-        return True
-
-    low, high, step = 0, budget + 1, 1  # every unit has a weight in the readout
-    probe = _about_right(budget, layout)
-    while low < probe < high:  # away from there in growing steps, until the answer lies between
-        low, high = (probe, high) if fits(probe) else (low, probe)
-        probe, step = (low + step if low == probe else high - step), 2 * step
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    # A cell that projects only inputs of another size can have fewer parameters at as many units as inputs.
-    if num_inputs > best and layout(num_inputs).error is None and _count(layout(num_inputs)) <= budget:
-        best = num_inputs
-    if not best:
-        raise InputError(_too_small(budget, cell, layout, num_inputs, depth))
-    if (refused := layout(best + 1).error) is not None:
-        _warn_once(f"the cell {cell.name!r} does not take {best + 1} units ({_reason(refused)}); it is given {best}")
-    return best
-
-
-def _about_right(budget: int, layout: Callable[[int], _Layout]) -> int:
-    """The units at which a parabola through the parameters of the smallest networks meets the budget.
-
-    Of most cells that is the answer: their parameters are such a polynomial, and to trace many sizes takes long.
-    """
-    taken = (n for n in range(1, min(budget, MOST_SKIPPED) + 1) if layout(n).error is None)
-    known = [(n, _count(layout(n))) for n in itertools.islice(taken, 3)]
-    if len(known) < 3:
-        return 1
-    square, linear, rest = np.polyfit(*zip(*known, strict=True), 2)
-    rest -= budget
-    if square < 1e-6:
-        units = -rest / linear if linear > 0 else 1
-    else:
-        units = (-linear + math.sqrt(max(linear**2 - 4 * square * rest, 0))) / (2 * square)
-    return min(max(math.floor(units + 1e-6), 1), budget)
-
-
-def _too_small(budget, cell, layout, num_inputs, depth) -> str:
-    smallest = next((n for n in range(1, min(budget, MOST_SKIPPED) + 1) if layout(n).error is None), None)
-    if smallest is None:
-        return f"cell: {cell.name!r} given; its init must take some number of units ({_reason(layout(1).error)})"
-    least = _count(layout(smallest))
-    return (
-        f"num_params: {budget} given; a {cell.name} of depth {depth} with {num_inputs} inputs has at least "
-        f"{least} ({smallest} {'unit' if smallest == 1 else 'units'} a layer), so give {least} or more"
-    )
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    _logger.warning("%s", message)
-
-
-def check_cell(cell: Cell, spec: Spec) -> None:
-    """Traces one step of a cell, so that a wrong shape is reported by name before anything is compiled.
-
-    Raises:
-        InputError: the cell's `init` refuses the size, a step fails, the carry changes its shape, or the output is not
-            (num_units,).
-    """
-    for num_inputs in _input_sizes(spec.task.num_inputs, spec.num_units, spec.depth):
-        for name in spec.branches("nonlinearity"):
-            _check_step(cell, num_inputs, spec.num_units, spec.task.num_outputs, name)
-
-
-@functools.cache  # a sweep asks it of every point, and to trace takes long
-def _check_step(cell: Cell, num_inputs: int, num_units: int, num_outputs: int, nonlinearity: str) -> None:
-    (params,) = _accepted(cell, num_inputs, num_units, 1, num_outputs).shapes["layers"]
-    x = jax.ShapeDtypeStruct((num_inputs,), jnp.float32)
-    step = functools.partial(_apply, cell, NONLINEARITIES[nonlinearity])
-    try:
-        carry = jax.eval_shape(lambda params: jax.tree.map(jnp.asarray, cell.initial_carry(params)), params)
-        after, y = jax.eval_shape(step, params, carry, x)
-    except Exception as error:  # of a user's own code
-        raise InputError(
-            f"cell: {cell.name!r} cannot take a step with {num_inputs} inputs: {_reason(error)}"
-        ) from error
-    if _signature(after) != _signature(carry):
-        raise InputError(
-            f"cell: {cell.name!r} changes its carry from {_signature(carry)} to {_signature(after)} in a step; "
-            "apply must return a carry of the structure, shapes and dtypes of initial_carry"
-        )
-    if not isinstance(y, jax.ShapeDtypeStruct) or y.shape != (num_units,):
-        given = _signature(y)
-        raise InputError(f"cell: {cell.name!r} gives an output {given}; it must be of shape ({num_units},)")
-    if not all(jnp.issubdtype(a.dtype, jnp.floating) for a in jax.tree.leaves(params)):
-        raise InputError(f"cell: {cell.name!r} has parameters {_signature(params)}; all must be floating point")
-
-
-def _input_sizes(num_inputs: int, num_units: int, depth: int) -> list[int]:
-    """Of the layers, each once: the first sees the task's inputs, the others a layer's outputs."""
-    return list(dict.fromkeys([num_inputs, *[num_units] * (depth > 1)]))
-
-
-def program_digest(
-    cell: Cell, nonlinearities: Sequence[str], *, num_inputs: int, num_units: int, depth: int, num_outputs: int
-) -> str:
-    """A digest of all that a cell computes in a network of this size, which tells an edited cell from its former self.
-
-    The initialisation, a step and its gradient are traced for every nonlinearity that the search may choose.
-    """
-    names = hparam_names(cell, num_inputs=num_inputs, num_units=num_units, depth=depth, num_outputs=num_outputs)
-
-    def run(key, hparams, size, s):
-        params = cell.init(key, size, num_units, hparams)
-
-        def total(params):
-            outputs = cell.apply(params, cell.initial_carry(params), jnp.ones(size), s)
-            arrays = [jnp.asarray(a) for a in jax.tree.leaves(outputs)]
-            return sum(jnp.sum(a) for a in arrays if jnp.issubdtype(a.dtype, jnp.floating)), outputs
-
-        return params, jax.value_and_grad(total, has_aux=True)(params)
-
-    def program(key, hparams):
-        sizes = _input_sizes(num_inputs, num_units, depth)
-        return [run(key, hparams, size, NONLINEARITIES[name]) for size in sizes for name in nonlinearities]
-
-    hparams = dict.fromkeys(names, jax.ShapeDtypeStruct((), jnp.float32))
-    return fingerprint(program, jax.eval_shape(jax.random.key, 0), hparams)
-
-
-def _signature(tree) -> str:
-    return str(jax.tree.map(lambda a: f"{a.dtype}{list(a.shape)}", tree))

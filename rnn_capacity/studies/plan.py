@@ -14,7 +14,7 @@ import jax
 
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.checks import InputError, check_choice
-from rnn_capacity.model import network, task_check
+from rnn_capacity.model import cell_check, task_check
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.search import space as spaces
 from rnn_capacity.tasks import SPLITS, TASKS, Task
@@ -138,7 +138,7 @@ class Plan:
             nonlinearities = spaces.options(self.space["nonlinearity"])
             sizes = {"num_units": self.num_units, "depth": self.static["depth"]}
             sizes |= {"num_inputs": self.task.num_inputs, "num_outputs": self.task.num_outputs}
-            known["cell's program"] = network.program_digest(self.cell, nonlinearities, **sizes)
+            known["cell's program"] = cell_check.program_digest(self.cell, nonlinearities, **sizes)
         if TASKS.get(self.task.name) is not type(self.task):
             known["task's program"] = task_check.program_digest(self.task, self.static["batch_size"])
         return known

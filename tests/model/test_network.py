@@ -1,4 +1,4 @@
-"""The network: units for a budget, and cells and specs that are refused by name."""
+"""The network: layers in depth, unrolled in time, equal to a Python loop over the cell, in segments or not."""
 
 import dataclasses
 import functools
@@ -12,112 +12,11 @@ from helpers import flatten, make_hparams, make_spec, noisy
 
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.cells.base import NONLINEARITIES
-from rnn_capacity.model import network
+from rnn_capacity.model import cell_check, network
 from rnn_capacity.model.spec import INPUT_STEPS
 from rnn_capacity.tasks import Task
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
-
-
-@every_cell
-@pytest.mark.parametrize(("budget", "depth"), [(400, 1), (1000, 2), (5000, 4)])
-def test_the_units_for_a_budget_fit_and_one_more_does_not(cell, budget, depth):
-    count = functools.partial(network.num_params, cell, num_inputs=20, depth=depth)
-    units = network.units_for_budget(budget, cell, num_inputs=20, depth=depth)
-    assert count(num_units=units) <= budget < count(num_units=units + 1)
-
-
-@pytest.mark.parametrize("num_inputs", [7, 17])
-@pytest.mark.parametrize("extra", [-1, 0, 1, 5])
-def test_the_units_for_a_budget_are_the_largest_where_the_plus_rnns_projection_disappears(num_inputs, extra):
-    """A +RNN of as many units as inputs needs no projection, and can have fewer parameters than one of a unit less."""
-    cell = CELLS["+rnn"]
-    counts = {n: network.num_params(cell, num_inputs=num_inputs, num_units=n) for n in range(1, 2 * num_inputs + 2)}
-    budget = counts[num_inputs] + extra
-    largest = max(n for n, count in counts.items() if count <= budget)
-    assert network.units_for_budget(budget, cell, num_inputs=num_inputs) == largest
-
-
-@every_cell
-def test_a_budget_that_fits_one_unit_exactly_gives_one_unit(cell):
-    smallest = network.num_params(cell, num_inputs=20, num_units=1, depth=2)
-    assert network.units_for_budget(smallest, cell, num_inputs=20, depth=2) == 1
-
-
-@every_cell
-def test_a_budget_too_small_for_one_unit_is_refused_by_name_with_the_smallest_that_fits(cell):
-    smallest = network.num_params(cell, num_inputs=20, num_units=1, depth=2)
-    with pytest.raises(ValueError, match=rf"^num_params: {smallest - 1} given.*\b{smallest} or more") as error:
-        network.units_for_budget(smallest - 1, cell, num_inputs=20, depth=2)
-    assert re.search(rf"{re.escape(cell.name)} of depth 2 with 20 inputs", str(error.value))
-
-
-def taking(allowed):
-    """An RNN that takes some numbers of units only."""
-
-    def init(key, num_inputs, num_units, hparams):
-        if not allowed(num_units):
-            raise ValueError(f"{num_units} units are not to my taste")
-        return CELLS["rnn"].init(key, num_inputs, num_units, hparams)
-
-    return CELLS["rnn"]._replace(name="choosy", init=init)
-
-
-ALLOWED = {
-    "a multiple of 3": lambda n: n % 3 == 0,
-    "a multiple of 8": lambda n: n % 8 == 0,
-    "a power of 2": lambda n: n & (n - 1) == 0,
-    "16 and more": lambda n: n >= 16,
-    "at most 5": lambda n: n <= 5,
-    "19 only": lambda n: n == 19,
-}
-
-
-@pytest.mark.parametrize("allowed", ALLOWED.values(), ids=ALLOWED.keys())
-def test_sizes_that_a_cell_refuses_are_skipped_and_the_largest_other_is_found(allowed, caplog):
-    budget = 900
-    count = functools.partial(network.num_params, CELLS["rnn"], num_inputs=20)
-    network._warn_once.cache_clear()
-    best = max(n for n in range(1, 24) if allowed(n) and count(num_units=n) <= budget)
-    assert network.units_for_budget(budget, taking(allowed), num_inputs=20) == best
-    if not allowed(best + 1):
-        assert f"does not take {best + 1} units ({best + 1} units are not to my taste)" in caplog.text
-
-
-def test_a_budget_below_the_smallest_size_that_a_cell_takes_says_what_that_is():
-    smallest = network.num_params(CELLS["rnn"], num_inputs=20, num_units=16)
-    with pytest.raises(ValueError, match=rf"^num_params: 500 given.*at least {smallest} \(16 units a layer\)"):
-        network.units_for_budget(500, taking(lambda n: n % 16 == 0), num_inputs=20)
-
-
-def test_a_cell_that_takes_no_size_is_refused_with_its_own_reason():
-    with pytest.raises(ValueError, match=r"^cell: 'choosy' given; .*\(1 units are not to my taste\)$"):
-        network.units_for_budget(500, taking(lambda n: False), num_inputs=20)
-
-
-@pytest.mark.parametrize("depth", [0, -1, 1.5, True])
-def test_a_depth_that_is_no_positive_integer_is_refused_by_name(depth):
-    with pytest.raises(ValueError, match=f"^depth: {depth} given"):
-        network.units_for_budget(1000, CELLS["rnn"], num_inputs=20, depth=depth)
-    with pytest.raises(ValueError, match=f"^depth: {depth} given"):
-        make_spec(CELLS["rnn"], depth=depth)
-
-
-def test_the_hparams_of_a_cell_are_the_names_that_its_network_reads():
-    readout = {"readout_scale", "bias_init", "bias_scale_readout"}
-    gates = lambda *letters: {
-        f"{family}_{g}" for family in ("recurrent_scale", "input_scale", "bias_scale") for g in letters
-    }
-    assert set(network.hparam_names(CELLS["irnn"])) == readout | {"input_scale"}
-    assert set(network.hparam_names(CELLS["rnn"])) == readout | {
-        "recurrent_init",
-        "recurrent_scale",
-        "input_scale",
-        "bias_scale",
-    }
-    assert set(network.hparam_names(CELLS["gru"])) == readout | gates("r", "u", "c") | {"recurrent_init", "forget_bias"}
-    plus = gates("y", "h", "gy", "gh") | {"input_scale_in", "bias_scale_in", "forget_bias"}
-    assert set(network.hparam_names(CELLS["+rnn"])) == readout | plus | {"recurrent_init"}
 
 
 def test_layers_share_the_hparams_and_not_the_draws():
@@ -137,53 +36,6 @@ def test_inputs_beyond_the_last_step_are_not_read(num_steps):
     run = jax.jit(lambda x_tib: network.unroll(CELLS["rnn"], params, x_tib, num_steps, jnp.tanh)[1])
     assert run(x_tib).shape == (num_steps, 4, 2)
     np.testing.assert_allclose(run(x_tib), run(x_tib[:num_steps]), rtol=1e-6, atol=1e-6)
-
-
-# --- Cells that are refused -------------------------------------------------------------------------------------------
-
-
-def _cell(apply, initial_carry=lambda params: params["h_0"]):
-    init = lambda key, num_inputs, num_units, hparams: {"h_0": jnp.zeros(num_units)}
-    return Cell("mine", init, initial_carry, apply)
-
-
-BROKEN_CARRIES = {
-    "grows": lambda params, h, x, s: (jnp.concatenate([h, h]), h),
-    "of another structure": lambda params, h, x, s: ((h, h), h),
-    "of another type": lambda params, h, x, s: (h > 0, h),
-}
-
-
-@pytest.mark.parametrize("apply", BROKEN_CARRIES.values(), ids=BROKEN_CARRIES.keys())
-def test_a_carry_that_changes_is_told_with_what_it_was_and_what_it_became(apply):
-    with pytest.raises(ValueError, match=r"^cell: 'mine' changes its carry from float32\[4\] to ") as error:
-        network.check_cell(_cell(apply), make_spec(_cell(apply), num_units=4))
-    became = {"grows": "float32[8]", "of another structure": "'float32[4]', 'float32[4]'", "of another type": "bool[4]"}
-    assert any(apply is BROKEN_CARRIES[kind] and became[kind] in str(error.value) for kind in became)
-
-
-@pytest.mark.parametrize("width", [3, 5])
-def test_an_output_of_the_wrong_size_is_told_with_its_shape_and_the_right_one(width):
-    cell = _cell(lambda params, h, x, s: (h, jnp.zeros(width)))
-    with pytest.raises(
-        ValueError, match=rf"^cell: 'mine' gives an output float32\[{width}\]; it must be of shape \(4,\)"
-    ):
-        network.check_cell(cell, make_spec(cell, num_units=4))
-
-
-def test_a_cell_that_breaks_in_the_second_layer_only_is_told():
-    def apply(params, h, x, s):
-        return h, jnp.zeros(5) if x.shape == (4,) else h
-
-    cell = _cell(apply)
-    network.check_cell(cell, make_spec(cell, num_units=4, num_inputs=6, depth=1))
-    with pytest.raises(ValueError, match=r"^cell: 'mine' gives an output"):
-        network.check_cell(cell, make_spec(cell, num_units=4, num_inputs=6, depth=2))
-
-
-@every_cell
-def test_the_papers_cells_pass_the_check(cell):
-    network.check_cell(cell, make_spec(cell, depth=2))
 
 
 # --- Cells that are odd, but right ------------------------------------------------------------------------------------
@@ -227,7 +79,7 @@ ODD = _odd_cells()
 @pytest.mark.parametrize("num_steps", [3, network.FULL_UNROLL + 2])
 def test_an_odd_cell_unrolls_as_a_python_loop_over_it_would(cell, num_steps):
     spec = make_spec(cell, num_units=4, num_inputs=3)
-    network.check_cell(cell, spec)
+    cell_check.check_cell(cell, spec)
     params = cell.init(jax.random.key(0), 3, 4, {"input_scale": 1.0})
     x_tib = np.random.default_rng(0).normal(size=(num_steps, 3, 2)).astype(np.float32)
     actual = jax.jit(lambda params, x_tib: network.unroll(cell, params, x_tib, num_steps, jnp.tanh)[1])(params, x_tib)
