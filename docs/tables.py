@@ -10,7 +10,7 @@ from typing import Any
 
 from rnn_capacity import CELLS, TASKS, sweep
 from rnn_capacity.dimension import Choice, Dimension, Range, Space
-from rnn_capacity.model import sizes
+from rnn_capacity.model import layout
 from rnn_capacity.search import ranges, recipe
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -36,11 +36,11 @@ def cells() -> str:
         (
             (
                 code(name),
-                sizes.units_for_budget(1000, cell, num_inputs=20),
+                layout.units_for_budget(1000, cell, num_inputs=20),
                 ", ".join(
                     code(name)
                     for family in ranges.INIT_FAMILIES
-                    for name in sizes.hparam_names(cell)
+                    for name in layout.hparam_names(cell)
                     if name == family or name.startswith(f"{family}_")
                 ),
             )

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_capacity.model import sizes
+from rnn_capacity.model import layout
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.tasks.arithmetic import Arithmetic
 from rnn_capacity.tasks.memorization import Memorization
@@ -60,7 +60,7 @@ SMALL_TASKS = {
 
 def hparam_names(cell):
     """Every name that a trial of this cell reads, whatever its task."""
-    return (*sizes.hparam_names(cell), *optimizers.HPARAM_NAMES, *TASK_HPARAMS)
+    return (*layout.hparam_names(cell), *optimizers.HPARAM_NAMES, *TASK_HPARAMS)
 
 
 def make_hparams(cell, num_trials=None, **overrides):

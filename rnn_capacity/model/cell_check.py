@@ -12,7 +12,7 @@ from rnn_capacity.cells.base import NONLINEARITIES, Cell
 from rnn_capacity.checks import InputError
 from rnn_capacity.model import network
 from rnn_capacity.model.fingerprint import fingerprint
-from rnn_capacity.model.sizes import accepted, hparam_names, reason
+from rnn_capacity.model.layout import accepted, hparam_names, reason
 from rnn_capacity.model.spec import Spec
 
 

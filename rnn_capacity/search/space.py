@@ -16,6 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from rnn_capacity.cells.base import Cell
 from rnn_capacity.checks import InputError, check_choice
 from rnn_capacity.dimension import Choice, Dimension, Range, Space, options
+from rnn_capacity.model import layout
 from rnn_capacity.model.spec import BRANCHES, Spec
 from rnn_capacity.search import units
 from rnn_capacity.search.dimensions import Dimensions
@@ -47,7 +48,7 @@ def space_for(
     Args:
         space: "quick" or "paper".
         overrides: a dimension or a family -> a value that fixes it, (low, high) that narrows it, or a list of names.
-        sizes: of the network, as `sizes.hparam_names` takes them; by default small ones.
+        sizes: of the network, as `layout.hparam_names` takes them; by default small ones.
         num_params, train_steps: of a trial, which the quick space of memorization depends on.
 
     Raises:
@@ -56,7 +57,7 @@ def space_for(
     """
     check_choice("space", space, tuple(SPACES))
     overrides = _given(overrides)
-    read = sizes.hparam_names(cell, **(sizes or {}))
+    read = layout.hparam_names(cell, **(sizes or {}))
     table = table_for(cell, space, task, read, num_params=num_params, train_steps=train_steps)
     names = [name for name in table if name not in (*INIT_FAMILIES, *read)] + list(read)
 

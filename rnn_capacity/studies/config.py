@@ -16,7 +16,7 @@ import optuna
 
 from rnn_capacity.cells import Cell
 from rnn_capacity.checks import InputError, check_choice, check_int, check_positive_int, check_seed
-from rnn_capacity.model import cell_check, task_check
+from rnn_capacity.model import cell_check, layout, task_check
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import store
@@ -119,13 +119,13 @@ class StudyConfig:
             )
         sizes = {"num_inputs": task.num_inputs, "num_outputs": task.num_outputs, "depth": depth}
         if num_units is None:
-            num_units = sizes.units_for_budget(num_params, cell, **sizes)
+            num_units = layout.units_for_budget(num_params, cell, **sizes)
         sizes["num_units"] = num_units
-        params, train_steps = sizes.num_params(cell, **sizes), int(self.train_steps)
+        params, train_steps = layout.num_params(cell, **sizes), int(self.train_steps)
         space = spaces.space_for(
             cell, self.space, self.hparams, task, sizes, num_params=params, train_steps=train_steps
         )
-        own = [name for name in sizes.hparam_names(cell, **sizes) if spaces.family_of(name) is None]
+        own = [name for name in layout.hparam_names(cell, **sizes) if spaces.family_of(name) is None]
         task_check.check_own_hparams(cell.name, own, task, reserved)
         batch_size = task.batch_size if self.batch_size is None else int(self.batch_size)
         return kind(

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from rnn_capacity.checks import InputError
-from rnn_capacity.model import cell_check, sizes
+from rnn_capacity.model import cell_check, layout
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.tasks.base import SPLITS, Task
 from rnn_capacity.training import memory, sharding, steps
@@ -132,7 +132,7 @@ def in_blocks(spec: Spec, devices: Sequence[jax.Device]) -> Spec:
     """The spec with the number of examples worked on at a time that suits the devices, unless it says one."""
     if spec.block_size is not None:
         return spec
-    num_params = sizes.num_params(spec.cell, **spec.sizes)
+    num_params = layout.num_params(spec.cell, **spec.sizes)
     per_example = 4 * spec.task.unroll * num_params / spec.num_units  # a float32 for each row of a matrix, at each step
     return dataclasses.replace(spec, block_size=sharding.default_block_size(devices, per_example))
 

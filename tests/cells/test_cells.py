@@ -12,7 +12,7 @@ from helpers import make_hparams, make_spec, noisy
 
 from rnn_capacity.cells import CELLS, initializers
 from rnn_capacity.cells.base import NONLINEARITIES, relu, sigmoid
-from rnn_capacity.model import network, sizes
+from rnn_capacity.model import layout, network
 from rnn_capacity.tasks.memorization import Memorization
 
 UNITS, INPUTS, STEPS = 4, 3, 6
@@ -87,7 +87,7 @@ def test_a_network_of_depth_2_equals_the_papers_equations(cell, input_steps):
 @gated
 def test_the_forget_bias_is_the_papers_b_fg(name):
     cell = CELLS[name]
-    names = [hparam for hparam in sizes.hparam_names(cell) if hparam.startswith("forget_bias")]
+    names = [hparam for hparam in layout.hparam_names(cell) if hparam.startswith("forget_bias")]
     init = lambda value: cell.init(jax.random.key(0), INPUTS, UNITS, make_hparams(cell, **dict.fromkeys(names, value)))
     without, with_bias = (reference_cells.unpack(name, init(value)) for value in (0.0, 2.5))
     for key in without:
@@ -117,7 +117,7 @@ def test_the_scales_of_a_gate_change_that_gates_matrices_only(cell):
 
 @every_cell
 def test_recurrent_matrices_start_as_the_identity_whatever_their_scale(cell):
-    scales = {name: 7.0 for name in sizes.hparam_names(cell) if name.startswith("recurrent_scale")}
+    scales = {name: 7.0 for name in layout.hparam_names(cell) if name.startswith("recurrent_scale")}
     kind = {} if cell.name == "irnn" else {"recurrent_init": initializers.RECURRENT_INITS.index("identity")}
     w = reference_cells.unpack(
         cell.name, cell.init(jax.random.key(4), INPUTS, UNITS, make_hparams(cell, **kind, **scales))
@@ -157,7 +157,7 @@ def test_upper_layers_of_the_plus_rnn_project_nothing():
 
 @pytest.mark.parametrize(("name", "units", "published"), [("rnn", 22, 991), ("ugrnn", 13, 911), ("lstm", 8, 953)])
 def test_parameters_of_20_inputs_are_as_many_as_published(name, units, published):
-    assert sizes.num_params(CELLS[name], num_inputs=20, num_units=units) == published
+    assert layout.num_params(CELLS[name], num_inputs=20, num_units=units) == published
 
 
 @every_cell
@@ -169,7 +169,7 @@ def test_parameters_are_the_equations_weights_biases_and_initial_states(cell, de
     layer = lambda size: gates * (n * n + n * size + n) + carries * n
     first = layer(n) + n * i + n if cell.name == "+rnn" else layer(i)
     expected = first + (depth - 1) * layer(n) + n + 1
-    assert sizes.num_params(cell, num_inputs=i, num_units=n, depth=depth) == expected
+    assert layout.num_params(cell, num_inputs=i, num_units=n, depth=depth) == expected
 
 
 # --- Flax -------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from helpers import flatten, make_hparams, make_keys, make_spec, noisy, trial
 
 from rnn_capacity.cells import CELLS, Cell, initializers
-from rnn_capacity.model import network, sizes
+from rnn_capacity.model import layout, network
 from rnn_capacity.model.hoist import hoist
 from rnn_capacity.tasks.base import Source
 from rnn_capacity.training import steps
@@ -146,12 +146,12 @@ def test_the_key_decides_the_initial_weights_and_nothing_else_does(cell):
 def test_num_params_counts_every_number_of_the_initialised_network(cell, depth):
     spec = make_spec(cell, depth=depth, num_inputs=INPUTS, num_units=UNITS)
     params = jax.eval_shape(lambda key: network.init(key, spec, make_hparams(cell)), jax.random.key(0))
-    counted = sizes.num_params(cell, num_inputs=INPUTS, num_units=UNITS, depth=depth)
+    counted = layout.num_params(cell, num_inputs=INPUTS, num_units=UNITS, depth=depth)
     assert counted == sum(a.size for a in jax.tree.leaves(params))
 
 
 def scales_of(cell):
-    return [name for name in sizes.hparam_names(cell) if "_scale" in name and "readout" not in name]
+    return [name for name in layout.hparam_names(cell) if "_scale" in name and "readout" not in name]
 
 
 @every_cell
@@ -169,7 +169,7 @@ def test_a_scale_doubled_doubles_what_it_scales_and_each_scales_something_of_its
 
 @every_cell
 def test_the_forget_bias_shifts_a_bias_of_each_unit_in_each_gate_that_forgets(cell):
-    names = [name for name in sizes.hparam_names(cell) if name.startswith("forget_bias")]
+    names = [name for name in layout.hparam_names(cell) if name.startswith("forget_bias")]
     gates = {"ugrnn": 1, "gru": 1, "lstm": 1, "+rnn": 2, "mgu": 1}.get(cell.name, 0)
     assert names == ["forget_bias"][:gates]
     for name in names:

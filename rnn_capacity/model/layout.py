@@ -1,4 +1,4 @@
-"""The size of a network: how many parameters a cell has at so many units, and how many units a budget buys."""
+"""The layout of a network: how many parameters a cell has at so many units, and how many units a budget buys."""
 
 from __future__ import annotations
 
