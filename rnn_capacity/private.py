@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Sequence
+
 import optuna
+import sqlalchemy
 from jax._src import distributed  # its key-value store has no public face
 from optuna.storages import BaseStorage
-from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.storages._rdb import models
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 # What Optuna's cache in front of a storage calls, other than public methods.
 CALLED_BY_CACHE = {
@@ -15,16 +18,17 @@ CALLED_BY_CACHE = {
     "_set_trial_param",
     "_get_trials",
     "_get_best_trial_id",
-    "_get_stale_trial_ids",
 }
+
+HEARTBEATS = {"record_heartbeat", "beat", "claim_stale"}
 
 __all__ = [
     "CALLED_BY_CACHE",
-    "BaseHeartbeat",
+    "HEARTBEATS",
     "BeatingStorage",
+    "backend_of",
     "distributed",
     "models",
-    "stale_trial_ids",
     "storage_of",
     "study_id",
     "trial_id",
@@ -39,10 +43,42 @@ class BeatingStorage(optuna.storages.RDBStorage):
         session.add(models.TrialHeartbeatModel(trial_id=trial.trial_id))
         return trial
 
+    def beat(self, trial_ids: Sequence[int]) -> None:
+        """Renews the heartbeats of trials, in one statement."""
+        heartbeat = models.TrialHeartbeatModel
+        renew = sqlalchemy.update(heartbeat).where(heartbeat.trial_id.in_(trial_ids))
+        with self.engine.begin() as connection:
+            connection.execute(renew.values(heartbeat=sqlalchemy.func.now()))
+
+    def claim_stale(self, study_id: int) -> list[int]:
+        """Renews the heartbeats of a study's running trials that are stale; of several callers one gets each.
+
+        A running trial without any, as Optuna's own `ask` makes it, gets its first.
+        """
+        heartbeat, trial = models.TrialHeartbeatModel, models.TrialModel
+        running = [trial.study_id == study_id, trial.state == TrialState.RUNNING]
+        beats = sqlalchemy.select(trial.trial_id, heartbeat.heartbeat).outerjoin(heartbeat).where(*running)
+        with self.engine.begin() as connection:
+            now = connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one().replace(tzinfo=None)
+            before = now - datetime.timedelta(seconds=self.grace_period)
+            rows = connection.execute(beats).all()
+            claim = sqlalchemy.update(heartbeat).where(heartbeat.heartbeat < before).values(heartbeat=now)
+            stale = [trial_id for trial_id, last in rows if last is not None and last < before]
+            claimed = [i for i in stale if connection.execute(claim.where(heartbeat.trial_id == i)).rowcount]
+        for trial_id, last in rows:
+            if last is None:
+                self.record_heartbeat(trial_id)
+        return claimed
+
 
 def storage_of(study: optuna.Study) -> BaseStorage:
     """The storage of a study."""
     return study._storage
+
+
+def backend_of(study: optuna.Study) -> BaseStorage:
+    """The storage of a study, without Optuna's cache in front of it."""
+    return getattr(study._storage, "_backend", study._storage)
 
 
 def study_id(study: optuna.Study) -> int:
@@ -53,8 +89,3 @@ def study_id(study: optuna.Study) -> int:
 def trial_id(trial: FrozenTrial | optuna.Trial) -> int:
     """The number of a trial in its storage, of all studies'."""
     return trial._trial_id
-
-
-def stale_trial_ids(storage: BaseHeartbeat, study: optuna.Study) -> set[int]:
-    """Trials of a study that run without a heartbeat."""
-    return set(storage._get_stale_trial_ids(study_id(study)))

@@ -23,8 +23,8 @@ from rnn_capacity.training import stop
 
 PATIENCE = 600.0  # seconds that a database is waited for
 RETRY = 2.0  # seconds between two tries
-HEARTBEAT = 10  # seconds between two signs of life of a trial in training
-GRACE = 40  # seconds of silence after which it is taken over
+HEARTBEAT = 5  # seconds between two signs of life of a trial in training
+GRACE = 20  # seconds of silence after which it is taken over
 LOCK_TIMEOUT = 60  # seconds that SQLite waits for another worker's write
 
 # What SQLite says of a file that is busy, away or without room. All else stays as it is however long one waits.
@@ -235,5 +235,5 @@ def _check_free(url: sqlalchemy.URL) -> None:
             raise ValueError("it holds another program's tables")
 
 
-for _name in {*optuna.storages.BaseStorage.__abstractmethods__, *private.CALLED_BY_CACHE, "record_heartbeat"}:
-    setattr(Database, _name, _patiently(getattr(optuna.storages.RDBStorage, _name)))
+for _name in {*optuna.storages.BaseStorage.__abstractmethods__, *private.CALLED_BY_CACHE, *private.HEARTBEATS}:
+    setattr(Database, _name, _patiently(getattr(private.BeatingStorage, _name)))

@@ -1,33 +1,33 @@
 """Which worker trains which trial, so that several can serve one study and a dead one's trials are not lost.
 
-A trial in training belongs to the worker that started it, for as long as that lives: on this machine, while its process
-does; elsewhere, while its heartbeat is heard (Optuna's, in the database). A trial that belongs to nobody is anybody's;
-so is one in training that bears no worker's name (Optuna's own `ask` made it), where no heartbeat of it is heard.
+A trial in training belongs to the worker that started it for as long as its heartbeat is heard, Optuna's, in the
+database. A worker that is stopped puts its trials back; the trials of one that was killed are anybody's once GRACE
+seconds have passed, or at once where it was the only one of an SQLite file: its lock is then gone. Storages without
+heartbeats, in memory or Optuna's journal, serve one worker at a time.
 
-Should two workers take one at the same moment, both train it, to the same result, and the second to tell it finds it
-told: a trial is a pure function, so this costs time and nothing else.
+Should a worker be taken for dead that is not, both train its trials, to the same result, and the second finds them
+stored: a trial is a pure function, so this costs time and nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import itertools
+import fcntl
 import logging
-import os
-import pathlib
-import socket
+import secrets
 import threading
+from typing import IO
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from rnn_capacity import private
 from rnn_capacity.studies import database
+from rnn_capacity.training import stop
 
 WORKER = "worker"  # the system attribute of a trial that says whose it is
-_counter = itertools.count()
-_alive: set[str] = set()  # the workers of this process
+LOCK = ".lock"  # the file beside a study.db that all its workers hold
 _logger = logging.getLogger(__name__)
 
 
@@ -36,29 +36,37 @@ class Lease:
 
     def __init__(self, study: optuna.Study):
         self._study, self._storage = study, private.storage_of(study)
+        backend = private.backend_of(study)
+        self._database = backend if isinstance(backend, database.Database) else None
         self._held: set[int] = set()
-        self._nameless: set[int] = set()  # trials in training without a worker's name
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, daemon=True)
-        process = os.getpid()
-        self.worker = f"{socket.gethostname()}:{process}:{_start_of(process)}:{next(_counter)}"
+        self._lock: IO[bytes] | None = None
+        self.worker = secrets.token_hex(8)
 
     def __enter__(self) -> Lease:
-        _alive.add(self.worker)
-        if self._beats:
+        file = None if self._database is None else database.file_of(self._database.engine.url)
+        if file is not None:
+            self._lock = open(f"{file}{LOCK}", "ab")
+        if self._is_alone():
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                self._put_back(private.trial_id(trial))
+        if self._lock is not None:
+            with contextlib.suppress(OSError):  # a file system without locks: heartbeats alone decide
+                fcntl.flock(self._lock, fcntl.LOCK_SH)
+        if self._database is not None:
             self._thread.start()
         return self
 
-    def __exit__(self, *_) -> None:
-        _alive.discard(self.worker)
+    def __exit__(self, _, error: BaseException | None, __) -> None:
         self._stop.set()
-        if self._beats:
+        if self._database is not None:
             self._thread.join(timeout=1)  # where the database is away, a heartbeat may wait for it long
-
-    @property
-    def _beats(self) -> bool:
-        """Whether the storage has heartbeats: a database has, memory and Optuna's journal have none."""
-        return isinstance(self._storage, private.BaseHeartbeat) and self._storage.get_heartbeat_interval() is not None
+        with contextlib.suppress(stop.Stopped, database.StorageLostError):
+            for trial_id in [] if isinstance(error, database.StorageLostError) else sorted(self._held):
+                self._put_back(trial_id)
+        if self._lock is not None:
+            self._lock.close()
 
     def new(self) -> optuna.Trial:
         """A trial that is this worker's from its first moment."""
@@ -67,78 +75,57 @@ class Lease:
         return self._held_trial(self._storage.create_new_trial(private.study_id(self._study), template))
 
     def adopt(self, most: int) -> list[optuna.Trial]:
-        """Takes trials that were put back or that belong to nobody; they are this worker's from now on."""
+        """Takes trials that were put back, and all of dead workers; they are this worker's from now on."""
+        stale = [] if self._database is None else self._database.claim_stale(private.study_id(self._study))
+        ours = [trial_id for trial_id in stale if trial_id not in self._held]
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            if len(ours) < most and self._claim(private.trial_id(trial)):
+                ours.append(private.trial_id(trial))
         found = []
-        trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
-        stale = private.stale_trial_ids(self._storage, self._study) if self._beats else set()
-        for trial in trials:
-            if len(found) == most:
-                break
+        for trial_id in sorted(ours):
             with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # told meanwhile
-                if private.trial_id(trial) not in self._held and self._take(trial, stale):
-                    found.append(self._held_trial(private.trial_id(trial)))
+                self._storage.set_trial_system_attr(trial_id, WORKER, self.worker)
+                found.append(self._held_trial(trial_id))
         return found
 
     def put_back(self, trial: optuna.Trial) -> None:
         """Puts a trial back, for any worker."""
-        self._held.discard(private.trial_id(trial))
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another worker has told it
-            self._storage.set_trial_state_values(private.trial_id(trial), TrialState.WAITING)
+        self.release(trial)
+        self._put_back(private.trial_id(trial))
 
     def release(self, trial: optuna.Trial) -> None:
         """Ends the lease of a trial that is stored."""
         self._held.discard(private.trial_id(trial))
 
-    def _take(self, trial: FrozenTrial, stale: set[int]) -> bool:
-        if trial.state == TrialState.RUNNING and self._is_held(trial, stale):
+    def _is_alone(self) -> bool:
+        """Whether no other worker lives, as far as can be seen: the kernel drops the lock of one that dies."""
+        if self._lock is None:
+            return self._database is None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
             return False
-        if self._beats:
-            self._storage.record_heartbeat(private.trial_id(trial))
-        claim = lambda: self._storage.set_trial_state_values(private.trial_id(trial), TrialState.RUNNING)
-        if trial.state == TrialState.WAITING and not claim():
-            return False  # another was first
-        self._storage.set_trial_system_attr(private.trial_id(trial), WORKER, self.worker)
         return True
 
-    def _is_held(self, trial: FrozenTrial, stale: set[int]) -> bool:
-        if private.trial_id(trial) in stale:
-            return False
-        if self._beats and WORKER not in trial.system_attrs and private.trial_id(trial) not in self._nameless:
-            self._nameless.add(private.trial_id(trial))
-            self._storage.record_heartbeat(private.trial_id(trial))  # what never had one would never be stale
-        host, process, start, _ = trial.system_attrs.get(WORKER, ":::").rsplit(":", 3)
-        if host == socket.gethostname():
-            if int(process) == os.getpid():
-                return trial.system_attrs[WORKER] in _alive
-            return _start_of(int(process)) == start
-        return self._beats  # elsewhere: held while its heartbeat is fresh, and where there are none by nobody
+    def _claim(self, trial_id: int) -> bool:
+        """Takes a trial that was put back, unless another worker is first."""
+        if self._database is not None:
+            self._database.record_heartbeat(trial_id)
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            return self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        return False
+
+    def _put_back(self, trial_id: int) -> None:
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another worker has told it
+            self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
     def _held_trial(self, trial_id: int) -> optuna.Trial:
         self._held.add(trial_id)
         return optuna.Trial(self._study, trial_id)
 
     def _beat_on(self) -> None:
-        while not self._stop.wait(self._storage.get_heartbeat_interval()):
+        while not self._stop.wait(database.HEARTBEAT):
             try:
-                for trial_id in list(self._held):
-                    if self._stop.is_set():
-                        return
-                    self._storage.record_heartbeat(trial_id)
-            except (database.StorageLostError, optuna.exceptions.OptunaError) as error:
+                self._database.beat(sorted(self._held))
+            except (database.StorageLostError, stop.Stopped) as error:
                 _logger.warning("no heartbeat: %s", error)
-
-
-def _start_of(process: int) -> str:
-    """When a process of this machine started, by the kernel's clock; "running" where it has none, "" if it is dead."""
-    try:
-        state, *fields = pathlib.Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-        return "" if state == "Z" else fields[18]
-    except OSError:
-        pass
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "running"

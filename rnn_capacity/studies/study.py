@@ -19,11 +19,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rnn_capacity.search.samplers import PointSampler
 from rnn_capacity.search.space import Space, distributions, follows_best
-from rnn_capacity.studies import store
+from rnn_capacity.studies import database, store
 from rnn_capacity.studies.crew import Crew
 from rnn_capacity.studies.lease import Lease
 from rnn_capacity.studies.progress import Reporter
-from rnn_capacity.training import hosts, sharding, stop
+from rnn_capacity.training import sharding, stop
 from rnn_capacity.training.checkpoint import Checkpoints
 from rnn_capacity.training.trainer import Trained, Trainer
 from rnn_capacity.training.trial import Outcome, Trial
@@ -94,12 +94,14 @@ def run(
             _prune(checkpoints, study.get_trials(deepcopy=False))
             store.add_worker(study, lease.worker)
             while len(store.measured(study)) < num_trials:
-                hosts.check()
+                stop.check()
                 at_once = _at_once(study, space, num_trials, crew.together, halving)
                 proposals = _proposals(study, space, lease, num_trials, at_once)
                 if not proposals:
-                    reporter.update("study", len(store.measured(study)), "the last trials are other workers'")
+                    note = f"the last trials are other workers' (of one that died after {database.GRACE} s this one's)"
+                    reporter.update("study", len(store.measured(study)), note)
                     time.sleep(SECONDS_BETWEEN_LOOKS)
+                    crew.wait()
                     continue
                 block = [_Entry(p, make_trial(p.number, values), store.reported(study, p)) for p, values in proposals]
                 for entry, steps in _trained(block, halving, crew, shown, describe):

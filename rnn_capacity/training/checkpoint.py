@@ -11,6 +11,7 @@ import os
 import pathlib
 import secrets
 import time
+import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -101,17 +102,18 @@ class Checkpoints:
         """Deletes the files, of any worker, whose trials are all in `finished`, and those of no use to any."""
         concurrent.futures.wait([self._writing])
         for path in self._paths():
-            numbers: set[int] = set()
-            with contextlib.suppress(Exception), _opened(path) as (about, _):  # a damaged one is of no use
-                numbers = {number for batch in about for number in batch["numbers"]}
-            if numbers <= set(finished):
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                try:
+                    with _opened(path) as (about, _):
+                        of_use = not {number for batch in about for number in batch["numbers"]} <= set(finished)
+                except (EOFError, KeyError, ValueError, zipfile.BadZipFile):  # damaged
+                    of_use = False
+                if not of_use:
+                    path.unlink()
         for path in self._home.glob("*.part"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > SECONDS_TO_WRITE:
                     path.unlink()
-        with contextlib.suppress(OSError):
-            self._home.rmdir()  # unless there is something in it
 
     def close(self) -> None:
         """Waits for what is being written."""

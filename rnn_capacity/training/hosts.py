@@ -1,7 +1,7 @@
-"""A job of several processes, one for each host of a slice or cluster: how they find each other and what they say.
+"""A job of several processes, one for each host of a slice or cluster: how they find each other and what they exchange.
 
-Every process runs the same program. Process 0 runs the study; the others receive trials and send back their outcomes.
-No device waits for another's, so all of it goes through the key-value store of JAX's distributed runtime, as JSON.
+Every process runs the same program, trains its share of the trials on its own devices, and comes to the same points,
+where each gets what all of them say. A failure is something to say, too, so that all end with its reason.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import logging
 import os
 import re
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -22,6 +21,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 from rnn_capacity.checks import InputError, check_positive_int
 from rnn_capacity.private import distributed
@@ -32,24 +33,17 @@ INITIALIZATION_TIMEOUT = 300  # seconds that the other processes are waited for:
 FOR_GOOD = 10**6  # seconds, eleven days
 SECONDS_TO_LEAVE = 10  # that process 0 gives the others when they have waited in vain
 SECONDS_BETWEEN_TRIES = 0.1  # while the others are waited for
-SECONDS_BETWEEN_LOOKS = 2.0  # while a message is waited for, at whether the job has failed
 ENVIRONMENT = {
     "coordinator_address": "JAX_COORDINATOR_ADDRESS",
     "num_processes": "JAX_NUM_PROCESSES",
     "process_id": "JAX_PROCESS_ID",
 }
+FAILED = "failed"  # what is said by a process that has
 _logger = logging.getLogger(__name__)
 _joined = False  # by `start`; a user's own `jax.distributed.initialize` makes no job of ours
-_PREFIX = "rnn_capacity/"
-_FAILED = "failed"
-
-# JAX ends the processes that are left with abort, from a thread of its own, where Python can say nothing any more. So
-# this is said by a child, which outlives its parent by a moment.
-_LAST_WORDS = """
-import sys
-if not sys.stdin.read():
-    sys.stderr.write("\\n" + sys.argv[1] + "\\n")
-"""
+_ended: str | None = None  # why the job cannot go on
+_alone = False  # whether another process of it is gone
+_begun, _passed = 0.0, 0  # when the job began, and how many of its seconds JAX was asked about
 
 
 class JobError(RuntimeError):
@@ -107,12 +101,12 @@ def start(
             return
         where = given["coordinator_address"] or "the cluster"
         raise JobError(f"the job at {where} cannot be joined: {reason}") from error
-    global _joined
-    _joined = True
+    global _joined, _begun
+    _joined, _begun = True, time.monotonic()
     if count() > 1:
-        _leave_last_words()
-        hook = sys.excepthook
-        sys.excepthook = lambda kind, error, trace: (_fail(error), hook(kind, error, trace))
+        distributed.global_state.initialize_preemption_sync_manager()  # SIGTERM is JAX's from now on
+        stop.preempted = _preempted if distributed.global_state.preemption_sync_manager else None
+        atexit.register(_leave)  # before JAX leaves, which was there first
 
 
 def _scheduled() -> int | None:
@@ -149,7 +143,7 @@ def _connect(given: Mapping[str, Any], timeout: int) -> None:
             failed.append(error)
 
     preemption = jax.config.jax_enable_preemption_service
-    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
+    jax.config.update("jax_enable_preemption_service", False)  # until signals are no longer noticed here
     thread = threading.Thread(target=initialize, daemon=True)
     thread.start()
     announced, begun = False, time.monotonic()
@@ -216,96 +210,95 @@ def _check(given: dict[str, Any]) -> None:
         raise InputError(f"process_id: {process} given; it must be from 0 to {processes - 1}")
 
 
-def _leave_last_words() -> None:
-    words = (
-        f"{_name(index())} is gone: it was killed, or another process of the job was and JAX has ended this one. All "
-        "that was told is kept; the same command goes on where it was."
-    )
-    command = [sys.executable, "-c", _LAST_WORDS, words]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # no signal of ours reaches it
-
-    def unsaid():
-        with contextlib.suppress(OSError):
-            child.communicate(b"done", timeout=5)
-
-    atexit.register(unsaid)
-
-
 def count() -> int:
     """How many processes the job has; 1 where `start` was not called, or found none."""
     return distributed.global_state.num_processes if _joined else 1
 
 
 def index() -> int:
-    """Which of them this is; process 0 asks and tells."""
+    """Which of them this is; process 0 asks the study for trials and stores what they gave."""
     return distributed.global_state.process_id if _joined else 0
 
 
-def _name(process: int) -> str:
-    return f"process {process} of {count()} ({socket.gethostname()})"
-
-
-def post(key: str, message: Any) -> None:
-    """Publishes a message under a key; plain JSON, NaN and infinities included."""
-    distributed.global_state.client.key_value_set_bytes(_PREFIX + key, json.dumps(message).encode())
-
-
-def fetch(key: str, wait: bool = True) -> Any:
-    """Takes a message away; None where it has not come and is not waited for.
+def exchange(message: Any = None) -> list[Any]:
+    """What all processes say at this point of the program, by process; plain JSON, NaN and infinities included.
 
     Raises:
-        JobError, stop.Stopped: another process has failed or was asked to stop, or this one was.
+        JobError, stop.Stopped: a process has failed, or was asked to stop, or is gone; the job has ended.
     """
-    client, key = distributed.global_state.client, _PREFIX + key
-    while True:
-        if wait:
-            check()
-        try:
-            if wait:
-                message = client.blocking_key_value_get_bytes(key, round(1000 * SECONDS_BETWEEN_LOOKS))
-            else:
-                message = client.key_value_try_get_bytes(key)
-        except jax.errors.JaxRuntimeError as error:
-            if not wait and "NOT_FOUND" in str(error):
-                return None
-            if "DEADLINE_EXCEEDED" not in str(error):
-                raise
-            continue
-        client.key_value_delete(key)
-        return json.loads(message)
-
-
-def check() -> None:
-    """Ends what runs where this process was asked to stop, or another has ended.
-
-    Raises:
-        JobError, stop.Stopped: with the reason.
-    """
-    stop.check()
-    if count() == 1:
-        return
+    global _ended, _alone
+    if _ended is not None:
+        raise JobError(_ended)
+    text = np.frombuffer(json.dumps(message).encode(), np.uint8)
+    if jax.device_count() != count() * jax.local_device_count():
+        _alone, _ended = True, f"{_name()} has {jax.local_device_count()} devices, but all processes must have as many"
+        raise JobError(_ended)
     try:
-        failed = json.loads(distributed.global_state.client.key_value_try_get_bytes(_PREFIX + _FAILED))
-    except jax.errors.JaxRuntimeError as error:
-        if "NOT_FOUND" not in str(error):
-            raise
-        return
-    raise stop.KINDS.get(failed["signal"], JobError)(failed["reason"])
+        lengths = multihost_utils.process_allgather(np.int32(len(text)))
+        padded = np.zeros(1 << int(lengths.max()).bit_length(), np.uint8)  # a program is compiled for each length
+        padded[: len(text)] = text
+        rows = multihost_utils.process_allgather(padded)
+    except (ValueError, jax.errors.JaxRuntimeError) as error:
+        _alone, reason = True, str(error).partition("\n")[0]
+        _ended = f"{_name()}: another process of the job is gone ({reason}); the same command goes on where it was"
+        raise JobError(_ended) from error
+    said = [json.loads(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True)]
+    for each in said:
+        if isinstance(each, dict) and FAILED in each:
+            _ended = each[FAILED]
+            raise stop.KINDS.get(each["signal"], JobError)(_ended)
+    return said
+
+
+def agree(on: str) -> None:
+    """Ends the job if its processes do not come to this point together.
+
+    Raises:
+        JobError: they do not.
+    """
+    if count() > 1 and any(said != on for said in exchange(on)):
+        raise JobError(
+            "process 0 runs another study: every process must be started with the same config, code and data"
+        )
 
 
 @contextlib.contextmanager
 def all_or_none() -> Iterator[None]:
-    """What ends this process with an exception within it ends all the others, with its reason."""
+    """What ends this process with an exception within it ends all others, with its reason; all leave it together."""
     try:
         yield
+        agree("the end")
     except BaseException as error:
-        _fail(error)
+        if count() > 1 and _ended is None:
+            failed = {FAILED: f"{_name()}: {str(error).strip() or type(error).__name__}", "signal": None}
+            if isinstance(error, stop.Stopped):
+                failed = {FAILED: str(error), "signal": error.number}
+            with contextlib.suppress(JobError, stop.Stopped):
+                exchange(failed)
         raise
 
 
-def _fail(error: BaseException) -> None:
-    if count() > 1:
-        reason = f"{_name(index())}: {str(error).strip() or type(error).__name__}"
-        failed = {"signal": error.number if isinstance(error, stop.Stopped) else None, "reason": reason}
-        with contextlib.suppress(jax.errors.JaxRuntimeError):  # another was first, or process 0 is gone
-            post(_FAILED, failed)
+def _name() -> str:
+    return f"process {index()} of {count()} ({socket.gethostname()})"
+
+
+def _preempted() -> bool:
+    """Whether the job is to end, since one of its processes was sent SIGTERM.
+
+    JAX chooses a point that no process has passed. A point is a second of the job: all pass each, if some of them late.
+    """
+    global _passed
+    while _passed < int(time.monotonic() - _begun):
+        _passed += 1
+        if multihost_utils.reached_preemption_sync_point(_passed):
+            return True
+    return False
+
+
+def _leave() -> None:
+    """Ends a process of a job that has failed, at exit: JAX would wait for the others for minutes, and then abort."""
+    if _alone or getattr(sys, "last_value", None) is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        time.sleep(2 * (index() == 0))  # JAX ends the others by abort when process 0 is gone
+        os._exit(1)

@@ -12,12 +12,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 SHOW_CURSOR = b"\x1b[?25h"
 DEFAULTS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
 
+THEN = "the same command goes on where it was"
+
+preempted: Callable[[], bool] | None = None  # in a job of several processes: whether any of them was sent SIGTERM
 _asked: list[Stopped] = []
 _logger = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ KINDS = {kind.number: kind for kind in (Terminated, Interrupted)}
 
 
 @contextlib.contextmanager
-def noticed(then: str = "the same command goes on where it was") -> Iterator[None]:
+def noticed(then: str = THEN) -> Iterator[None]:
     """Within it SIGTERM and Ctrl-C are noticed and raised by `check`; a second one ends the process at once.
 
     Only where nothing else handles them, and only in the main thread, which alone may. Where a person is at a prompt
@@ -63,13 +66,17 @@ def noticed(then: str = "the same command goes on where it was") -> Iterator[Non
     """
     main = threading.current_thread() is threading.main_thread()
     ours = [number for number, default in DEFAULTS.items() if main and signal.getsignal(number) is default]
+    if preempted is not None:
+        ours = [number for number in ours if number != signal.SIGTERM]  # it is JAX's
     if not ours:
         yield
         return
 
     def ask(number, _):
-        kind = KINDS[number]
-        _asked.append(kind(f"stopped by {kind.by}; {then}"))
+        if preempted is not None:
+            os.kill(os.getpid(), signal.SIGTERM)  # so that all processes of the job are stopped
+        else:
+            _asked.append(KINDS[number](f"stopped by {KINDS[number].by}; {then}"))
         for each in ours:
             if each != signal.SIGINT or not hasattr(sys, "ps1"):
                 signal.signal(each, signal.SIG_DFL)
@@ -98,5 +105,7 @@ def check() -> None:
     Raises:
         Stopped: it was; of its kind Terminated or Interrupted.
     """
+    if not _asked and preempted is not None and preempted():
+        _asked.append(Terminated(f"stopped by {Terminated.by}; {THEN}"))
     if _asked:
         raise _asked[0]

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from rnn_capacity.model.spec import Spec
-from rnn_capacity.training import hosts, program, sharding, steps
+from rnn_capacity.training import program, sharding, steps, stop
 from rnn_capacity.training.checkpoint import Batch, Checkpoints
 from rnn_capacity.training.memory import NotEnoughMemoryError
 from rnn_capacity.training.trial import Outcome, Trial
@@ -84,7 +84,7 @@ class Trainer:
 
         Raises:
             OutOfMemoryError: a single trial does not fit.
-            stop.Stopped, hosts.JobError: the run was asked to stop, or has failed elsewhere; what trained is kept.
+            stop.Stopped: the run was asked to stop; what trained is kept.
         """
         self._find_kept(trials)
         groups: dict[Any, list[Trial]] = {}
@@ -165,7 +165,7 @@ class Trainer:
     def _pause(self, training: Callable[[], Batch] | None = None) -> None:
         """Between two chunks: ends where the run is to stop, and keeps now and then where all trials stand."""
         try:
-            hosts.check()
+            stop.check()
         except BaseException:
             self._keep(training, wait=True)
             raise

@@ -83,7 +83,7 @@ def test_a_run_stopped_by_an_exception_ends_as_if_it_had_not_been(trainer, updat
         run(storage, 9, reporter=reporter, sampler=sampler)
     assert reporter.stopped
     (stopped,) = optuna.get_all_study_summaries(storage)
-    begun = optuna.load_study(study_name=stopped.study_name, storage=storage).get_trials(states=(TrialState.RUNNING,))
+    begun = optuna.load_study(study_name=stopped.study_name, storage=storage).get_trials(states=(TrialState.WAITING,))
     before = len(trainer.trained)
     assert contents(run(storage, 9, sampler=sampler)) == expected
     if updates <= 8:
