@@ -41,10 +41,8 @@ class Crew:
         if hosts.count() == 1:
             yield from self._trainer.train(trials, until, on_chunk)
             return
-        specs = list(dict.fromkeys(trial.spec for trial in trials))
-        left = sorted(trials, key=lambda trial: specs.index(trial.spec))
-        while left:
-            batch, left = left[: self.together], left[self.together :]
+        while trials:
+            batch, trials = trials[: self.together], trials[self.together :]
             self._order([[trial.number, dict(trial.values)] for trial in batch], until)
             yield self._share(batch, until, on_chunk)
 

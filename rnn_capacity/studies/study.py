@@ -98,7 +98,7 @@ def run(
                 at_once = _at_once(study, space, num_trials, crew.together, halving)
                 proposals = _proposals(study, space, lease, num_trials, at_once)
                 if not proposals:
-                    note = f"the last trials are other workers' (of one that died after {database.GRACE} s this one's)"
+                    note = f"waiting for other workers' trials; those of a dead one are taken after {database.GRACE} s"
                     reporter.update("study", len(store.measured(study)), note)
                     time.sleep(SECONDS_BETWEEN_LOOKS)
                     crew.wait()

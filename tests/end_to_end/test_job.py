@@ -159,14 +159,14 @@ advance, save = program.advance, trainer.Checkpoints.save
 def slowly(*args, wait, **kwargs):
     time.sleep(4 * wait * hosts.index())
     save(*args, wait=wait, **kwargs)
-def watched(spec, hparams, keys, state, until, *, on_chunk, **kwargs):
-    print("from step", 0 if state is None else state.step[0])
+def watched(spec, hparams, keys, state, start, until, *, on_chunk, **kwargs):
+    print("from step", start)
     def hold(step, state):
         on_chunk(step, state)
         while str(hosts.index()) in os.environ.get("HOLD", ""):
             time.sleep(0.05)
             on_chunk(step, state)
-    return advance(spec, hparams, keys, state, until, on_chunk=hold, **kwargs)
+    return advance(spec, hparams, keys, state, start, until, on_chunk=hold, **kwargs)
 program.advance, trainer.Checkpoints.save = watched, slowly
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")

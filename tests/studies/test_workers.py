@@ -21,6 +21,7 @@ import pytest
 import sqlalchemy
 import sqlalchemy.event
 import sqlalchemy.exc
+from helpers import PATHS
 from optuna.trial import TrialState
 from rich.console import Console
 from small_study import STUDY, contents
@@ -87,7 +88,9 @@ def work(url, num_trials, out):
 
 def start(url, num_trials, out):
     worker = CONTEXT.Process(target=work, args=(str(url), num_trials, str(out)))
-    worker.start()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("PYTHONPATH", PATHS)  # of the server, which is started here
+        worker.start()
     return worker
 
 

@@ -120,3 +120,16 @@ def test_within_itself_the_outer_one_notices(ask, raised):
 
     with pytest.raises(raised):
         work(inner, stop.check)
+
+
+def test_in_a_job_sigterm_is_jaxs_and_ctrl_c_becomes_one_so_that_all_processes_stop(monkeypatch):
+    asked = []
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.append(1))  # as JAX's preemption service does
+    monkeypatch.setattr(stop, "preempted", lambda: bool(asked))
+    try:
+        with pytest.raises(stop.Terminated, match="SIGTERM; the same command goes on"):
+            work(stop.check, interrupt, stop.check)
+        assert asked == [1]
+        assert signal.getsignal(signal.SIGTERM) is not before
+    finally:
+        signal.signal(signal.SIGTERM, before)
