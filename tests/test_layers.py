@@ -58,7 +58,7 @@ def test_no_module_lies_beside_the_packages_unplaced():
     assert beside <= set(LAYERS)
 
 
-OF_TUPLES = {"_replace", "_fields", "_asdict"}  # public, whatever their names
+PUBLIC = {"_replace", "_fields", "_asdict", "_exit"}  # whatever their names
 
 
 def private_names(text: str):
@@ -71,7 +71,7 @@ def private_names(text: str):
             yield from (part for part in parts if part.startswith("_") and part != "__future__")
         elif isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
-            if not own and node.attr not in OF_TUPLES:
+            if not own and node.attr not in PUBLIC:
                 yield node.attr
 
 

@@ -239,8 +239,8 @@ def exchange(message: Any = None) -> list[Any]:
         padded[: len(text)] = text
         rows = multihost_utils.process_allgather(padded)
     except (ValueError, jax.errors.JaxRuntimeError) as error:
-        _alone, reason = True, str(error).partition("\n")[0]
-        _ended = f"{_name()}: another process of the job is gone ({reason}); the same command goes on where it was"
+        _alone, gone = True, "another process of the job is gone, and its own log says why"
+        _ended = f"{_name()}: {gone}; the same command goes on where it was"
         raise JobError(_ended) from error
     said = [json.loads(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True)]
     for each in said:

@@ -212,7 +212,7 @@ def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(
             word = (
                 r"another task died"
                 if hold == "01"
-                else r"\nerror: process 0 .* another process of the job is gone .*\n$"
+                else r"\nerror: process 0 .* another process of the job is gone, .*\n$"
             )
         else:
             assert codes == [143, 143]
@@ -342,7 +342,7 @@ def test_a_script_of_the_users_may_join_a_job_or_measure_alone_in_its_own(enviro
     else:
         assert [process.returncode for process in processes] == [1, 1]
         assert other_bits == bits
-        assert re.search(r"JobError: process 1 of 2 \(.*\): later", errors), errors
+        assert re.search(r"JobError: process 0 of 2 \(.*\): another process of the job is gone, .* goes on", errors)
 
 
 @pytest.mark.parametrize(

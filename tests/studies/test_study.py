@@ -351,7 +351,7 @@ def test_a_run_tells_its_reporter_what_runs_how_far_and_the_best(trainer):
     run(storage, 2, reporter=Told(), hparams=STUDY["hparams"] | {"optimizer": "sgd"})
     assert told == [
         ("study", "a study", 0, 2, "no result yet"),
-        ("batch", "relu, sgd, 2 trials on 1 x cpu", 0, 10, "compiling"),
+        ("batch", "2 trials on 1 x cpu", 0, 10, "compiling"),
         ("study", 0, "no result yet"),
         *[("batch", 5, ""), ("study", 1, "no result yet")],
         *[("batch", 10, ""), ("study", 2, "no result yet")],
