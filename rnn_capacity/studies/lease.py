@@ -2,8 +2,8 @@
 
 A trial in training belongs to the worker that started it for as long as its heartbeat is heard, Optuna's, in the
 database. A worker that is stopped puts its trials back; the trials of one that was killed are anybody's once GRACE
-seconds have passed, or at once where it was the only one of an SQLite file: its lock is then gone. Storages without
-heartbeats, in memory or Optuna's journal, serve one worker at a time.
+seconds have passed, or at once where it was the only one of an SQLite file: the lock of its folder is then gone.
+Storages without heartbeats, in memory or Optuna's journal, serve one worker at a time.
 
 Should a worker be taken for dead that is not, both train its trials, to the same result, and the second finds them
 stored: a trial is a pure function, so this costs time and nothing else.
@@ -15,9 +15,9 @@ import contextlib
 import datetime
 import fcntl
 import logging
+import os
 import secrets
 import threading
-from typing import IO
 
 import optuna
 from optuna.trial import TrialState
@@ -27,7 +27,6 @@ from rnn_capacity.studies import database
 from rnn_capacity.training import stop
 
 WORKER = "worker"  # the system attribute of a trial that says whose it is
-LOCK = ".lock"  # the file beside a study.db that all its workers hold
 _logger = logging.getLogger(__name__)
 
 
@@ -41,13 +40,13 @@ class Lease:
         self._held: set[int] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, daemon=True)
-        self._lock: IO[bytes] | None = None
+        self._lock: int | None = None  # the folder of an SQLite file, of which all its workers hold a shared lock
         self.worker = secrets.token_hex(8)
 
     def __enter__(self) -> Lease:
         file = None if self._database is None else database.file_of(self._database.engine.url)
         if file is not None:
-            self._lock = open(f"{file}{LOCK}", "ab")
+            self._lock = os.open(file.parent, os.O_RDONLY)
         if self._is_alone():
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 self._put_back(private.trial_id(trial))
@@ -66,7 +65,7 @@ class Lease:
             for trial_id in [] if isinstance(error, database.StorageLostError) else sorted(self._held):
                 self._put_back(trial_id)
         if self._lock is not None:
-            self._lock.close()
+            os.close(self._lock)
 
     def new(self) -> optuna.Trial:
         """A trial that is this worker's from its first moment."""

@@ -241,7 +241,8 @@ def killed(worker):
     """As kill -9 leaves a worker: its heart does not beat, and its lock is gone."""
     worker._stop.set()
     worker._thread.join()
-    worker._lock.close()
+    os.close(worker._lock)
+    worker._lock = None
     worker._held.clear()
 
 

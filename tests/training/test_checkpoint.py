@@ -87,14 +87,14 @@ def trained(until):
     """Five trials on four devices, so with three rows of padding."""
     spec, keys = make_spec(CELLS["rnn"], optimizer="adam"), make_keys(5)
     hparams = make_hparams(spec.cell, 5, learning_rate=[0.01, 0.02, 0.03, 0.04, np.inf])  # the last diverges
-    outcome, state = program.advance(spec, hparams, keys, None, until, devices=jax.devices())
+    outcome, state = program.advance(spec, hparams, keys, None, 0, until, devices=jax.devices())
     return spec, hparams, keys, outcome, state
 
 
 def test_a_batch_on_several_devices_goes_on_bit_for_bit(make):
     spec, hparams, keys, _, half = trained(10)
-    assert len(half.step) == 8
-    assert len(half.step.sharding.device_set) == 4
+    assert len(half.feasible) == 8
+    assert len(half.feasible.sharding.device_set) == 4
     numbers = [7, 3, 11, 0, 2]
     make().save([Batch(numbers, 10, half)], wait=True)
     found = make().load(dict.fromkeys(numbers, like(half)))
@@ -105,7 +105,7 @@ def test_a_batch_on_several_devices_goes_on_bit_for_bit(make):
     assert [bool(kept.feasible) for kept in found] == [True] * 4 + [False]
     whole = trained(20)
     again = jax.tree.map(lambda *a: np.stack(a), *found)
-    outcome, state = program.advance(spec, hparams, keys, again, 20, devices=jax.devices())
+    outcome, state = program.advance(spec, hparams, keys, again, 10, 20, devices=jax.devices())
     chex.assert_trees_all_equal((outcome, state), whole[3:])
 
 
