@@ -22,7 +22,7 @@ Mop     million operations of matrix products in a trial's step
 MB      read from and written to main memory in it, were nothing kept in caches
 us      that it takes at least by these two (a bound, no time)
 code    MB of machine code, where the compiler says
-seconds to compile both widths here"""
+seconds of this machine's processors, to compile both widths"""
 
 
 class Row(NamedTuple):
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     figures: ahead.Figures
     fit: int
     bound: float  #: seconds of one trial's step, at least
-    seconds: float  #: to compile it here at two widths
+    seconds: float  #: of this machine's processors, to compile it at two widths
 
     def __str__(self) -> str:
         trials, memory, code, _, step = self.figures
@@ -88,7 +88,9 @@ def _row(topology: machines.Topology, plan: Plan, asked: int) -> Row:
     first = {name: options(d)[0] for name, d in plan.space.items() if spaces.family_of(name) in CHOICES}
     trial = plan.trial(0, spaces.complete(plan.space, first))
     widths = (asked, asked // 2 if asked >= 16 else asked + 16)  # arrays of a TPU are padded to eight
-    figures, other = (ahead.compile_for(topology, trial.spec, n, tuple(trial.hparams)) for n in widths)
+    figures, other = (
+        ahead.compile_for(topology, trial.spec, n, tuple(trial.hparams), begins=n == asked) for n in widths
+    )
     fit = ahead.that_fit(topology.machine, *sorted((figures, other)))
     bound = ahead.seconds_at_least(topology.machine, figures.step, trial.spec.precision) / asked
     return Row(plan.title, figures, fit, bound, figures.seconds + other.seconds)

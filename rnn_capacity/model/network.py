@@ -50,7 +50,8 @@ def apply(params: Params, spec: Spec, hparams: Hparams, x_tib: Array) -> Array:
     def through_layers(carries, x_tib, num_steps):
         after, y_tib = [], x_tib.astype(readout["W"].dtype)
         for layer, carry in zip(layers, carries, strict=True):
-            carry, y_tib = unroll(spec.cell, layer, y_tib, num_steps, s, hold=hold, carry=carry)
+            again = bool(spec.recompute) and spec.task.unroll <= LONG
+            carry, y_tib = unroll(spec.cell, layer, y_tib, num_steps, s, hold=hold, carry=carry, recompute=again)
             after.append(carry)
         return after, y_tib
 
@@ -116,6 +117,7 @@ def unroll(
     *,
     hold: bool | Array = False,
     carry: Carry | None = None,
+    recompute: bool = False,
 ) -> tuple[Carry, Array]:
     """The carry after, and the outputs y_thb of one layer at all steps: the only loop over time.
 
@@ -123,6 +125,7 @@ def unroll(
 
     Args:
         carry: what the layer starts from, examples last; None: the learned initial carry.
+        recompute: in a scan over steps only the carries are kept for the gradient, the inside of each is made again.
     """
     apply = functools.partial(apply_cell, cell, nonlinearity)
     start = _start(cell, params)
@@ -159,6 +162,7 @@ def unroll(
         return carry, jnp.stack(y_thb)
 
     carry = jax.tree.map(to_batch, start) if carry is None else carry
+    step = jax.checkpoint(step, prevent_cse=False) if recompute else step
     pieces = []
     if num_given:
         drive_t = jax.vmap(project, in_axes=(None, 0))(weights, x_tib[:num_given])

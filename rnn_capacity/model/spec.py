@@ -54,6 +54,8 @@ class Spec:
     schedule: str | tuple[str, ...] = "cosine"  #: of the learning rate, over the run
     batch_size: int | None = None  #: examples a step; None: all there are
     block_size: int | None = None  #: examples worked on at a time; None: what suits the backend
+    #: where steps of time are scanned, compute the inside of each again for its gradient; None: what suits the backend
+    recompute: bool | None = None
     programs: tuple[str, ...] = ()  #: digests of a user's own cell and task: what is edited is compiled again
     precision: str = "highest"  #: of matrix products; accelerators round float32 unless told otherwise
 

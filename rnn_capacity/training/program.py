@@ -129,7 +129,9 @@ def _shared(task: Task, digests: tuple[str | None, ...], devices: tuple[jax.Devi
 
 
 def in_blocks(spec: Spec, devices: Sequence[jax.Device]) -> Spec:
-    """The spec with the number of examples worked on at a time that suits the devices, unless it says one."""
+    """The spec with the number of examples worked on at a time, and what is kept of them, that suit the devices."""
+    if spec.recompute is None:
+        spec = dataclasses.replace(spec, recompute=devices[0].platform not in sharding.KEEPS_STEPS)
     if spec.block_size is not None:
         return spec
     num_params = layout.num_params(spec.cell, **spec.sizes)

@@ -22,10 +22,12 @@ from rnn_capacity.checks import InputError, check_positive_int
 from rnn_capacity.training import containers
 
 AXIS = "trial"
-# How many trials a device is given at a time. On a CPU they run one after the other (a trial then stays in the cache);
-# on an accelerator side by side, and more of them fill it.
-TRIALS_PER_DEVICE = {"cpu": 1, "gpu": 256, "tpu": 256}
-IN_TURN = {"cpu"}  # where a device's trials run one after the other: each then stays in the cache
+# How many trials a device is given at a time, and how many of them run side by side, where the others take turns. On a
+# CPU it is one, which then stays in the cache. More fill a GPU. For a TPU the products of each trial are written out by
+# themselves: the more there are the longer compiling takes, and beyond a few little is gained (docs/accelerators.md).
+TRIALS_PER_DEVICE = {"cpu": 1, "gpu": 256, "tpu": 4}
+SIDE_BY_SIDE = {"cpu": 1, "tpu": 4}
+KEEPS_STEPS = {"cpu"}  # where the inside of each step of a long unroll is kept for its gradient; elsewhere made again
 KEPT_SECONDS = 0.3  # programs that took longer to compile are kept
 # Examples worked on at a time, elsewhere all at once: those whose activations stay in a CPU's cache. Where 512 leave
 # more than this many bytes for the gradient, 128 are up to 1.7 times faster.
@@ -167,9 +169,10 @@ def map_trials(
             run = functools.partial(fn, shared, one)
         else:
             run, trials = functools.partial(fn, shared), (data, *trials)
-        if platform in IN_TURN:
-            return jax.lax.map(lambda trial: run(*trial), trials)
-        return jax.vmap(run)(*trials)
+        count, together = len(jax.tree.leaves(trials)[0]), SIDE_BY_SIDE.get(platform)
+        if together is None or 1 < count <= together:
+            return jax.vmap(run)(*trials)
+        return jax.lax.map(lambda trial: run(*trial), trials, batch_size=together if count > together > 1 else None)
 
     def mapped(shared, *trials):
         split = PartitionSpec(AXIS)
@@ -198,10 +201,9 @@ def padded_count(num_trials: int, devices: Sequence[jax.Device], trials_per_devi
         trials_per_device: the width that dummies must not exceed; None: any.
     """
     each = -(-num_trials // len(devices))
-    if devices[0].platform not in IN_TURN:
-        power = 1 << (each - 1).bit_length()
-        each = power if trials_per_device is None else max(each, min(power, trials_per_device))
-    return each * len(devices)
+    together = SIDE_BY_SIDE.get(devices[0].platform, each)
+    full = -(-each // together) * together if each > together else 1 << (each - 1).bit_length()
+    return len(devices) * (full if trials_per_device is None else max(each, min(full, trials_per_device)))
 
 
 def pad_trials(tree: Any, multiple: int) -> Any:

@@ -257,6 +257,20 @@ def without_segments(monkeypatch):
     monkeypatch.setattr(network, "_in_segments", at_once)
 
 
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_what_a_step_computes_again_for_the_gradient_changes_none(name):
+    """As on accelerators; the plain scan is what it must equal."""
+    spec = sized_spec(CELLS[name], 2, 37, read_steps=31)
+    total = lambda spec, params: jnp.sum(jnp.sin(apply_to("at 16 steps", spec, params)))
+    kept, again = (dataclasses.replace(spec, recompute=recompute) for recompute in (None, True))
+    with jax.enable_x64(True):
+        params = jax.tree.map(np.float64, random_weights(CELLS[name], 2))
+        found, expected = (jax.jit(jax.grad(functools.partial(total, one)))(params) for one in (again, kept))
+        assert "remat" not in str(jax.make_jaxpr(jax.grad(functools.partial(total, kept)))(params))
+        assert "remat" in str(jax.make_jaxpr(jax.grad(functools.partial(total, again)))(params))
+    np.testing.assert_allclose(flatten(found), flatten(expected), rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.usefixtures("short_is_long")
 @pytest.mark.parametrize(("name", "depth"), [("rnn", 2), ("lstm", 1), ("dict", 1)])
 def test_segments_change_no_gradient(name, depth, monkeypatch):

@@ -696,12 +696,12 @@ class Estimated(FakeTrainer):
         super().__init__()
         self._fit, self.refused = fit, []
 
-    def __call__(self, spec, hparams, keys, state, until, *, devices, trials_per_device, **kwargs):
+    def __call__(self, spec, hparams, keys, state, start, until, *, devices, trials_per_device, **kwargs):
         per_device = sharding.padded_count(len(keys.task), devices, trials_per_device) / len(devices)
         if per_device > self._fit:
             self.refused.append(per_device)
             raise NotEnoughMemoryError(needed=int(1000 * per_device), available=int(1000 * self._fit + 999))
-        return super().__call__(spec, hparams, keys, state, until, devices=devices, **kwargs)
+        return super().__call__(spec, hparams, keys, state, start, until, devices=devices, **kwargs)
 
 
 def test_a_batch_that_is_estimated_not_to_fit_is_cut_at_once_to_what_does(monkeypatch):
@@ -713,7 +713,7 @@ def test_a_batch_that_is_estimated_not_to_fit_is_cut_at_once_to_what_does(monkey
 
 def test_where_batches_are_padded_the_padding_must_fit_too(monkeypatch):
     trainer = Estimated(fit=3).install(monkeypatch)
-    monkeypatch.setattr(sharding, "IN_TURN", set())  # as on an accelerator: powers of two
+    monkeypatch.setattr(sharding, "SIDE_BY_SIDE", {})  # as on an accelerator: powers of two
     assert contents(run_wide(store.open_storage(None), 32, width=16)) == expected(32)
     assert max(trainer.batches) == 3
     assert len(trainer.refused) == 1

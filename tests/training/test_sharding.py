@@ -50,7 +50,10 @@ def test_padding_repeats_the_last_trial_up_to_a_multiple(num_trials, multiple, p
 
 @pytest.mark.parametrize(
     ("platform", "num_trials", "num_devices", "padded"),
-    [("cpu", 5, 4, 8), ("cpu", 3, 1, 3), ("cpu", 4, 2, 4), ("gpu", 5, 1, 8), ("gpu", 64, 1, 64), ("tpu", 9, 4, 16)],
+    [
+        *(("cpu", 5, 4, 8), ("cpu", 3, 1, 3), ("cpu", 4, 2, 4), ("gpu", 5, 1, 8), ("gpu", 64, 1, 64)),
+        *(("tpu", 1, 1, 1), ("tpu", 3, 1, 4), ("tpu", 9, 1, 12), ("tpu", 9, 4, 16)),  # in groups of four
+    ],
 )
 def test_trials_are_padded_to_fill_all_devices_and_where_they_run_side_by_side_to_few_sizes(
     platform, num_trials, num_devices, padded
@@ -75,6 +78,14 @@ def test_mapped_trials_share_what_is_shared_and_keep_their_order(num_devices):
     out = mapped(10, np.arange(8), np.arange(8) / 2)["out"]
     np.testing.assert_array_equal(out, 10 * np.arange(8) + np.arange(8) / 2)
     assert len(out.sharding.device_set) == num_devices
+
+
+@pytest.mark.parametrize("together", [None, 1, 4, 3, 16])
+def test_trials_side_by_side_or_in_turn_or_both_come_out_in_order(monkeypatch, together):
+    monkeypatch.setattr(sharding, "SIDE_BY_SIDE", {} if together is None else {"cpu": together})
+    mapped = sharding.map_trials(lambda shared, data, a: shared * a + data, jax.devices()[:2])
+    found = mapped(10, np.array([1, 2]), np.arange(16))  # an entry of the data for each device
+    np.testing.assert_array_equal(found, 10 * np.arange(16) + np.repeat([1, 2], 8))
 
 
 @pytest.mark.parametrize("num_devices", [1, 3])

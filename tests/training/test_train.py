@@ -33,7 +33,7 @@ from rnn_capacity.model.spec import BRANCHES, OPTIMIZERS
 from rnn_capacity.tasks import Batch, DrawnTask
 from rnn_capacity.tasks.base import Source
 from rnn_capacity.tasks.memorization import Memorization
-from rnn_capacity.training import optimizers, program, steps
+from rnn_capacity.training import optimizers, program, sharding, steps
 from rnn_capacity.training.trial import Keys
 
 RNN = CELLS["rnn"]
@@ -261,6 +261,20 @@ def test_results_do_not_depend_on_where_chunks_end(monkeypatch):
     outcomes = train_on(2, small_spec(), *four_trials(), on_chunk=lambda step, _: ends.append(step))
     assert ends[0] == 7
     chex.assert_trees_all_equal(outcomes, expected)
+
+
+@pytest.mark.parametrize("together", [None, 4])
+def test_a_program_as_on_an_accelerator_trains_as_on_a_cpu(monkeypatch, together):
+    """A GPU's trials side by side, a TPU's in groups; each step of a long unroll is made again for the gradient."""
+    spec = small_spec(task=Memorization(num_inputs=5, unroll=17, max_mappings=16), train_steps=5)
+    hparams, keys = make_hparams(RNN, 8), make_keys(8)
+    expected = train_on(1, spec, hparams, keys)
+    monkeypatch.setattr(sharding, "SIDE_BY_SIDE", {} if together is None else {"cpu": together})
+    monkeypatch.setattr(sharding, "KEEPS_STEPS", set())
+    program.trial_program.cache_clear()
+    found = train_on(1, spec, hparams, keys)
+    program.trial_program.cache_clear()
+    chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_on_a_cpu_blocks_are_smaller_where_examples_leave_much_for_the_gradient():

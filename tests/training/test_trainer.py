@@ -165,7 +165,7 @@ def test_nothing_is_kept_where_nobody_says_where(monkeypatch):
 
 
 def test_where_batches_are_padded_no_device_is_given_more_than_it_may_be(monkeypatch):
-    monkeypatch.setattr(sharding, "IN_TURN", set())  # as on an accelerator: powers of two
+    monkeypatch.setattr(sharding, "SIDE_BY_SIDE", {})  # as on an accelerator: powers of two
     sizes, compiled = [], program.TrialProgram.compile
     monkeypatch.setattr(program.TrialProgram, "compile", lambda *given: sizes.append(given[1]) or compiled(*given))
     trained = run(trials(12, unroll=2, train_steps=5), 5, by=Trainer(jax.devices()[:1], 5))
