@@ -21,6 +21,8 @@ from rnn_capacity import command_line, sweep
 from rnn_capacity.checks import InputError
 from rnn_capacity.report import page
 from rnn_capacity.report.collection import collect
+from rnn_capacity.studies.plan import title_of
+from rnn_capacity.training import numerics
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # the clone's experiments/, whatever else has that name
 
@@ -50,6 +52,7 @@ def _shown(collection):
     """Each figure at the smallest scale that was begun; at the quick one where none was."""
     begun = {(r["plan"].get("task"), r["plan"].get("train_steps")) for r in collection.results}
     of = lambda config: {(one["task"].partition(":")[0], one["train_steps"]) for one in config["sweeps"].values()}
+    titles = {title_of(r["study"]) for r in collection.results}
     shown, planned = [], {}  # figures share sweeps
     for name, module in FIGURES.items():
         configs = {scale: module.get_config(scale).to_dict() for scale in common.SCALES}
@@ -58,7 +61,7 @@ def _shown(collection):
         wanted = []
         for sweep_name, one in configs[scale]["sweeps"].items():
             if (scale, sweep_name) not in planned:
-                planned[scale, sweep_name] = _wanted(sweep_name, one)
+                planned[scale, sweep_name] = _wanted(one, titles)
             wanted += planned[scale, sweep_name]
         beyond = _command(name, scale if larger is None else larger)
         if larger is None:
@@ -74,10 +77,11 @@ def _command(name, scale):
     return f"python launch/sweep.py --config=experiments/figures/{name}.py" + (f":{scale}" if scale else "")
 
 
-def _wanted(name, config):
-    as_kept = lambda settings: json.loads(json.dumps(settings))
-    plans = sweep.plans({"sweeps": {name: config}})
-    return [page.Wanted(plan.title, as_kept(plan.settings())) for plan in plans]
+def _wanted(config, titles):
+    """The studies of a sweep; only those whose titles were begun are planned, since that takes long."""
+    as_kept = lambda plan: json.loads(json.dumps(plan.settings()))
+    with numerics.fixed():
+        return [page.Wanted(s.title, as_kept(s.plan()) if s.title in titles else None) for s in sweep.configs(config)]
 
 
 def _summary(claims):

@@ -19,6 +19,7 @@ from rnn_capacity.display import tables
 from rnn_capacity.measure.question import Question
 from rnn_capacity.measure.questions import QUESTIONS, question_of
 from rnn_capacity.studies import session, store
+from rnn_capacity.studies.config import StudyConfig
 from rnn_capacity.studies.database import hide_password
 from rnn_capacity.studies.plan import Plan, find_cell
 from rnn_capacity.studies.progress import dashboard, reporter
@@ -77,8 +78,19 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The grid's points as arguments of the task's measurement, every one checked before any is run.
 
     Raises:
-        InputError: a field that is not known, or that the task does not have; a grid without points; or what the
-            measurement refuses.
+        InputError: as of `_grid`, or what the measurement refuses.
+    """
+    found = _grid(config)
+    for point in found:
+        _plans(_question(config), point)
+    return found
+
+
+def _grid(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The grid's points, of which the fields' names alone are checked.
+
+    Raises:
+        InputError: a field that is not known, or that the task does not have; a grid without points.
     """
     for field in config:
         check_choice("config field", field, tuple(FIELDS))
@@ -111,15 +123,13 @@ def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
             found.append(fixed | dict(zip(grid.values(), point, strict=True)))
     if not found:
         raise InputError(f"config: a grid without points; {', '.join(grid)} must each have a value")
-    for point in found:
-        _plans(question, point)
     return found
 
 
 def _plans(question: Question, point: Mapping[str, Any]) -> list[Plan]:
     """Those of a point's studies, all of its options checked."""
     config, _, _ = question.asked(point)
-    return config.plans()
+    return [study.plan() for study in config.studies()]
 
 
 def _several(value: Any) -> tuple:
@@ -160,6 +170,13 @@ def sweeps_of(config: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[d
         except InputError as error:
             raise InputError(f"sweeps.{name}.{error}") from None
     return found
+
+
+def configs(config: Mapping[str, Any]) -> list[StudyConfig]:
+    """What defines the studies that a config measures; none is planned, which takes long."""
+    sweeps = config.get(SWEEPS, {"": config}).values()
+    asked = [_question(one).asked(point)[0] for one in sweeps for point in _grid(one)]
+    return [study for of_point in asked for study in of_point.studies()]
 
 
 def plans(config: Mapping[str, Any]) -> list[Plan]:

@@ -3,25 +3,54 @@
 One thread for BLAS, which must be set before NumPy starts: several wait for each other where the processors are taken,
 and each of the many small factorisations of a Gaussian process's fit then takes many times as long.
 
-XLA optimises little: most programs of the tests run for less time than it takes to compile them. Where optimisation is
-part of what is tested, the fixture `optimized` has it.
+XLA optimises little, in one thread and without MLIR, which is five times as fast: most programs of the tests run for
+less time than it takes to compile them. Where optimisation is part of what is tested, the fixture `optimized` has it.
 """
 
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
 
+import runpy
+import signal
+import sqlite3
+import sys
 import tempfile
 
 import helpers
 import jax
 import pytest
+import sqlalchemy
+from absl import flags
+from helpers import ROOT
 
 jax.config.update("jax_num_cpu_devices", 4)
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share what is compiled, and who tests keeps none of it
     _cache = tempfile.TemporaryDirectory(prefix="rnn-capacity-")
     os.environ["XDG_CACHE_HOME"] = _cache.name
+
+# What is quick to run and covers most of the package but the studies: `pytest -m fast`. Files, or folders of them.
+FAST = ("cells", "contracts/test_contracts.py", "display", "model/test_types.py", "paper", "tasks/test_arithmetic.py")
+FAST += ("tasks/test_memorization.py", "tasks/test_parentheses.py", "tasks/test_recall.py", "test_checks.py")
+FAST += ("search/test_dimensions.py", "search/test_encoding.py", "search/test_gp.py", "search/test_recipe.py")
+FAST += ("search/test_space.py", "search/test_units.py", "test_information.py", "test_layers.py")
+
+
+def pytest_collection_modifyitems(items):
+    tests = ROOT / "tests"
+    for item in items:
+        name = item.path.relative_to(tests).as_posix()
+        if name.startswith(FAST):
+            item.add_marker(pytest.mark.fast)
+
+
+@sqlalchemy.event.listens_for(sqlalchemy.Engine, "connect")
+def _never_synced(connection, _):
+    """No test pulls the plug, and to wait for the disk at each of the many small commits takes long."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")
 
 
 @pytest.fixture
@@ -36,6 +65,42 @@ def optimized():
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", kept)
+
+
+@pytest.fixture
+def launch(monkeypatch, capsys, tmp_path):
+    """Runs a command of launch/ as a process does, but in this one: its exit code, and its output and errors."""
+
+    from rnn_capacity import command_line
+
+    def initialize(**_):
+        raise ValueError("Number of processes must be defined.")  # there is no cluster
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    monkeypatch.setattr(command_line.app, "run", lambda main, flags_parser: main(flags_parser(sys.argv)))
+    monkeypatch.setattr(command_line.logging, "root", command_line.logging.Logger("root"))
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    before, handler = set(flags.FLAGS), signal.getsignal(signal.SIGINT)
+
+    def run(script, *argv):
+        monkeypatch.setattr(sys, "argv", [f"launch/{script}.py", *(arg.replace("TMP", str(tmp_path)) for arg in argv)])
+        code = 0
+        try:
+            runpy.run_path(str(ROOT / sys.argv[0]), run_name="__main__")
+        except SystemExit as ended:
+            code = ended.code
+            if isinstance(code, str):  # as Python ends with one
+                print(code, file=sys.stderr)
+                code = 1
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+            flags.FLAGS.unparse_flags()
+        return code, *capsys.readouterr()
+
+    yield run
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture

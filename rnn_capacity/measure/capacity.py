@@ -40,6 +40,10 @@ class CapacityConfig(StudyConfig):
     train_steps: int = 10_000
     batch_size: int | None = option("mappings a step; None: 4096, or all where there are fewer", None)
 
+    @property
+    def title(self) -> str:
+        return f"capacity {self.network} params={check_positive_int('num_params', self.num_params)} T={self.unroll}"
+
     def plan(self) -> CapacityPlan:
         num_params = check_positive_int("num_params", self.num_params)
         most = spaces.largest(spaces.searched("mappings_per_param", self.space, self.hparams))
@@ -48,8 +52,7 @@ class CapacityConfig(StudyConfig):
         else:
             num_inputs = max(MIN_INPUTS, math.ceil(max(PAPER_MAPPINGS, most) * num_params).bit_length())
         task = Memorization(unroll=self.unroll, num_inputs=num_inputs, max_mappings=1)
-        title = f"capacity {{}} params={num_params} T={self.unroll}"
-        plan = self.make_plan(CapacityPlan, task, title, num_params=num_params)
+        plan = self.make_plan(CapacityPlan, task, num_params=num_params)
         shown, distinct = plan.space["mappings_per_param"], 2 ** min(num_inputs, 64) / plan.num_params
         if spaces.follows_best(plan.space) and shown.low < distinct < shown.high:  # more need not be shown
             most = distinct

@@ -34,19 +34,22 @@ class RecallConfig(StudyConfig):
     train_steps: int = 4_000
     batch_size: int | None = option("vectors a step; None: 64", None)
 
-    def plans(self) -> list[Plan]:
+    def studies(self) -> list[RecallConfig]:
         several = isinstance(self.num_units, Sequence) and not isinstance(self.num_units, str | bytes)
         several = several or (isinstance(self.num_units, np.ndarray) and self.num_units.ndim > 0)
         units = tuple(self.num_units) if several else (self.num_units,)
         if not units:
             raise InputError("num_units: none given; it must be a number, or several")
-        return [dataclasses.replace(self, num_units=n).plan() for n in units]
+        return [dataclasses.replace(self, num_units=n) for n in units]
+
+    @property
+    def title(self) -> str:
+        return f"recall {self.network} units={self.num_units} inputs={self.num_inputs} T={self.unroll}"
 
     def plan(self) -> Plan:
         task = Recall(num_inputs=self.num_inputs, unroll=self.unroll)
-        title = f"recall {{}} units={self.num_units} inputs={self.num_inputs} T={self.unroll}"
         num_units = check_positive_int("num_units", self.num_units)
-        return checked(self.make_plan(Plan, task, title, num_units=num_units))
+        return checked(self.make_plan(Plan, task, num_units=num_units))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -129,7 +132,7 @@ def measure_recall(config: RecallConfig, budget: Budget, runtime: Runtime) -> Re
         InputError: bad input, by name, before anything is compiled.
     """
     points = []
-    for plan in config.plans():
+    for plan in [study.plan() for study in config.studies()]:
         searched = search(plan, budget, runtime)
         point = RecallPoint(
             line=float(line(plan.num_units, plan.task.num_inputs)),

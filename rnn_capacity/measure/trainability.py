@@ -39,7 +39,13 @@ class TrainabilityConfig(StudyConfig):
     train_steps: int = 1_000
     space: str = "paper"
 
-    def plan(self) -> Plan:
+    @property
+    def title(self) -> str:
+        task, num_params = self.found_task(), check_positive_int("num_params", self.num_params)
+        return f"{task.kind} {self.network} params={num_params} T={task.unroll}"
+
+    def found_task(self) -> Task:
+        """The task, with its fields."""
         fields, unroll = self.task_fields, self.unroll
         if unroll is not None and isinstance(fields, Mapping | None):
             unroll, fields = check_positive_int("unroll", unroll), dict(fields or {})
@@ -49,9 +55,11 @@ class TrainabilityConfig(StudyConfig):
         task = find_task(self.task, fields)
         if isinstance(task, Memorization):
             raise InputError("task: 'memorization' given; it is measured by measure_capacity")
-        num_params = check_positive_int("num_params", self.num_params)
-        title = f"{task.kind} {{}} params={num_params} T={task.unroll}"
-        return checked(self.make_plan(Plan, task, title, num_params=num_params))
+        return task
+
+    def plan(self) -> Plan:
+        task, num_params = self.found_task(), check_positive_int("num_params", self.num_params)
+        return checked(self.make_plan(Plan, task, num_params=num_params))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)

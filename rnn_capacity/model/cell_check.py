@@ -12,7 +12,7 @@ from rnn_capacity.cells.base import NONLINEARITIES, Cell
 from rnn_capacity.checks import InputError
 from rnn_capacity.model import network
 from rnn_capacity.model.fingerprint import fingerprint
-from rnn_capacity.model.layout import accepted, hparam_names, reason
+from rnn_capacity.model.layout import accepted, hparam_names, input_sizes, layer, reason
 from rnn_capacity.model.spec import Spec
 
 
@@ -23,14 +23,15 @@ def check_cell(cell: Cell, spec: Spec) -> None:
         InputError: the cell's `init` refuses the size, a step fails, the carry changes its shape, or the output is not
             (num_units,).
     """
-    for num_inputs in _input_sizes(spec.task.num_inputs, spec.num_units, spec.depth):
+    accepted(cell, **spec.sizes)
+    for num_inputs in input_sizes(spec.task.num_inputs, spec.num_units, spec.depth):
         for name in spec.branches("nonlinearity"):
-            _check_step(cell, num_inputs, spec.num_units, spec.task.num_outputs, name)
+            _check_step(cell, num_inputs, spec.num_units, name)
 
 
 @functools.cache  # a sweep asks it of every point, and to trace takes long
-def _check_step(cell: Cell, num_inputs: int, num_units: int, num_outputs: int, nonlinearity: str) -> None:
-    (params,) = accepted(cell, num_inputs, num_units, 1, num_outputs).shapes["layers"]
+def _check_step(cell: Cell, num_inputs: int, num_units: int, nonlinearity: str) -> None:
+    params = layer(cell, num_inputs, num_units).shapes
     x = jax.ShapeDtypeStruct((num_inputs,), jnp.float32)
     step = functools.partial(network.apply_cell, cell, NONLINEARITIES[nonlinearity])
     try:
@@ -48,11 +49,6 @@ def _check_step(cell: Cell, num_inputs: int, num_units: int, num_outputs: int, n
         raise InputError(f"cell: {cell.name!r} gives an output {given}; it must be of shape ({num_units},)")
     if not all(jnp.issubdtype(a.dtype, jnp.floating) for a in jax.tree.leaves(params)):
         raise InputError(f"cell: {cell.name!r} has parameters {_signature(params)}; all must be floating point")
-
-
-def _input_sizes(num_inputs: int, num_units: int, depth: int) -> list[int]:
-    """Of the layers, each once: the first sees the task's inputs, the others a layer's outputs."""
-    return list(dict.fromkeys([num_inputs, *[num_units] * (depth > 1)]))
 
 
 def program_digest(
@@ -75,7 +71,7 @@ def program_digest(
         return params, jax.value_and_grad(total, has_aux=True)(params)
 
     def program(key, hparams):
-        sizes = _input_sizes(num_inputs, num_units, depth)
+        sizes = input_sizes(num_inputs, num_units, depth)
         return [run(key, hparams, size, NONLINEARITIES[name]) for size in sizes for name in nonlinearities]
 
     hparams = dict.fromkeys(names, jax.ShapeDtypeStruct((), jnp.float32))

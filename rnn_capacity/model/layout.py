@@ -15,6 +15,7 @@ import numpy as np
 from rnn_capacity.cells.base import Cell
 from rnn_capacity.checks import InputError, check_positive_int
 from rnn_capacity.model import network
+from rnn_capacity.types import Array, Hparams, Params
 
 MOST_SKIPPED = 256  # refused sizes in a row, in the search for a size that a cell takes
 
@@ -38,25 +39,47 @@ class _Names(Mapping):
 
 
 class _Layout(NamedTuple):
-    """What the initialisation of a network makes and reads."""
+    """What the initialisation of a network, or of a part of it, makes and reads."""
 
-    shapes: Any  # of the weights; None where the cell cannot be made
+    num_params: int
     hparam_names: tuple[str, ...]
-    error: Exception | None  # why it cannot
+    error: Exception | None = None  # why it cannot be made
+    shapes: Any = None  # of a layer's weights
+
+
+def _layout(cell: Cell, num_inputs: int, num_units: int, depth: int, num_outputs: int) -> _Layout:
+    first, *above = (layer(cell, size, num_units) for size in input_sizes(num_inputs, num_units, depth))
+    layers = [first, *(above or [first]) * (depth - 1)]  # those above the first are alike
+    if (error := next((part.error for part in layers if part.error is not None), None)) is not None:
+        return _Layout(0, (), error)
+    parts = [*layers, _smallest_readout()._replace(num_params=(num_units + 1) * num_outputs)]
+    names = dict.fromkeys(name for part in parts for name in part.hparam_names)
+    return _Layout(sum(part.num_params for part in parts), tuple(names))
+
+
+def input_sizes(num_inputs: int, num_units: int, depth: int) -> list[int]:
+    """Of the layers, each once: the first sees the task's inputs, the others a layer's outputs."""
+    return list(dict.fromkeys([num_inputs, *[num_units] * (depth > 1)]))
+
+
+@functools.cache  # the networks of a sweep share layers, and to trace takes long
+def layer(cell: Cell, num_inputs: int, num_units: int) -> _Layout:
+    """The layout of one layer, or why there is none."""
+    return _traced(lambda key, hparams: cell.init(key, num_inputs, num_units, hparams))
 
 
 @functools.cache
-def _layout(cell: Cell, num_inputs: int, num_units: int, depth: int, num_outputs: int) -> _Layout:
+def _smallest_readout() -> _Layout:
+    return _traced(lambda key, hparams: network.init_readout(key, key, 1, 1, hparams))
+
+
+def _traced(make: Callable[[Array, Hparams], Params]) -> _Layout:
     names = _Names()
-    sizes = {"num_inputs": num_inputs, "num_outputs": num_outputs, "num_units": num_units, "depth": min(depth, 2)}
-    make = lambda key: network.init_of(cell, key=key, hparams=names, **sizes)
     try:
-        shapes = jax.eval_shape(make, jax.eval_shape(jax.random.key, 0))
+        shapes = jax.eval_shape(lambda key: make(key, names), jax.eval_shape(jax.random.key, 0))
     except Exception as error:  # of a user's own code
-        return _Layout(None, (), error)
-    first, *above = shapes["layers"]
-    layers = [first, *above * (depth - 1)]  # those above the first are alike, and tracing takes long
-    return _Layout(shapes | {"layers": layers}, tuple(names.read), None)
+        return _Layout(0, (), error)
+    return _Layout(sum(math.prod(a.shape) for a in jax.tree.leaves(shapes)), tuple(names.read), shapes=shapes)
 
 
 def accepted(cell: Cell, num_inputs: int, num_units: int, depth: int = 1, num_outputs: int = 1) -> _Layout:
@@ -95,11 +118,7 @@ def num_params(cell: Cell, *, num_inputs: int, num_units: int, depth: int = 1, n
     Raises:
         InputError: the cell's `init` refuses the size.
     """
-    return _count(accepted(cell, num_inputs, num_units, depth, num_outputs))
-
-
-def _count(layout: _Layout) -> int:
-    return sum(math.prod(a.shape) for a in jax.tree.leaves(layout.shapes))
+    return accepted(cell, num_inputs, num_units, depth, num_outputs).num_params
 
 
 def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1, num_outputs: int = 1) -> int:
@@ -124,7 +143,7 @@ def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1
         """Whether the largest size up to n that the cell takes does; in a long row of refused sizes none is sought."""
         nonlocal best
         taken = next((m for m in range(n, max(n - MOST_SKIPPED, 0), -1) if layout(m).error is None), 0)
-        if taken and _count(layout(taken)) > budget:
+        if taken and layout(taken).num_params > budget:
             return False
         best = max(best, taken)
         return True
@@ -138,7 +157,7 @@ def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     # A cell that projects only inputs of another size can have fewer parameters at as many units as inputs.
-    if num_inputs > best and layout(num_inputs).error is None and _count(layout(num_inputs)) <= budget:
+    if num_inputs > best and layout(num_inputs).error is None and layout(num_inputs).num_params <= budget:
         best = num_inputs
     if not best:
         raise InputError(_too_small(budget, cell, layout, num_inputs, depth))
@@ -153,7 +172,7 @@ def _about_right(budget: int, layout: Callable[[int], _Layout]) -> int:
     Of most cells that is the answer: their parameters are such a polynomial, and to trace many sizes takes long.
     """
     taken = (n for n in range(1, min(budget, MOST_SKIPPED) + 1) if layout(n).error is None)
-    known = [(n, _count(layout(n))) for n in itertools.islice(taken, 3)]
+    known = [(n, layout(n).num_params) for n in itertools.islice(taken, 3)]
     if len(known) < 3:
         return 1
     square, linear, rest = np.polyfit(*zip(*known, strict=True), 2)
@@ -169,7 +188,7 @@ def _too_small(budget, cell, layout, num_inputs, depth) -> str:
     smallest = next((n for n in range(1, min(budget, MOST_SKIPPED) + 1) if layout(n).error is None), None)
     if smallest is None:
         return f"cell: {cell.name!r} given; its init must take some number of units ({reason(layout(1).error)})"
-    least = _count(layout(smallest))
+    least = layout(smallest).num_params
     return (
         f"num_params: {budget} given; a {cell.name} of depth {depth} with {num_inputs} inputs has at least "
         f"{least} ({smallest} {'unit' if smallest == 1 else 'units'} a layer), so give {least} or more"

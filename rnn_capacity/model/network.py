@@ -30,10 +30,14 @@ def init_of(cell, *, num_inputs, num_outputs, num_units, depth, key, hparams):
     sizes = [num_inputs] + [num_units] * (depth - 1)
     return {
         "layers": [cell.init(k, size, num_units, hparams) for k, size in zip(layer_keys, sizes, strict=True)],
-        "readout": {
-            "W": initializers.rectangular(key_w, num_units, num_outputs, hparams, family="readout_scale"),
-            "b": initializers.bias(key_b, num_outputs, hparams, ("readout",)),
-        },
+        "readout": init_readout(key_w, key_b, num_units, num_outputs, hparams),
+    }
+
+
+def init_readout(key_w, key_b, num_units, num_outputs, hparams):
+    return {
+        "W": initializers.rectangular(key_w, num_units, num_outputs, hparams, family="readout_scale"),
+        "b": initializers.bias(key_b, num_outputs, hparams, ("readout",)),
     }
 
 

@@ -40,10 +40,10 @@ NOTHING = ("", "-", "–", "nan", "None")
 
 
 class Wanted(NamedTuple):
-    """A study that a figure needs: its title, and what its plan must have."""
+    """A study that a figure needs: its title, and what its plan must have; None: no study of that title was begun."""
 
     title: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] | None
 
 
 class Shown(NamedTuple):
@@ -226,7 +226,8 @@ def _found(
     own = ("cell's program", "task's program")  # of a user's, whatever it is called
     found = sorted((r for r in results if not any(name in r["plan"] for name in own)), key=lambda r: not r["finished"])
     is_of = lambda plan, settings: all(name in plan and plan[name] == value for name, value in settings.items())
-    return [(w, next((r for r in found if is_of(r["plan"], w.settings)), None)) for w in wanted]
+    of = lambda w: None if w.settings is None else next((r for r in found if is_of(r["plan"], w.settings)), None)
+    return [(w, of(w)) for w in wanted]
 
 
 def _missing(there: Iterable[tuple[Wanted, Mapping[str, Any] | None]]) -> list[tuple[str, str]]:

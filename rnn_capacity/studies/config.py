@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax
 import optuna
@@ -82,6 +82,24 @@ class StudyConfig:
             check_int("halving", self.halving, 2)
         check_seed(self.seed)
 
+    @property
+    def network(self) -> str:
+        """The cell and the depth, as a title has them."""
+        return f"{find_cell(self.cell).name} depth={int(self.depth)}"
+
+    @property
+    def title(self) -> str:
+        """What people call the study; others may have the same.
+
+        Raises:
+            InputError: a field that it names is wrong.
+        """
+        raise NotImplementedError
+
+    def studies(self) -> list[Self]:
+        """A config for each study that is measured, one after the other."""
+        return [self]
+
     def plan(self) -> Plan:
         """How the study turns proposals into trials.
 
@@ -90,24 +108,15 @@ class StudyConfig:
         """
         raise NotImplementedError
 
-    def plans(self) -> list[Plan]:
-        """Those of the studies that are measured, one after the other."""
-        return [self.plan()]
-
     def make_plan(
         self,
         kind: type[Plan],
         task: Task,
-        title: str,
         *,
         num_params: int | None = None,
         num_units: int | None = None,
     ) -> Plan:
-        """The plan of a network of this budget, or of so many units, on a task.
-
-        Args:
-            title: what people call the study, behind the cell and the depth, with `{}` for these.
-        """
+        """The plan of a network of this budget, or of so many units, on a task."""
         cell, depth = find_cell(self.cell), int(self.depth)
         reserved = (*STATIC, *SIZES, *SEARCH, "task", "cell")
         if TASKS.get(task.name) is not type(task):
@@ -129,7 +138,7 @@ class StudyConfig:
         task_check.check_own_hparams(cell.name, own, task, reserved)
         batch_size = task.batch_size if self.batch_size is None else int(self.batch_size)
         return kind(
-            title=title.replace("{}", f"{cell.name} depth={depth}", 1),
+            title=self.title,
             cell=cell,
             task=task,
             max_params=num_params,

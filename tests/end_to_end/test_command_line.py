@@ -2,17 +2,14 @@
 
 import errno
 import os
-import runpy
 import signal
 import subprocess
 import sys
 
-import jax
 import pytest
-from absl import flags
 from helpers import ROOT
 
-from rnn_capacity import command_line, sweep
+from rnn_capacity import sweep
 from rnn_capacity.checks import InputError
 from rnn_capacity.studies.database import StorageLostError
 from rnn_capacity.training import hosts
@@ -21,40 +18,6 @@ from rnn_capacity.training.trainer import OutOfMemoryError
 QUICK = "--config=experiments/irnn.py:quick"
 PARENTHESES = "--config=experiments/parentheses.py:quick"
 FIG2A = "--config=experiments/figures/fig2a.py:quick"
-
-
-@pytest.fixture
-def launch(monkeypatch, capsys, tmp_path):
-    """Runs a command of launch/ as a process does, but in this one: its exit code, and its output and errors."""
-
-    def initialize(**_):
-        raise ValueError("Number of processes must be defined.")  # there is no cluster
-
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(jax.distributed, "initialize", initialize)
-    monkeypatch.setattr(command_line.app, "run", lambda main, flags_parser: main(flags_parser(sys.argv)))
-    monkeypatch.setattr(command_line.logging, "root", command_line.logging.Logger("root"))
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    before, handler = set(flags.FLAGS), signal.getsignal(signal.SIGINT)
-
-    def run(script, *argv):
-        monkeypatch.setattr(sys, "argv", [f"launch/{script}.py", *(arg.replace("TMP", str(tmp_path)) for arg in argv)])
-        code = 0
-        try:
-            runpy.run_path(str(ROOT / sys.argv[0]), run_name="__main__")
-        except SystemExit as ended:
-            code = ended.code
-            if isinstance(code, str):  # as Python ends with one
-                print(code, file=sys.stderr)
-                code = 1
-        finally:
-            for name in set(flags.FLAGS) - before:
-                delattr(flags.FLAGS, name)
-            flags.FLAGS.unparse_flags()
-        return code, *capsys.readouterr()
-
-    yield run
-    signal.signal(signal.SIGINT, handler)
 
 
 BAD = [

@@ -199,10 +199,14 @@ def short_is_long(monkeypatch):
     monkeypatch.setattr(network, "LONG", 15)
 
 
-@every_network
+LENGTHS = [("rnn", t) for t in (5, 15, 16, 17, 33, 37, LONGEST)]
+LENGTHS += [(name, t) for name in NETWORKS if name != "rnn" for t in (15, 37)]  # all at once, and in segments
+
+
 @pytest.mark.usefixtures("short_is_long")
-@pytest.mark.parametrize("num_steps", [5, 15, 16, 17, 33, 37, LONGEST])
-def test_the_network_equals_a_python_loop_over_cells_and_readout(cell, depth, num_steps):
+@pytest.mark.parametrize(("name", "num_steps"), LENGTHS)
+def test_the_network_equals_a_python_loop_over_cells_and_readout(name, num_steps):
+    cell, depth = NETWORKS[name]
     spec, params = sized_spec(cell, depth, num_steps), random_weights(cell, depth)
     found = jax.jit(lambda params: {kind: apply_to(kind, spec, params) for kind in KINDS})(params)
     for kind in KINDS:
@@ -231,18 +235,13 @@ def test_the_last_steps_are_read_and_no_others(num_steps):
 
 @every_network
 @pytest.mark.usefixtures("short_is_long")
-@pytest.mark.parametrize("num_steps", [15, 37])
-def test_outputs_do_not_depend_on_later_inputs_but_do_on_present_ones(cell, depth, num_steps):
+def test_in_segments_outputs_do_not_depend_on_later_inputs_but_do_on_present_ones(cell, depth):
+    num_steps = 37  # in segments of 5, 16 and 16
     spec, params = sized_spec(cell, depth, num_steps), random_weights(cell, depth)
     run = jax.jit(functools.partial(network.apply, params, spec, {}))
     x_tib = given_inputs("at all steps")[0][:num_steps]
     before = np.asarray(run(x_tib))
-    for t in (
-        0,
-        5 % num_steps,
-        21 % num_steps,
-        num_steps - 1,
-    ):  # of 37 steps in segments of 5, 16 and 16, also where these meet
+    for t in (0, 5, 21, num_steps - 1):  # also where these meet
         after = np.asarray(run(np.concatenate([x_tib[:t], x_tib[t:] + np.float32(1)])))
         np.testing.assert_array_equal(after[:t], before[:t])
         assert (after[t] != before[t]).all()

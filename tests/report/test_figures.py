@@ -49,8 +49,10 @@ def test_a_figures_config_runs_at_three_scales(name):
             assert set(one.to_dict()) == set(sweep.defaults(one.task))
     assert set(quick.sweeps) == set(evening.sweeps) == set(full.sweeps)
     assert len({config.workdir for config in (quick, evening, full)}) == 3
-    for config in (quick, evening)[: 1 if name == "all" else 2]:
-        assert 0 < len(sweep.plans(config.to_dict())) < 200
+    for config in (quick, evening):
+        assert 0 < len(sweep.configs(config.to_dict())) < 200
+        if name in NAMES:  # or it is of other figures' sweeps
+            sweep.plans(config.to_dict())
     cost = lambda config: sum(one.num_trials * one.train_steps for one in config.sweeps.values())
     assert cost(quick) < cost(evening) / 4 < cost(full) / 40
     for one in full.sweeps.values():  # the paper's own search space and budget

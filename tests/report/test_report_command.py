@@ -1,14 +1,16 @@
 """The command that draws what was measured: the figures of the paper, all of them, opened in a real browser."""
 
 import importlib
-import os
 import re
+import runpy
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import browser as browsers
 import pytest
+from absl import flags
 from helpers import ROOT
 from test_page import at_rest, hover, opened, wait
 from tiny import TINY, FakeTrainer, add_studies
@@ -20,21 +22,17 @@ SCRIPT = ROOT / "launch" / "report.py"
 browser = pytest.fixture(scope="module")(browsers.chromium)
 
 
-def run(*arguments, cwd=ROOT):
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)],
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "250"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+@pytest.fixture
+def report(launch, monkeypatch):
+    """Draws a folder, and gives what was printed."""
 
+    def run(folder):
+        monkeypatch.setenv("COLUMNS", "250")
+        code, printed, errors = launch("report", f"--workdir={folder}")
+        assert (code, errors) == (0, "")
+        return printed
 
-def report(folder, *arguments):
-    done = run(f"--workdir={folder}", *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    return run
 
 
 def figures():
@@ -48,7 +46,7 @@ def figures():
 # --- Whatever is in the folder ----------------------------------------------------------------------------------------
 
 
-def test_a_folder_without_a_study_gives_a_page_of_commands(tmp_path):
+def test_a_folder_without_a_study_gives_a_page_of_commands(tmp_path, report):
     told = report(tmp_path)
     assert "agrees" not in told
     page = (tmp_path / "report.html").read_text()
@@ -59,7 +57,7 @@ def test_a_folder_without_a_study_gives_a_page_of_commands(tmp_path):
     assert not list((tmp_path / "figures").iterdir())
 
 
-def test_of_half_a_study_what_there_is_is_shown_and_the_rest_has_a_command(tmp_path, monkeypatch):
+def test_of_half_a_study_what_there_is_is_shown_and_the_rest_has_a_command(tmp_path, monkeypatch, report):
     class Killed(BaseException):
         pass
 
@@ -79,7 +77,7 @@ def test_of_half_a_study_what_there_is_is_shown_and_the_rest_has_a_command(tmp_p
     assert "Nothing is measured here yet" not in page
 
 
-def test_ten_thousand_trials_are_a_page_within_minutes(tmp_path):
+def test_ten_thousand_trials_are_a_page_within_minutes(tmp_path, report):
     add_studies(tmp_path, num_studies=5, num_trials=2000)
     begun = time.monotonic()
     report(tmp_path)
@@ -87,6 +85,15 @@ def test_ten_thousand_trials_are_a_page_within_minutes(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert len(page.encode()) < 5e6
     assert "10,000 trials" in page
+
+
+@pytest.fixture
+def command():
+    """The names of the command's script."""
+    before = set(flags.FLAGS)
+    yield runpy.run_path(str(SCRIPT))
+    for name in set(flags.FLAGS) - before:
+        delattr(flags.FLAGS, name)
 
 
 @pytest.mark.parametrize(
@@ -99,20 +106,21 @@ def test_ten_thousand_trials_are_a_page_within_minutes(tmp_path):
         ((7,), ":quick", ":evening"),
     ],
 )
-def test_a_figure_is_wanted_at_the_smallest_scale_that_was_begun(train_steps, scale, larger):
-    code = f"""
-import runpy, types
-command = runpy.run_path({str(SCRIPT)!r})
-show = command["_shown"]
-show.__globals__["FIGURES"] = {{"table1": command["FIGURES"]["table1"]}}
-results = [{{"plan": {{"task": "parentheses", "train_steps": steps}}}} for steps in {train_steps}]
-(shown,) = show(types.SimpleNamespace(results=results))
-print(shown.command, shown.beyond, len(shown.wanted), shown.wanted[0].settings["train_steps"])
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    command = "python launch/sweep.py --config=experiments/figures/table1.py"
+def test_a_figure_is_wanted_at_the_smallest_scale_that_was_begun(train_steps, scale, larger, command):
+    table1 = command["FIGURES"]["table1"]
+    command["_shown"].__globals__["FIGURES"] = {"table1": table1}
+    titles = [study.title for s in command["common"].SCALES for study in sweep.configs(table1.get_config(s).to_dict())]
+    plans = [{"task": "parentheses", "train_steps": steps} for steps in train_steps]
+    results = [{"plan": plan, "study": f"{title} 01234567"} for plan in plans for title in titles]
+    (shown,) = command["_shown"](SimpleNamespace(results=results))
+    launched = "python launch/sweep.py --config=experiments/figures/table1.py"
+    assert (shown.command, shown.beyond) == (launched + scale, launched + larger)
     steps = train_steps[0] if train_steps != (7,) else 100
-    assert done.stdout == f"{command}{scale} {command}{larger} 11 {steps}\n", done.stderr
+    assert [wanted.settings["train_steps"] for wanted in shown.wanted] == [steps] * 11
+    (shown,) = command["_shown"](SimpleNamespace(results=results[:1]))
+    assert [wanted.title == titles[0] for wanted in shown.wanted if wanted.settings] == [
+        True
+    ]  # the others need no plan
 
 
 @pytest.mark.parametrize(
@@ -124,12 +132,11 @@ print(shown.command, shown.beyond, len(shown.wanted), shown.wanted[0].settings["
         (["--workdir=.", "results"], "error: unknown arguments: results"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_line(tmp_path, arguments, told):
-    (tmp_path / "file").touch()
-    done = run(*arguments, cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.startswith(told)
-    assert done.stderr.count("\n") == 1
+def test_what_is_wrong_is_told_in_a_line(launch, arguments, told):
+    code, _, errors = launch("report", *arguments)
+    assert code == 1
+    assert errors.startswith(told)
+    assert errors.count("\n") == 1
 
 
 # --- All that the figures need, in a browser --------------------------------------------------------------------------
@@ -148,7 +155,6 @@ def measured(tmp_path_factory):
         for written in (tables, plots):  # what each sweep writes is not looked at here
             patch.setattr(written, "write", lambda *_: [])
         sweep.run(config | {"workdir": folder})
-    (folder / "told").write_text(report(folder))
     return folder
 
 
@@ -211,18 +217,18 @@ SORTED = """const wrong = [], number = (text) => parseFloat(text.replaceAll(",",
     return wrong"""
 
 
-def test_every_figure_is_there_and_alive(browser, measured):
+def test_every_figure_is_there_and_alive(browser, measured, report):
+    told = report(measured)
     check(browser, measured)
     page = (measured / "report.html").read_text()
     assert '<div class="missing">' not in page
     assert len(page.encode()) < 5e6
-    told = (measured / "told").read_text()
     assert "agrees" in told
     assert "not measured: " not in told  # every cell is there
 
 
 @pytest.mark.science
-def test_what_quick_finds_in_an_hour(browser):
+def test_what_quick_finds_in_an_hour(browser, report):
     """Measures all of quick into results/figures, or what is missing there, and looks at its report."""
     begun = time.monotonic()
     config = "--config=experiments/figures/all.py:quick"
