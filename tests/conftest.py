@@ -68,7 +68,22 @@ def optimized():
 
 
 @pytest.fixture
-def launch(monkeypatch, capsys, tmp_path):
+def drop_flags():
+    """Drops the flags that were defined in the test, so that a script of launch/ can be run again."""
+    from rnn_capacity import command_line  # noqa: F401 its flag stays, as it is imported once
+
+    before = set(flags.FLAGS)
+
+    def drop():
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+
+    yield drop
+    drop()
+
+
+@pytest.fixture
+def launch(monkeypatch, capsys, tmp_path, drop_flags):
     """Runs a command of launch/ as a process does, but in this one: its exit code, and its output and errors."""
 
     from rnn_capacity import command_line
@@ -81,7 +96,7 @@ def launch(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(command_line.app, "run", lambda main, flags_parser: main(flags_parser(sys.argv)))
     monkeypatch.setattr(command_line.logging, "root", command_line.logging.Logger("root"))
     monkeypatch.setattr(sys, "path", sys.path.copy())
-    before, handler = set(flags.FLAGS), signal.getsignal(signal.SIGINT)
+    handler = signal.getsignal(signal.SIGINT)
 
     def run(script, *argv):
         monkeypatch.setattr(sys, "argv", [f"launch/{script}.py", *(arg.replace("TMP", str(tmp_path)) for arg in argv)])
@@ -94,8 +109,7 @@ def launch(monkeypatch, capsys, tmp_path):
                 print(code, file=sys.stderr)
                 code = 1
         finally:
-            for name in set(flags.FLAGS) - before:
-                delattr(flags.FLAGS, name)
+            drop_flags()
             flags.FLAGS.unparse_flags()
         return code, *capsys.readouterr()
 
