@@ -49,7 +49,8 @@ class Lease:
             self._lock = os.open(file.parent, os.O_RDONLY)
         if self._is_alone():
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                self._put_back(private.trial_id(trial))
+                if self._database is None or WORKER in trial.system_attrs:  # else Optuna's own `ask` made it
+                    self._put_back(private.trial_id(trial))
         if self._lock is not None:
             with contextlib.suppress(OSError):  # a file system without locks: heartbeats alone decide
                 fcntl.flock(self._lock, fcntl.LOCK_SH)

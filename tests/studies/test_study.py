@@ -251,12 +251,10 @@ def test_of_a_short_study_16_are_asked_for_together_however_many_train_at_once(t
 class Racing(FakeTrainer):
     """Training whose outcome after any number of steps is the trial's learning rate; 0.09 and above diverge at once."""
 
-    def __call__(self, spec, hparams, keys, state, until, **kwargs):
-        outcomes, after = super().__call__(spec, hparams, keys, state, until, **kwargs)
+    def __call__(self, spec, hparams, keys, state, start, until, **kwargs):
+        outcomes, after = super().__call__(spec, hparams, keys, state, start, until, **kwargs)
         rates = np.array(hparams["learning_rate"], np.float32)
-        before = np.zeros(len(rates), int) if state is None else state.step
-        assert (before == before[0]).all()
-        self.steps += [until - int(b) for b in before]
+        self.steps += [until - start] * len(rates)
         score = outcomes.score["eval"] | {"bits": rates * spec.task.max_mappings}
         return outcomes._replace(score=dict.fromkeys(SPLITS, score), feasible=rates < 0.09), after
 

@@ -272,11 +272,11 @@ def test_the_trials_of_the_only_worker_of_a_file_are_taken_as_soon_as_it_is_dead
 
 def test_a_trial_is_taken_once_its_heartbeat_is_stale_and_not_before(url, monkeypatch):
     monkeypatch.setattr(database, "HEARTBEAT", 1)
-    monkeypatch.setattr(database, "GRACE", 3)
+    monkeypatch.setattr(database, "GRACE", 6)
     _, opened = open_study(url)
     with lease.Lease(opened) as first, lease.Lease(opened) as second:
         trial = first.new()
-        time.sleep(5)
+        time.sleep(8)
         assert second.adopt(10) == []  # it beats
         first._stop.set()
         first._thread.join()
