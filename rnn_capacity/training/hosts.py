@@ -145,11 +145,11 @@ def _connect(given: Mapping[str, Any], timeout: int) -> None:
     preemption = jax.config.jax_enable_preemption_service
     jax.config.update("jax_enable_preemption_service", False)  # until signals are no longer noticed here
     thread = threading.Thread(target=initialize, daemon=True)
-    thread.start()
     announced, begun = False, time.monotonic()
     try:
         with stop.noticed(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Kubernetes environment detected")  # five lines about a package
+            thread.start()
             while thread.is_alive():
                 stop.check()
                 if state.client is not None and not announced and state.num_processes > 1:
