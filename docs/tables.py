@@ -10,11 +10,12 @@ from typing import Any
 
 from rnn_capacity import CELLS, TASKS, sweep
 from rnn_capacity.dimension import Choice, Dimension, Range, Space
+from rnn_capacity.measure.questions import QUESTIONS, question_of
 from rnn_capacity.model import layout
 from rnn_capacity.search import ranges, recipe
 
 ROOT = pathlib.Path(__file__).parents[1]
-MEASURED_ON = {"capacity": "memorization", "recall": "recall", "trainability": "parentheses"}
+MEASURED_ON = {name: next(t for t in TASKS if question_of(t) is question) for name, question in QUESTIONS.items()}
 
 
 def all_tables() -> dict[str, str]:

@@ -21,6 +21,7 @@ from rnn_capacity import command_line, sweep
 from rnn_capacity.checks import InputError
 from rnn_capacity.report import page
 from rnn_capacity.report.collection import collect
+from rnn_capacity.report.section import Shown, Wanted
 from rnn_capacity.studies.plan import title_of
 from rnn_capacity.training import numerics
 
@@ -50,9 +51,9 @@ def main(_):
 
 def _shown(collection):
     """Each figure at the smallest scale that was begun; at the quick one where none was."""
-    begun = {(r["plan"].get("task"), r["plan"].get("train_steps")) for r in collection.results}
+    begun = {(r.record.plan["task"], r.train_steps) for r in collection.results}
     of = lambda config: {(one["task"].partition(":")[0], one["train_steps"]) for one in config["sweeps"].values()}
-    titles = {title_of(r["study"]) for r in collection.results}
+    titles = {title_of(r.study) for r in collection.results}
     shown, planned = [], {}  # figures share sweeps
     for name, module in FIGURES.items():
         configs = {scale: module.get_config(scale).to_dict() for scale in common.SCALES}
@@ -69,7 +70,7 @@ def _shown(collection):
                 f" --config.sweeps.{n}.num_trials={2 * one['num_trials']}"
                 for n, one in configs[scale]["sweeps"].items()
             )
-        shown.append(page.Shown(module.FIGURE, _command(name, scale), beyond, wanted))
+        shown.append(Shown(module.FIGURE, _command(name, scale), beyond, wanted))
     return shown
 
 
@@ -81,7 +82,7 @@ def _wanted(config, titles):
     """The studies of a sweep; only those whose titles were begun are planned, since that takes long."""
     as_kept = lambda plan: json.loads(json.dumps(plan.settings()))
     with numerics.fixed():
-        return [page.Wanted(s.title, as_kept(s.plan()) if s.title in titles else None) for s in sweep.configs(config)]
+        return [Wanted(s.title, as_kept(s.plan()) if s.title in titles else None) for s in sweep.configs(config)]
 
 
 def _summary(claims):

@@ -7,22 +7,25 @@ import itertools
 import os
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import optuna
 from rich.console import Console
 
 import rnn_capacity
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.checks import InputError, check_choice, check_mapping
 from rnn_capacity.display import tables
+from rnn_capacity.measure import overview
 from rnn_capacity.measure.question import Question
-from rnn_capacity.measure.questions import QUESTIONS, question_of
+from rnn_capacity.measure.questions import QUESTIONS, question_of, results_in
+from rnn_capacity.measure.result import Result
 from rnn_capacity.studies import session, store
 from rnn_capacity.studies.config import StudyConfig
 from rnn_capacity.studies.database import hide_password
 from rnn_capacity.studies.plan import Plan, find_cell
-from rnn_capacity.studies.progress import dashboard, reporter
+from rnn_capacity.studies.progress import Reporter, dashboard, reporter
 from rnn_capacity.training import hosts, numerics, sharding
 
 GRID = {
@@ -36,7 +39,7 @@ OF_GRID = {name: field for field, name in GRID.items()}
 SWEEPS = "sweeps"  # the field of a config of several sweeps: name -> the fields of one
 SECONDS_BETWEEN_TABLES = 60.0
 NOT_OF_A_CONFIG = ("progress",)  # which is always shown
-OF_A_SWEEP = {"workdir": "results", "storage": None, "per_cell": {}}
+OF_A_SWEEP: dict[str, Any] = {"workdir": "results", "storage": None, "per_cell": {}}
 TEXTS = {  # of the fields that no call has, or has otherwise
     "task": "a name of TASKS; text8:synthetic for a text that needs no file",
     "task_fields": "fields of the task, such as num_types; memorization and recall have fields of the config instead",
@@ -200,7 +203,7 @@ def _question(config: Mapping[str, Any]) -> Question:
     return question_of(config.get("task", "memorization"))
 
 
-def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[str, Any]]:
+def run(config: Mapping[str, Any], console: Console | None = None) -> list[Result]:
     """Measures every point and shows its row; writes tables once a minute, and these and figures at the end.
 
     Returns all results of the workdirs, those of earlier sweeps included. In a job of several processes each calls
@@ -216,30 +219,18 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> list[dict[
         return results
 
 
-def _one(
-    config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, flag: str, console: Console
-) -> list[dict[str, Any]]:
+def _one(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, flag: str, console: Console) -> list[Result]:
+    workdir = store.check_workdir(config.get("workdir", OF_A_SWEEP["workdir"]))
     if config.get("storage") is not None and config.get("checkpoints") is None:  # else they are beside the study
-        grid = [point | {"checkpoints": _workdir(config) / store.CHECKPOINTS} for point in grid]
+        grid = [point | {"checkpoints": workdir / store.CHECKPOINTS} for point in grid]
+    question = _question(config)
     if hosts.index() > 0:
         for point in grid:
-            _question(config).call(storage=_workdir(config), progress=False, **point)
+            question.call(storage=workdir, progress=False, **point)
         return []
-    return _run(config, grid, what, flag, console)
-
-
-def _workdir(config: Mapping[str, Any]) -> pathlib.Path:
-    return store.check_workdir(config.get("workdir", OF_A_SWEEP["workdir"]))
-
-
-def _run(
-    config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, flag: str, console: Console
-) -> list[dict[str, Any]]:
-    question = _question(config)
-    workdir = _workdir(config)
-    storage = store.open_storage(workdir if config.get("storage") is None else config["storage"])
     for planned in (plan for point in grid for plan in _plans(question, point)):
         planned.describe()  # reports a missing text before anything is trained
+    storage = store.open_storage(workdir if config.get("storage") is None else config["storage"])
     show = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False, emoji=False)
     where = sharding.describe(sharding.choose_devices(config.get("devices")))
     where += f" in each of {hosts.count()} processes" if hosts.count() > 1 else ""
@@ -247,35 +238,53 @@ def _run(
     show(f"{len(grid)} studies on {where}, into {workdir}, by {code}")
     if url := getattr(storage, "url", None):
         show(f"live: {dashboard(hide_password(url))}")
-    show(tables.header(question.name), style="bold")
+    results = _measure(question, grid, storage, workdir, show, reporter(True, console), what, flag)
+    if len(grid) > 1 or len(results) > 1:
+        show(f"\nAll of {workdir}:\n{overview.text(results)}", style="bold")
+    written = overview.write_tables(results, workdir) + overview.write_figures(results, workdir)
+    kept = hide_password(config.get("storage") or workdir / store.DATABASE)
+    show(f"\n{overview.captions(results)}\n\nWritten: {', '.join(map(str, [kept, *written]))}")
+    return results
+
+
+def _measure(
+    question: Question,
+    grid: Sequence[Mapping[str, Any]],
+    storage: optuna.storages.BaseStorage,
+    workdir: pathlib.Path,
+    show: Callable[..., None],
+    progress: Reporter,
+    what: str,
+    flag: str,
+) -> list[Result]:
+    """All results of the storage, once every point is measured; the storage is read before the first and at the end."""
+    show(tables.header(question.columns), style="bold")
     counts = [point["num_trials"] + point["num_repeats"] for point in grid]
-    known = {row["study"]: row for row in store.results(storage)}
+    known = {result.study: result for result in _measured(storage, show)}
     written_at = time.monotonic()
-    progress = reporter(True, console)
     progress.start("sweep", what, 0, sum(counts), "")
     try:
         for n, point in enumerate(grid):
             progress.update("sweep", sum(counts[:n]), f"study {n + 1} of {len(grid)}")
-            result = question.call(storage=storage, progress=progress, **point)
-            for row in result.rows():
-                show("\n".join([tables.line(row), *tables.notes(row, flag)]))
-            known |= {row["study"]: row for row in result.full_rows()}
+            answer = question.call(storage=storage, progress=progress, **point)
+            for result in answer.parts:
+                show("\n".join([tables.line(question.columns, result), *result.notes(flag)]))
+                known[result.study] = result
             if time.monotonic() - written_at >= SECONDS_BETWEEN_TABLES:
-                tables.write(list(known.values()), workdir)
+                overview.write_tables(list(known.values()), workdir)
                 written_at = time.monotonic()
-        results = store.results(storage)  # other workers' too
+        return _measured(storage, show)  # other workers' too
     except BaseException:
         if known:
-            tables.write(list(known.values()), workdir)
+            overview.write_tables(list(known.values()), workdir)
         raise
     finally:
         progress.stop("sweep")
-    if len(grid) > 1 or len(results) > 1:
-        show(f"\nAll of {workdir}:\n{tables.text(results)}", style="bold")
-    kept = hide_password(config.get("storage") or workdir / store.DATABASE)
-    captions = "\n\n".join(tables.CAPTIONS[measure] for measure in tables.by_measure(results))
-    from rnn_capacity.display import plots  # 0.5 s to import
 
-    written = tables.write(results, workdir) + plots.write(results, workdir)
-    show(f"\n{captions}\n\nWritten: {', '.join(map(str, [kept, *written]))}")
-    return results
+
+def _measured(storage: optuna.storages.BaseStorage, show: Callable[..., None]) -> list[Result]:
+    """The results of a storage, those of studies that were never measured to their end left out."""
+    results, notes = results_in(storage)
+    for note in notes:
+        show(f"note: {note}")
+    return [result for result in results if result.record.measured]

@@ -6,11 +6,13 @@ Quick: about 15 minutes on 2 cores, evening: about 9 hours. The +RNN begins at d
 """
 
 import itertools
+from operator import attrgetter
 
 import numpy as np
 
 from experiments import common
 from rnn_capacity.display import charts, plots
+from rnn_capacity.measure.capacity import CapacityResult
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
@@ -39,22 +41,22 @@ def get_config(arg: str = ""):
 
 def select(results):
     """Capacity at the paper's T, by a search in which no cell is held to a nonlinearity that is not its own."""
-    of_capacity = [r for r in claims.measured(results, "capacity") if r["unroll"] == published.CAPACITY_UNROLL]
+    of_capacity = [r for r in claims.measured(results, CapacityResult) if r.unroll == published.CAPACITY_UNROLL]
     free = [r for r in of_capacity if not claims.held_to_relu(r)]
     # Of two equal budgets the last is taken: one that had the choice goes before one that was held to tanh.
-    free.sort(key=lambda r: not isinstance(r["space"].get("nonlinearity"), str))
-    return once(free, "cell", "depth", "num_params")
+    free.sort(key=lambda r: not isinstance(r.record.space.get("nonlinearity"), str))
+    return once(free, attrgetter("cell", "depth", "num_params"))
 
 
 def points(results):
     return rows(
         results,
-        bits=lambda r: r["bits"],
-        bits_per_parameter=lambda r: r["bits_per_param"],
-        low=lambda r: r["interval"][0],
-        high=lambda r: r["interval"][1],
-        chance=lambda r: r["chance_bits_per_param"],
-        accuracy=lambda r: r["accuracy"],
+        bits=lambda r: r.bits,
+        bits_per_parameter=lambda r: r.bits_per_param,
+        low=lambda r: r.interval[0],
+        high=lambda r: r.interval[1],
+        chance=lambda r: r.chance_bits_per_param,
+        accuracy=lambda r: r.accuracy,
     ).sort_values(["depth", "parameters"])
 
 
@@ -70,8 +72,7 @@ def draw(results):
             group = found[(found["depth"] == depth) & (found["cell"] == cell)]
             plots.line(bits, cell, group["parameters"], group["bits"])
             plots.line(per_param, cell, group["parameters"], group["bits per parameter"])
-            color = plots.STYLES.get(cell, plots.OWN_STYLE)[0]
-            per_param.vlines(group["parameters"], group["low"], group["high"], color=color, lw=3, alpha=0.35)
+            plots.bars(per_param, cell, group["parameters"], group["low"], group["high"])
             per_param.plot(group["parameters"], group["chance"], ":", color="0.5", lw=1, label="chance")
         bits.set(xscale="log", yscale=scale, title=f"depth {depth}")
         per_param.set(xlabel="parameters", ylim=(0, max([6.2, *found["bits per parameter"] + 0.2])))
@@ -108,7 +109,7 @@ def table(results):
 
 def found_claims(results):
     known = claims.of_its_cells(results)
-    measured = {r["cell"] for r in known}
+    measured = {r.cell for r in known}
     made = [claim(known) for claim in (within_the_band, on_average, linear, irnn_lowest, in_order)]
     return [claims.of_all(claim, published.CAPACITY_ORDER, measured) for claim in made[:3]] + made[3:]
 
@@ -117,12 +118,12 @@ def within_the_band(results):
     """By the mean of each cell over depths and sizes."""
     low, high = published.CAPACITY_RANGE
     text, paper = "A parameter stores 3 to 6 bits, in every cell", f"{low:g} to {high:g}, of 1000 and more trials each"
-    best = [r for r in results if np.isfinite(r["bits_per_param"])]
+    best = [r for r in results if np.isfinite(r.bits_per_param)]
     if not best:
         return claims.missing(text, paper)
     said, verdicts = [], []
-    for cell in plots.in_order(r["cell"] for r in best):
-        mean, interval = claims.mean([per_param(r) for r in best if r["cell"] == cell])
+    for cell in plots.in_order(r.cell for r in best):
+        mean, interval = claims.mean([per_param(r) for r in best if r.cell == cell])
         said.append(f"{cell} {mean:.2f} ({claims.shown(interval)})")
         verdicts.append(claims.of_best(interval, (low, high)))
     inside = sum(low <= per_param(r) <= high for r in best)
@@ -134,11 +135,11 @@ def on_average(results):
     """By the mean of all points but the IRNN's, of which the paper says less."""
     text = "Over the cells but the IRNN it is about 5 bits on average"
     paper = f"about {published.CAPACITY_MEAN:g}, small networks lower; our reading: within {ABOUT:g}"
-    known = [r for r in results if r["cell"] != "irnn" and np.isfinite(per_param(r))]
+    known = [r for r in results if r.cell != "irnn" and np.isfinite(per_param(r))]
     if not known:
         return claims.missing(text, paper)
     mean, interval = claims.mean([per_param(r) for r in known])
-    sizes = [r["num_params"] for r in known]
+    sizes = [r.num_params for r in known]
     ours = f"{mean:.2f} ({claims.shown(interval)}), {min(sizes)} to {max(sizes)} parameters"
     allowed = (published.CAPACITY_MEAN - ABOUT, published.CAPACITY_MEAN + ABOUT)
     return Claim(text, paper, ours, claims.of_best(interval, allowed), claims.spent(known))
@@ -156,7 +157,7 @@ def linear(results):
     if not exponents:
         return claims.missing(text, paper)
     mean, interval = claims.mean(exponents)
-    sizes = [r["num_params"] for r in results]
+    sizes = [r.num_params for r in results]
     ours = f"{mean:.2f} ({claims.shown(interval)}), {len(exponents)} cells and depths, {min(sizes)} to {max(sizes)}"
     found, why = claims.of_difference(interval, (0.9, 1.1), results)
     return Claim(text, paper, "; ".join(filter(None, [f"{ours} parameters", why])), found, claims.spent(results))
@@ -165,7 +166,7 @@ def linear(results):
 def irnn_lowest(results):
     text, paper = "The IRNN stores the least", f"about {published.CAPACITY_IRNN:g}, the others more"
     return claims.ranked(
-        text, paper, results, [("irnn", other) for other in published.CAPACITY_ORDER[:-1]], per_param, *ALIKE
+        text, paper, results, [("irnn", other) for other in published.CAPACITY_ORDER[:-1]], per_param, ALIKE
     )
 
 
@@ -173,15 +174,15 @@ def in_order(results):
     order = published.CAPACITY_ORDER[:-1]
     text, paper = "The order of the cells", " > ".join(order)
     pairs = [(less, more) for more, less in itertools.pairwise(order)]
-    return claims.ranked(text, paper, results, pairs, per_param, *ALIKE)
+    return claims.ranked(text, paper, results, pairs, per_param, ALIKE)
 
 
 def per_param(result):
-    return result["bits_per_param"]
+    return result.bits_per_param
 
 
 ABOUT = 0.5  # bits per parameter
-ALIKE = ("depth", "max_params")  # the points of the grid at which cells are compared
+ALIKE = attrgetter("depth", "max_params")  # the points of the grid at which cells are compared
 
 FIGURE = Figure(
     name="fig1",

@@ -20,18 +20,18 @@ COLUMNS = ("cell", OTHER, "times the parameters", "low", "high", "points")
 
 
 def log_bits(result):
-    return claims.log(result["bits_per_param"])
+    return claims.log(result.bits_per_param)
 
 
 def multiplier(results, cell, other):
     """How many times the parameters `cell` needs to store what `other` does: (mean, interval, points of the grid)."""
-    logs = claims.paired(results, other, cell, log_bits, *ALIKE)
+    logs = claims.paired(results, other, cell, log_bits, ALIKE)
     return (*claims.geometric(logs), len(logs))
 
 
 def cells(results):
     """Those measured, in the paper's order; others behind them."""
-    known, order = {r["cell"] for r in results}, published.CAPACITY_ORDER
+    known, order = {r.cell for r in results}, published.CAPACITY_ORDER
     return [*(cell for cell in order if cell in known), *sorted(known.difference(order))]
 
 
@@ -91,7 +91,7 @@ def found_claims(results):
     for less, more in itertools.pairwise(order):
         times, interval, points = multiplier(results, more, less)
         if points:
-            sides = [r for both in claims.beside(results, more, less, *ALIKE) for r in both]
+            sides = [r for both in claims.beside(results, more, less, ALIKE) for r in both]
             found, why = claims.of_difference(interval, (1.0, math.inf), sides)
             about = ", ".join(filter(None, [claims.shown(interval, ".3g"), why]))
             said.append(f"{more} {times:.2f} times {less} ({about})")
@@ -99,7 +99,7 @@ def found_claims(results):
     if not said:
         return [claims.missing(text, f"{paper}; no numbers known")]
     claim = Claim(text, f"{paper}; no numbers known", "; ".join(said), claims.worst(verdicts), claims.spent(results))
-    return [claims.of_all(claim, order, {r["cell"] for r in results})]
+    return [claims.of_all(claim, order, {r.cell for r in results})]
 
 
 FIGURE = Figure(

@@ -6,6 +6,7 @@ Quick: about 2 minutes on 2 cores, evening: about 1 hour.
 """
 
 import math
+from operator import attrgetter
 
 import numpy as np
 from matplotlib.figure import Figure as Drawing
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure as Drawing
 from experiments import common
 from rnn_capacity.cells.base import RELU_RATE
 from rnn_capacity.display import charts, plots
+from rnn_capacity.measure.capacity import CapacityResult
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
@@ -24,7 +26,7 @@ FULL = common.FULL | {"depths": (1,)}
 
 KINDS = RELU, OTHER = "ReLU alone", "tanh"  # or the choice of both, where tanh alone was not measured
 ABOUT = 0.5  # bits per parameter: our reading of "about"
-POINT = ("cell", "depth", "num_params")
+point = attrgetter("cell", "depth", "num_params")
 
 
 def get_config(arg: str = ""):
@@ -43,20 +45,16 @@ def slower(scale):
 
 def select(results):
     """Capacity with ReLU alone, and of the same cells, depths and sizes with tanh, or with the choice of both."""
-    of_capacity = [r for r in claims.measured(results, "capacity") if r["unroll"] == published.CAPACITY_UNROLL]
-    relu = once([r for r in of_capacity if claims.held_to_relu(r)], *POINT)
+    of_capacity = [r for r in claims.measured(results, CapacityResult) if r.unroll == published.CAPACITY_UNROLL]
+    relu = once([r for r in of_capacity if claims.held_to_relu(r)], point)
     points = {point(r) for r in relu}
     beside = [r for r in of_capacity if point(r) in points and not claims.held_to_relu(r)]
     tanh = {point(r) for r in beside if nonlinearity(r) == "tanh"}
-    return relu + once([r for r in beside if nonlinearity(r) == "tanh" or point(r) not in tanh], *POINT)
-
-
-def point(result):
-    return tuple(result[name] for name in POINT)
+    return relu + once([r for r in beside if nonlinearity(r) == "tanh" or point(r) not in tanh], point)
 
 
 def nonlinearity(result):
-    known = result["space"].get("nonlinearity")
+    known = result.record.space.get("nonlinearity")
     return known if isinstance(known, str) else "tanh or relu"
 
 
@@ -66,9 +64,9 @@ def points(results):
         kind=lambda r: RELU if claims.held_to_relu(r) else OTHER,
         nonlinearity=nonlinearity,
         learning_rates=lambda r: claims.shown(claims.searched(r, "learning_rate"), ".3g"),
-        bits_per_parameter=lambda r: r["bits_per_param"],
-        low=lambda r: r["interval"][0],
-        high=lambda r: r["interval"][1],
+        bits_per_parameter=lambda r: r.bits_per_param,
+        low=lambda r: r.interval[0],
+        high=lambda r: r.interval[1],
     )
     what = [
         f"{cell}, {'' if depth == 1 else f'depth {depth}, '}{size:,} parameters"
@@ -86,7 +84,7 @@ def draw(results):
         ax.axvline(value, color="0.6", lw=1, ls="--", label=f"the paper, {RELU}: about {value:g}")
     for height, name in enumerate(names):
         group = found[found["_what"] == name]
-        color, _ = plots.STYLES.get(group["cell"].iloc[0], plots.OWN_STYLE)
+        color, _ = plots.look(group["cell"].iloc[0])
         ax.plot(group["bits per parameter"], [height] * len(group), color="0.7", lw=1, zorder=1)
         for is_relu, marker, label in ((True, "s", RELU), (False, "o", f"{OTHER}, or either")):
             own = group[(group["kind"] == RELU) == is_relu]
@@ -129,18 +127,18 @@ def table(results):
 
 def found_claims(results):
     known = claims.of_its_cells(results)
-    relu = {r["cell"] for r in known if claims.held_to_relu(r)}
+    relu = {r.cell for r in known if claims.held_to_relu(r)}
     return [claims.of_all(claim(known), published.RELU_CAPACITY, relu) for claim in (below, about)]
 
 
 def both(results):
     """For each cell the pairs of results (ReLU alone, beside it) at each depth and size at which both have a number."""
-    known = [r for r in results if np.isfinite(r["bits_per_param"])]
+    known = [r for r in results if np.isfinite(r.bits_per_param)]
     beside = {point(r): r for r in known if not claims.held_to_relu(r)}
     found = {}
     for result in known:
         if claims.held_to_relu(result) and point(result) in beside:
-            found.setdefault(result["cell"], []).append((result, beside[point(result)]))
+            found.setdefault(result.cell, []).append((result, beside[point(result)]))
     return found
 
 
@@ -150,16 +148,14 @@ def below(results):
     said, verdicts, compared = [], [], []
     for cell, found in both(results).items():
         if len(found) > 1:
-            difference, interval = claims.mean(
-                [relu["bits_per_param"] - tanh["bits_per_param"] for relu, tanh in found]
-            )
+            difference, interval = claims.mean([relu.bits_per_param - tanh.bits_per_param for relu, tanh in found])
             said.append(
                 f"{cell} {difference:+.2f} ({claims.shown(interval, '+.2f')}), {claims.counted(len(found), 'points')}"
             )
         else:
             ((relu, tanh),) = found
-            difference, interval = claims.welch(relu["repeats"], tanh["repeats"])
-            said.append(f"{cell} {relu['bits_per_param']:.2f} against {tanh['bits_per_param']:.2f}")
+            difference, interval = claims.welch(relu.repeats, tanh.repeats)
+            said.append(f"{cell} {relu.bits_per_param:.2f} against {tanh.bits_per_param:.2f}")
             if not math.isnan(difference):
                 said[-1] += f", both again {difference:+.2f} ({claims.shown(interval, '+.2f')})"
         sides = [result for pair in found for result in pair]
@@ -179,13 +175,13 @@ def about(results):
     paper += f"our reading: within {ABOUT:g}"
     said, verdicts, trained = [], [], []
     for cell, bits in published.RELU_CAPACITY.items():
-        found = [r for r in results if r["cell"] == cell and claims.held_to_relu(r)]
-        found = [r for r in found if np.isfinite(r["bits_per_param"])]
+        found = [r for r in results if r.cell == cell and claims.held_to_relu(r)]
+        found = [r for r in found if np.isfinite(r.bits_per_param)]
         if not found:
             continue
-        mean, interval = claims.mean([r["bits_per_param"] for r in found])
+        mean, interval = claims.mean([r.bits_per_param for r in found])
         again = "again " if len(found) == 1 else ""
-        interval = tuple(found[0]["interval"]) if again else interval
+        interval = tuple(found[0].interval) if again else interval
         said.append(f"{cell} {mean:.2f} ({again}{claims.shown(interval)})")
         verdicts.append(claims.of_best(interval, (bits - ABOUT, bits + ABOUT)))
         trained += found

@@ -6,13 +6,14 @@ Quick: about 5 minutes on 2 cores, evening: about 4 hours.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import NamedTuple
 
 from matplotlib.ticker import MaxNLocator
 
 from experiments import common
 from rnn_capacity.display import charts, plots
+from rnn_capacity.measure.capacity import CapacityResult
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
@@ -31,23 +32,22 @@ def get_config(arg: str = ""):
 
 def select(results):
     """Capacity of cells, depths and budgets that were measured at another T than the paper's too."""
-    known = [r for r in claims.measured(results, "capacity") if not claims.held_to_relu(r)]
-    several = {point(r) for r in known if r["unroll"] != published.CAPACITY_UNROLL}
-    return once([r for r in known if point(r) in several], "cell", "depth", "max_params", "unroll")
+    known = [r for r in claims.measured(results, CapacityResult) if not claims.held_to_relu(r)]
+    several = {point(r) for r in known if r.unroll != published.CAPACITY_UNROLL}
+    return once([r for r in known if point(r) in several], attrgetter("cell", "depth", "max_params", "unroll"))
 
 
-def point(result):
-    return tuple(result[name] for name in ("cell", "depth", "max_params"))
+point = attrgetter("cell", "depth", "max_params")
 
 
 def points(results):
     found = rows(
         results,
-        budget=lambda r: r["max_params"],
-        bits_per_parameter=lambda r: r["bits_per_param"],
-        low=lambda r: r["interval"][0],
-        high=lambda r: r["interval"][1],
-        chance=lambda r: r["chance_bits_per_param"],
+        budget=lambda r: r.max_params,
+        bits_per_parameter=lambda r: r.bits_per_param,
+        low=lambda r: r.interval[0],
+        high=lambda r: r.interval[1],
+        chance=lambda r: r.chance_bits_per_param,
     )
     return found.sort_values(["depth", "budget", "cell", "T"], kind="stable")
 
@@ -67,8 +67,7 @@ def draw(results):
         for cell in plots.in_order(group["cell"]):
             own = group[group["cell"] == cell]
             plots.line(ax, cell, own["T"], own["bits per parameter"])
-            color = plots.STYLES.get(cell, plots.OWN_STYLE)[0]
-            ax.vlines(own["T"], own["low"], own["high"], color=color, lw=3, alpha=0.35)
+            plots.bars(ax, cell, own["T"], own["low"], own["high"])
         ax.set(title=title, xlabel="T")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0, 0].set(ylim=(0, None), ylabel="bits per parameter")
@@ -102,16 +101,16 @@ class At(NamedTuple):
 
     bits: float  # the logarithm of bits per parameter
     unroll: int
-    result: Mapping[str, Any]
+    result: CapacityResult
 
 
 def logs(results, T):
     """What each cell, depth and budget has at T; None: at the greatest T of each."""
     found = {}
-    for result in sorted(results, key=lambda r: r["unroll"]):
-        bits = claims.log(result["bits_per_param"])
-        if math.isfinite(bits) and T in (None, result["unroll"]):
-            found[point(result)] = At(bits, result["unroll"], result)
+    for result in sorted(results, key=lambda r: r.unroll):
+        bits = claims.log(result.bits_per_param)
+        if math.isfinite(bits) and T in (None, result.unroll):
+            found[point(result)] = At(bits, result.unroll, result)
     return found
 
 

@@ -7,11 +7,13 @@ Quick: about 6 minutes on 2 cores, evening: about 3 hours.
 
 import itertools
 import math
+from operator import attrgetter
 
 import numpy as np
 
 from experiments import common, recall
 from rnn_capacity.display import charts, plots
+from rnn_capacity.measure.recall import RecallPoint
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
 from rnn_capacity.report.figure import UNDECIDED, Chart, Claim, Figure, once, readable, rows
@@ -31,26 +33,26 @@ def get_config(arg: str = ""):
 
 def select(results):
     """Recall of the paper's 64 numbers after its 12 steps."""
-    known = [r for r in claims.measured(results, "recall") if r["unroll"] == published.RECALL_UNROLL]
-    return once([r for r in known if r["num_inputs"] == published.RECALL_INPUTS], "cell", "depth", "num_units")
+    known = [r for r in claims.measured(results, RecallPoint) if r.unroll == published.RECALL_UNROLL]
+    return once([r for r in known if r.num_inputs == published.RECALL_INPUTS], attrgetter("cell", "depth", "num_units"))
 
 
 def points(results):
     found = rows(
         results,
-        squared_error=lambda r: r["error"],
-        the_line=lambda r: r["line"],
+        squared_error=lambda r: r.error,
+        the_line=lambda r: r.line,
         off_the_line=off,
-        low=lambda r: r["interval"][0],
-        high=lambda r: r["interval"][1],
-        chance=lambda r: r["chance_error"],
+        low=lambda r: r.interval[0],
+        high=lambda r: r.interval[1],
+        chance=lambda r: r.chance_error,
     )
     return found.sort_values(["depth", "cell", "units"], kind="stable")
 
 
 def off(result):
     """How far above the line, or below it where negative."""
-    return result["error"] - result["line"]
+    return result.error - result.line
 
 
 def corners(found):
@@ -75,8 +77,7 @@ def draw(results):
         looks = {"label": name, "ms": 5, "alpha": 0.85}
         plots.line(error, cell, group["units"], group["squared error"], depth, **looks)
         plots.line(departure, cell, group["units"], group["off the line"], depth, **looks)
-        color = plots.STYLES.get(cell, plots.OWN_STYLE)[0]
-        error.vlines(group["units"], group["low"], group["high"], color=color, lw=3, alpha=0.35)
+        plots.bars(error, cell, group["units"], group["low"], group["high"])
     error.set(xlabel="units", ylabel="squared error", ylim=(-0.03, max([1.05, *found["squared error"] + 0.05])))
     departure.set(xlabel="units", ylabel="squared error above the line")
     plots.legend(figure)
@@ -104,8 +105,8 @@ def table(results):
 
 
 def found_claims(results):
-    known = [r for r in claims.of_its_cells(results) if np.isfinite(r["error"])]
-    measured = {r["cell"] for r in known}
+    known = [r for r in claims.of_its_cells(results) if np.isfinite(r.error)]
+    measured = {r.cell for r in known}
     made = (on_the_line(known), only_with_enough_units(known))
     return [claims.of_all(claim, published.CAPACITY_ORDER, measured) for claim in made]
 
@@ -116,10 +117,10 @@ def on_the_line(known):
     if not known:
         return claims.missing(text, paper)
     said, verdicts = [], []
-    for cell in dict.fromkeys(r["cell"] for r in known):
-        own = [r for r in known if r["cell"] == cell]
+    for cell in dict.fromkeys(r.cell for r in known):
+        own = [r for r in known if r.cell == cell]
         farthest = max(own, key=lambda r: abs(off(r)))
-        said.append(f"{cell} {off(farthest):+.3f} at {farthest['num_units']}")
+        said.append(f"{cell} {off(farthest):+.3f} at {farthest.num_units}")
         verdicts.append(claims.of_best((off(farthest),) * 2, (-NEAR, NEAR), more_is_better=False))
     ours = f"farthest off it, at so many units: {'; '.join(said)}"
     return Claim(text, paper, ours, claims.worst(verdicts), claims.spent(known))
@@ -128,9 +129,9 @@ def on_the_line(known):
 def only_with_enough_units(known):
     text = "A cell gives its input back if and only if it has as many units as the input has numbers"
     paper = f"an error of 0 from there on, not below; our reading: less than {NEAR:g}"
-    enough = [r["error"] for r in known if r["num_units"] >= r["num_inputs"]]
+    enough = [r.error for r in known if r.num_units >= r.num_inputs]
     # Just below, where the line itself is that low, the error cannot tell.
-    few = [r["error"] for r in known if r["line"] > NEAR]
+    few = [r.error for r in known if r.line > NEAR]
     if not known:
         return claims.missing(text, paper)
     said, verdicts = [], [] if enough and few else [UNDECIDED]

@@ -57,22 +57,27 @@ PER_NAT = {"bits_per_char": BITS}  # losses are in nats; what people look at is 
 
 def select(results):
     """A result a text or set of functions, cell, depth and size."""
-    known = claims.trained(results, *TASKS, sized=False)
-    known = once(known, "setting", "cell", "depth", "num_params")
-    return claims.in_order(sorted(known, key=lambda r: r["num_params"]))
+    known = claims.trained(results, *TASKS)
+    known = once(known, lambda r: (what(r), r.cell, r.depth, r.num_params))
+    return claims.in_order(sorted(known, key=lambda r: r.num_params))
+
+
+def what(result):
+    """The text or the set of functions; its size has an axis of its own."""
+    return claims.setting(result, sized=False)
 
 
 def points(results):
-    unit = lambda r: PER_NAT.get(r["score_name"], 1.0)
+    unit = lambda r: PER_NAT.get(r.score_name, 1.0)
     return rows(
         results,
-        setting=lambda r: r["setting"],
-        task=lambda r: r["task"],
-        loss=lambda r: r["score"],
-        of=lambda r: UNITS.get(r["score_name"], r["score_name"]),
-        low=lambda r: r["interval"][0] * unit(r),
-        high=lambda r: r["interval"][1] * unit(r),
-        untrained=lambda r: r["chance"],
+        setting=what,
+        task=lambda r: r.task,
+        loss=lambda r: r.score,
+        of=lambda r: UNITS.get(r.score_name, r.score_name),
+        low=lambda r: r.interval[0] * unit(r),
+        high=lambda r: r.interval[1] * unit(r),
+        untrained=lambda r: r.chance,
     ).sort_values(["setting", "depth"], ascending=[False, True], kind="stable")
 
 
@@ -88,8 +93,7 @@ def draw(results):
                 of_cell = of_cell.sort_values(size)
                 label = cell if depth == depths[0] else None
                 plots.line(ax, cell, of_cell[size], of_cell["loss"], depth, label=label, markersize=5)
-                color = plots.STYLES.get(cell, plots.OWN_STYLE)[0]
-                ax.vlines(of_cell[size], of_cell["low"], of_cell["high"], color=color, lw=3, alpha=0.35)
+                plots.bars(ax, cell, of_cell[size], of_cell["low"], of_cell["high"])
             floor = floor_of(group)
             if floor is not None:
                 ax.axhline(floor, ls=":", lw=1, color="0.5", label="the text's entropy: nothing is below")
@@ -142,7 +146,7 @@ def floor_of(group):
 
 def table(results):
     found = readable(points(results)).drop(columns="task")
-    if any(r["task"] == "text8" for r in results):
+    if any(r.task == "text8" for r in results):
         best = published.BEST_TEXT8
         theirs = {"cell": best["cell"], "depth": best["depth"], "parameters": best["num_params"], "setting": "text8"}
         found = found.astype(object)
@@ -156,11 +160,11 @@ def found_claims(results):
     """Of each text and set of functions; the paper has one of each."""
     made = []
     for task, name in zip(TASKS, ("text8", "Random functions"), strict=True):
-        of_task = [r for r in results if r["task"].split(":")[0] == task]
-        settings = dict.fromkeys(r["setting"] for r in of_task) or [name]
+        of_task = [r for r in results if r.task.split(":")[0] == task]
+        settings = dict.fromkeys(what(r) for r in of_task) or [name]
         for setting in settings:
-            alike = [r for r in of_task if r["setting"] == setting]
-            made.append(claims.of_all(same_by_parameters(setting, alike), CELLS, {r["cell"] for r in alike}))
+            alike = [r for r in of_task if what(r) == setting]
+            made.append(claims.of_all(same_by_parameters(setting, alike), CELLS, {r.cell for r in alike}))
     return [*made, best_text(results)]
 
 
@@ -182,7 +186,7 @@ def same_by_parameters(name, results):
         f"cells differ by {by_params} at the same parameters, by {by_units} at the same units; ratio "
         f"{claims.number(ratio, '.2f')} ({claims.shown(interval)}), {len(pairs)} pairs of cells; agrees below 1"
     )
-    if results[0]["task"] == SYNTHETIC:
+    if results[0].task == SYNTHETIC:
         ours += f"; nothing is below this text's entropy, {corpus.entropy_rate():.2f} bits"
     found, why = claims.of_difference(interval, (-math.inf, 1.0), results)
     return Claim(text, paper, "; ".join(filter(None, [ours, why])), found, claims.spent(results))
@@ -191,9 +195,9 @@ def same_by_parameters(name, results):
 def distances(results):
     """Of pairs of cells at one depth that overlap in both sizes: (cell, other) and mean squares of log loss apart."""
     found = []
-    for depth in sorted({r["depth"] for r in results}):
-        at_depth = [r for r in results if r["depth"] == depth and r["score"] > 0]
-        cells = list(dict.fromkeys(r["cell"] for r in at_depth))
+    for depth in sorted({r.depth for r in results}):
+        at_depth = [r for r in results if r.depth == depth and r.score > 0]
+        cells = list(dict.fromkeys(r.cell for r in at_depth))
         for pair in itertools.combinations(cells, 2):
             both = [apart(*(curve(at_depth, cell, size) for cell in pair)) for size in ("num_params", "num_units")]
             if None not in both:
@@ -203,7 +207,7 @@ def distances(results):
 
 def curve(results, cell, size):
     """(log size, log loss) of a cell, sizes rising."""
-    known = {r[size]: r["score"] for r in results if r["cell"] == cell}
+    known = {getattr(r, size): r.score for r in results if r.cell == cell}
     return np.log(np.array(sorted(known.items())))
 
 
@@ -240,16 +244,16 @@ def best_text(results):
     low, high = PUBLISHED_ENDS
     text = f"text8: the best {best['cell'].upper()} of {best['num_params']:,} parameters, depth {best['depth']}"
     paper = f"{low:.3f} in its own unit: bits a character, or {high:.3f} of them if nats"
-    alike = lambda r: r["cell"] == best["cell"] and 0.8 < r["num_params"] / best["num_params"] < 1.25
-    known = [r for r in results if r["task"] == "text8" and math.isfinite(r["score"])]
-    ours = min((r["score"] for r in known if alike(r)), default=None)
+    alike = lambda r: r.cell == best["cell"] and 0.8 < r.num_params / best["num_params"] < 1.25
+    known = [r for r in results if r.task == "text8" and math.isfinite(r.score)]
+    ours = min((r.score for r in known if alike(r)), default=None)
     if ours is not None:
         found = claims.of_best((ours, ours), (0.95 * low, 1.05 * high), more_is_better=False)
         return Claim(text, paper, f"{ours:.3f} bits", found, claims.spent([r for r in known if alike(r)]))
     if not known:
         return claims.missing(text, paper)
-    least = min(known, key=lambda r: r["score"])
-    said = f"none of that size; the least is {least['score']:.3f} bits, {least['cell']}, {least['num_params']:,}"
+    least = min(known, key=lambda r: r.score)
+    said = f"none of that size; the least is {least.score:.3f} bits, {least.cell}, {least.num_params:,}"
     return claims.missing(text, paper)._replace(ours=f"{said} parameters")
 
 

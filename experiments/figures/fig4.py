@@ -31,7 +31,6 @@ from rnn_capacity.report.figure import (
     readable,
     rows,
 )
-from rnn_capacity.studies.trials import curve
 from rnn_capacity.tasks import TASKS
 from rnn_capacity.tasks.base import SPLITS, Source
 
@@ -76,13 +75,13 @@ WHOLE = {"parentheses": np.sum, "arithmetic": np.mean}  # the loss of an example
 
 def select(results):
     """Tuned searches, one a task, cell and depth."""
-    tuned = [r for r in claims.trained(results, *WHOLE) if r["sampler"] == "gp"]
-    return claims.in_order(once(tuned, "setting", "cell", "depth"))
+    tuned = [r for r in claims.trained(results, *WHOLE) if r.sampler == "gp"]
+    return claims.in_order(once(tuned, lambda r: (claims.setting(r), r.cell, r.depth)))
 
 
 def without_input(result):
     """The loss of who knows how often each answer comes and never reads the input, nats; NaN of an unknown task."""
-    return _without_input(result["task"], json.dumps(dict(result["task_fields"])))
+    return _without_input(result.task, json.dumps(dict(result.task_fields)))
 
 
 @functools.cache
@@ -100,13 +99,13 @@ def _without_input(name, fields):
 def points(results):
     return rows(
         results,
-        setting=lambda r: r["setting"],
-        best=lambda r: curve(r["trials"])["best"].iloc[-1],
-        median=lambda r: curve(r["trials"])["median"].iloc[-1],
+        setting=claims.setting,
+        best=lambda r: r.curve["best"].iloc[-1],
+        median=lambda r: r.curve["median"].iloc[-1],
         without_input=without_input,
-        accuracy=lambda r: r["score"],
-        diverged=lambda r: r["num_infeasible"],
-        still_improving=lambda r: "yes" if r["still_improving"] else "no",
+        accuracy=lambda r: r.score,
+        diverged=lambda r: r.num_infeasible,
+        still_improving=lambda r: "yes" if r.still_improving else "no",
     ).sort_values(["setting", "depth"], ascending=[False, True], kind="stable")
 
 
@@ -118,17 +117,17 @@ def table(results):
 
 
 def draw(results):
-    settings = sorted({r["setting"] for r in results}, reverse=True)
-    depths = sorted({r["depth"] for r in results})
+    settings = sorted({claims.setting(r) for r in results}, reverse=True)
+    depths = sorted({r.depth for r in results})
     figure, axes = plots.panels(max(1, len(settings)), max(1, len(depths)), sharey="row")
-    for cell in dict.fromkeys(r["cell"] for r in results):
+    for cell in dict.fromkeys(r.cell for r in results):
         plots.line(axes[0, 0], cell, [], [], lw=2.4)  # names them in this order
     for setting, row in zip(settings, axes, strict=False):
         for depth, ax in zip(depths, row, strict=False):
-            group = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
+            group = [r for r in results if (claims.setting(r), r.depth) == (setting, depth)]
             ax.set_visible(bool(group))
             for result in group:
-                found, cell = curve(result["trials"]), result["cell"]
+                found, cell = result.curve, result.cell
                 looks = {"drawstyle": "steps-post", "markevery": [-1]}
                 plots.line(
                     ax, cell, found["trials"], found["median"], lw=1.2, alpha=0.45, label=None, marker="", **looks
@@ -137,7 +136,7 @@ def draw(results):
             if group:
                 ax.axhline(without_input(group[0]), ls=":", color="0.5", lw=1, label="input never read")
                 ax.set_title(f"depth {depth}", fontsize="medium")
-            if any((curve(r["trials"])["best"] > 0).any() for r in group):
+            if any((r.curve["best"] > 0).any() for r in group):
                 ax.set_yscale("log")
                 plots.plain(ax)
             ax.set_xlabel("tuner's iterations")
@@ -153,8 +152,8 @@ def draw(results):
 
 def drawn_charts(results):
     made = []
-    for setting, depth in sorted({(r["setting"], r["depth"]) for r in results}, key=lambda point: point[1]):
-        group = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
+    for setting, depth in sorted({(claims.setting(r), r.depth) for r in results}, key=lambda point: point[1]):
+        group = [r for r in results if (claims.setting(r), r.depth) == (setting, depth)]
         found = steps(group)
         if (found["best"] > 0).any():
             x, best, median = charts.axis("trials", "tuner's iterations"), *map(loss, ("best", "median"))
@@ -176,12 +175,12 @@ def steps(results):
     """A row an iteration with its best trial so far; of long searches those at which something is seen to change."""
     made = []
     for result in results:
-        found = curve(result["trials"])
+        found = result.curve
         best = found["best"]
         leads = best.notna() & (best != best.shift())
         keep = leads | found["trials"].isin(np.unique(np.geomspace(1, len(found), 150).round()))
-        number = result["trials"]["number"].where(leads.to_numpy()).ffill()
-        known = {"cell": result["cell"], "depth": result["depth"], "source": result["source"], "study": result["study"]}
+        number = result.trials["number"].where(leads.to_numpy()).ffill()
+        known = {"cell": result.cell, "depth": result.depth, "source": result.record.source, "study": result.study}
         made.append(found.assign(number=number.to_numpy(), _leads=leads, **known)[keep])
     return pd.concat(made) if made else pd.DataFrame(columns=["cell", "depth", "trials", "best", "median", "_leads"])
 
@@ -199,21 +198,21 @@ def complete(results):
     """By task and depth the results of the paper's cells, where all of them were measured."""
     groups = {}
     for result in claims.of_its_cells(results):
-        groups.setdefault((result["setting"], result["depth"]), []).append(result)
-    whole = lambda depth, group: {*published.cells_at(depth)} <= {r["cell"] for r in group}
+        groups.setdefault((claims.setting(result), result.depth), []).append(result)
+    whole = lambda depth, group: {*published.cells_at(depth)} <= {r.cell for r in group}
     return {(setting, depth): group for (setting, depth), group in groups.items() if whole(depth, group)}
 
 
 def iterations(group):
     """As many as all of the group have had: a cell is no better for a longer search."""
-    return min(len(r["trials"]) for r in group)
+    return min(len(r.trials) for r in group)
 
 
 def fairly(results, column):
     """Log losses by task and depth, then cell, after as many iterations."""
     found = {}
     for point, group in complete(results).items():
-        at = {r["cell"]: curve(r["trials"])[column].iloc[iterations(group) - 1] for r in group}
+        at = {r.cell: r.curve[column].iloc[iterations(group) - 1] for r in group}
         found[point] = {cell: math.log(max(loss, LEAST)) for cell, loss in at.items() if math.isfinite(loss)}
     return found
 
@@ -250,8 +249,8 @@ def only_gated_learn(results):
     What has learned has a best loss below 0.9 of the loss of who never reads the input.
     """
     text, paper = "At depth 8 only gated cells learn", f"{', '.join(published.GATED)}"
-    deepest = max((r["depth"] for r in results), default=0)
-    deep = [r for r in results if r["depth"] == (8 if deepest >= 8 else deepest)]
+    deepest = max((r.depth for r in results), default=0)
+    deep = [r for r in results if r.depth == (8 if deepest >= 8 else deepest)]
     gated, others = (sorting(deep, cells) for cells in (published.GATED, UNGATED))
     if deepest < 2 or not (*gated, *others):
         return claims.missing(text, paper)
@@ -259,19 +258,19 @@ def only_gated_learn(results):
         f"gated {shares(gated)}, rnn and irnn {shares(others)} learned, by a loss below {LEARNED:g} of input never read"
     )
     if deepest < 8:
-        depths = ", ".join(f"{depth}" for depth in sorted({r["depth"] for r in results}))
+        depths = ", ".join(f"{depth}" for depth in sorted({r.depth for r in results}))
         return claims.missing(text, paper)._replace(ours=f"depth 8 was not run, only {depths}; at {deepest}: {told}")
     if any(others):
         return Claim(text, paper, told, DISAGREES)
     found = AGREES if others and gated and all(gated) else UNDECIDED if all(gated) else NOT_REACHED
     claim = Claim(text, paper, told, found, claims.spent(deep, SPENT))
-    return claims.of_all(claim, published.cells_at(deepest), {r["cell"] for r in deep})
+    return claims.of_all(claim, published.cells_at(deepest), {r.cell for r in deep})
 
 
 def sorting(results, cells):
     """Whether each network of these cells learned."""
-    of_cells = [r for r in results if r["cell"] in cells and math.isfinite(without_input(r))]
-    return [bool(curve(r["trials"])["best"].iloc[-1] < LEARNED * without_input(r)) for r in of_cells]
+    of_cells = [r for r in results if r.cell in cells and math.isfinite(without_input(r))]
+    return [bool(r.curve["best"].iloc[-1] < LEARNED * without_input(r)) for r in of_cells]
 
 
 def shares(learned):
@@ -280,7 +279,7 @@ def shares(learned):
 
 def easiest(results, depth, cell):
     text, paper = f"At depth {depth} the {cell.upper()} has the least loss", f"{cell}, on both tasks"
-    theirs = [r for r in results if r["depth"] == depth and r["cell"] in published.INFEASIBLE[depth]]
+    theirs = [r for r in results if r.depth == depth and r.cell in published.INFEASIBLE[depth]]
     at_depth = {setting: at for (setting, _), at in fairly(theirs, "best").items() if cell in at}
     rivals = {setting: min((at[c], c) for c in at if c != cell) for setting, at in at_depth.items() if len(at) > 1}
     if not rivals:
@@ -292,7 +291,7 @@ def easiest(results, depth, cell):
         for setting, (rival, name) in rivals.items()
     )
     ours = f"{said}; {math.exp(mean):.2f} times the best other cell's ({claims.shown((low, high), '.3g')})"
-    sides = [r for r in theirs if r["setting"] in rivals]
+    sides = [r for r in theirs if claims.setting(r) in rivals]
     judged, why = claims.of_difference((low, high), (-math.inf, 1.0), sides)
     return Claim(text, paper, "; ".join(filter(None, [ours, why])), judged, claims.spent(sides, SPENT))
 

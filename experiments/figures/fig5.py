@@ -26,9 +26,10 @@ def points(results):
     """A row a trial that ended and has a loss."""
     made = [pd.DataFrame(columns=["setting", "cell", "depth", "loss", "source", "study", "number", "_spread"])]
     for result in results:
-        known = result["trials"]
+        known = result.trials
         known = known[known["feasible"] & ~known["stopped_early"] & (known["eval_loss"].astype(float) > 0)]
-        about = {name: result[name] for name in ("setting", "cell", "depth", "source", "study")}
+        about = {"setting": claims.setting(result), "cell": result.cell, "depth": result.depth}
+        about |= {"source": result.record.source, "study": result.study}
         number = known["number"].astype(int)
         made.append(
             pd.DataFrame({"loss": known["eval_loss"].astype(float), "number": number, "_spread": spread(number)})
@@ -38,32 +39,32 @@ def points(results):
 
 
 def table(results):
-    spreads = {r["study"] + r["source"]: box(losses(r["trials"])) for r in results}
-    of = lambda name: lambda r: spreads[r["study"] + r["source"]][name]
+    spreads = {r.study + r.record.source: box(losses(r.trials)) for r in results}
+    of = lambda name: lambda r: spreads[r.study + r.record.source][name]
     found = rows(
         results,
-        setting=lambda r: r["setting"],
+        setting=claims.setting,
         lower_quartile=of("lower"),
         median=of("median"),
         upper_quartile=of("upper"),
         percent_diverged=percent,
-        paper=lambda r: published.INFEASIBLE.get(r["depth"], {}).get(r["cell"]),
+        paper=lambda r: published.INFEASIBLE.get(r.depth, {}).get(r.cell),
     ).sort_values(["setting", "depth"], ascending=[False, True], kind="stable")
     return readable(found).rename(columns={"paper": "the paper's percent"})
 
 
 def draw(results):
-    settings = sorted({r["setting"] for r in results}, reverse=True)
-    depths = sorted({r["depth"] for r in results})
+    settings = sorted({claims.setting(r) for r in results}, reverse=True)
+    depths = sorted({r.depth for r in results})
     figure, axes = plots.panels(max(1, len(settings)), max(1, len(depths)), sharey="row")
     found = points(results)
     for setting, row in zip(settings, axes, strict=False):
         for depth, ax in zip(depths, row, strict=False):
-            group = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
+            group = [r for r in results if (claims.setting(r), r.depth) == (setting, depth)]
             ax.set_visible(bool(group))
             for place, result in enumerate(group):
-                color, marker = plots.STYLES.get(result["cell"], plots.OWN_STYLE)
-                known = found[(found["study"] == result["study"]) & (found["source"] == result["source"])]
+                color, marker = plots.look(result.cell)
+                known = found[(found["study"] == result.study) & (found["source"] == result.record.source)]
                 if len(known):
                     looks = {"patch_artist": True, "showfliers": False, "medianprops": {"color": "black", "lw": 2}}
                     (patch,) = ax.boxplot(known["loss"], positions=[place], widths=0.7, **looks)["boxes"]
@@ -72,7 +73,7 @@ def draw(results):
                     ax.scatter(at, known["loss"], s=6, color=color, marker=marker, alpha=0.7, lw=0, zorder=3)
                 above = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom", "color": "0.35"}
                 ax.text(place, 1.0, f"{percent(result):.0f} %", fontsize="small", **above)
-            names = [result["cell"] for result in group]
+            names = [result.cell for result in group]
             ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
             ax.set_xlim(-0.6, len(names) - 0.4)
             if len(found[found["setting"] == setting]):
@@ -91,8 +92,8 @@ def draw(results):
 def drawn_charts(results):
     made = []
     for (setting, depth), group in points(results).groupby(["setting", "depth"], sort=False):
-        of = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
-        diverged = ", ".join(f"{r['cell']} {percent(r):.0f} %" for r in of)
+        of = [r for r in results if (claims.setting(r), r.depth) == (setting, depth)]
+        diverged = ", ".join(f"{r.cell} {percent(r):.0f} %" for r in of)
         spec = charts.boxes(group.drop(columns="setting"), charts.by_name(), AXIS)
         made.append(Chart(f"{setting}, depth {depth}: losses of random draws; diverged: {diverged}", spec))
     return made
@@ -108,7 +109,7 @@ def lowest(results, depth):
     cell = next(iter(theirs))[0]
     text = f"Random hparams: at depth {depth} the {cell.upper()}'s losses are the lowest on average"
     paper = f"Welch's t {min(theirs.values()):g} to {max(theirs.values()):g} against the others"
-    found = tableA2.compare([r for r in results if r["depth"] == depth])
+    found = tableA2.compare([r for r in results if r.depth == depth])
     if not len(found):
         return claims.missing(text, paper)
     verdict = claims.worst([tableA2.decided(row, -1.0) for _, row in found.iterrows()])
@@ -116,7 +117,7 @@ def lowest(results, depth):
     pairs = ", ".join(told(row) for _, row in found.iterrows())
     claim = Claim(text, paper, f"t against {pairs}{asked(results)}", verdict)
     expected = dict.fromkeys(cell for pair in theirs for cell in pair)
-    return claims.of_all(claim, expected, {r["cell"] for r in results if r["depth"] == depth})
+    return claims.of_all(claim, expected, {r.cell for r in results if r.depth == depth})
 
 
 FIGURE = Figure(

@@ -21,18 +21,16 @@ SLIGHTLY = 1.25  # our reading of "only slightly larger"
 
 def points(results):
     """A row a trial that was trained to its end and did not diverge."""
-    found = [_trials(result) for result in results if len(result["trials"])]
+    found = [_trials(result) for result in results if len(result.trials)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(COLUMNS))
 
 
 def _trials(result):
-    ended = result["trials"][
-        result["trials"]["feasible"].astype(bool) & ~result["trials"]["stopped_early"].astype(bool)
-    ]
-    own = {"cell": result["cell"], "depth": result["depth"], "parameters": result["num_params"]}
-    own |= {"source": result["source"], "study": result["study"], "number": ended["number"]}
-    own |= {SHOWN: ended["num_mappings"].astype(float) / result["num_params"]}
-    own |= {STORED: ended["bits_per_param"].astype(float), "_best": ended["number"] == result["best_number"]}
+    ended = result.trials[result.trials["feasible"].astype(bool) & ~result.trials["stopped_early"].astype(bool)]
+    own = {"cell": result.cell, "depth": result.depth, "parameters": result.num_params}
+    own |= {"source": result.record.source, "study": result.study, "number": ended["number"]}
+    own |= {SHOWN: ended["num_mappings"].astype(float) / result.num_params}
+    own |= {STORED: ended["bits_per_param"].astype(float), "_best": ended["number"] == result.record.best_number}
     return pd.DataFrame(own, index=ended.index, columns=list(COLUMNS)).dropna(subset=[SHOWN, STORED])
 
 
@@ -45,7 +43,7 @@ def draw(results):
     ends = [min([1.0, *found[STORED]]), max([1.0, *found[SHOWN]])]
     for ax, cell in zip(axes.flat, names, strict=False):
         group = found[found["cell"] == cell]
-        color, marker = plots.STYLES.get(cell, plots.OWN_STYLE)
+        color, marker = plots.look(cell)
         ax.plot(ends, ends, color="0.6", lw=1)
         ax.scatter(group[SHOWN], group[STORED], s=18, color=color, marker=marker, alpha=0.5, lw=0)
         best = group[group["_best"].astype(bool)]
@@ -75,20 +73,20 @@ def table(results):
     found = rows(
         results,
         b_per_parameter=shown,
-        bits_per_parameter=lambda r: r["bits_per_param"],
+        bits_per_parameter=lambda r: r.bits_per_param,
         b_over_bits=ratio,
-        accuracy=lambda r: r["accuracy"],
+        accuracy=lambda r: r.accuracy,
     )
     return readable(found).assign(paper="only slightly above 1")
 
 
 def shown(result):
-    return result["num_mappings"] / result["num_params"] if result["num_mappings"] else math.nan
+    return result.num_mappings / result.num_params if result.num_mappings else math.nan
 
 
 def ratio(result):
     """NaN where nothing was stored."""
-    return shown(result) / result["bits_per_param"] if result["bits_per_param"] > 0 else math.nan
+    return shown(result) / result.bits_per_param if result.bits_per_param > 0 else math.nan
 
 
 def found_claims(results):
@@ -103,7 +101,7 @@ def found_claims(results):
     studies = claims.counted(len(ratios), "studies", "study")
     ours = f"{mean:.3f} times ({claims.shown(interval, '.3f')}), the best of {studies}"
     ours += f"; b was searched within {min(ranges):g} to {max(ranges):g} per parameter" if ranges else ""
-    around = {tuple(r["space"]["mappings_per_param"].get("around_best") or ()) for r in known if ranges} - {()}
+    around = {tuple(r.record.space["mappings_per_param"].get("around_best") or ()) for r in known if ranges} - {()}
     for low, high, _ in around:
         ours += f", after the first trials from {low:g} to {high:g} times the best"
     found = claims.of_best(interval, (-math.inf, SLIGHTLY), more_is_better=False)

@@ -38,20 +38,20 @@ DRAWS = 10_000
 
 def select(results):
     """Random draws of hparams on parentheses, a result a cell and depth."""
-    drawn = [r for r in claims.trained(results, "parentheses") if r["sampler"] == "random"]
-    return claims.in_order(once(drawn, "setting", "cell", "depth"))
+    drawn = [r for r in claims.trained(results, "parentheses") if r.sampler == "random"]
+    return claims.in_order(once(drawn, lambda r: (claims.setting(r), r.cell, r.depth)))
 
 
 def points(results):
-    share = lambda r: claims.proportion(r["num_infeasible"], r["num_trials"])
+    share = lambda r: claims.proportion(r.num_infeasible, r.num_trials)
     return rows(
         results,
-        setting=lambda r: r["setting"],
-        diverged=lambda r: r["num_infeasible"],
-        percent=lambda r: 100 * r["num_infeasible"] / r["num_trials"],
+        setting=claims.setting,
+        diverged=lambda r: r.num_infeasible,
+        percent=lambda r: 100 * r.num_infeasible / r.num_trials,
         low=lambda r: 100 * share(r)[0],
         high=lambda r: 100 * share(r)[1],
-        paper=lambda r: published.INFEASIBLE.get(r["depth"], {}).get(r["cell"], math.nan),
+        paper=lambda r: published.INFEASIBLE.get(r.depth, {}).get(r.cell, math.nan),
     ).sort_values(["setting", "depth"], ascending=[False, True], kind="stable")
 
 
@@ -75,7 +75,7 @@ def drawn_charts(results):
 
 def found_claims(results):
     results = claims.largest(results)
-    at = {depth: {r["cell"] for r in group} for depth, group in by_depth(results).items()}
+    at = {depth: {r.cell for r in group} for depth, group in by_depth(results).items()}
     lacking = dict.fromkeys(cell for depth in at for cell in published.cells_at(depth) if cell not in at[depth])
     made = (irnn_most(results), in_order(results), fewer_when_deep(results))
     return [claims.of_all(claim, lacking, ()) for claim in made]
@@ -83,8 +83,8 @@ def found_claims(results):
 
 def possible(result):
     """Draws of the share that diverges, given what was counted (Jeffreys' prior); the same for the same counts."""
-    seed = [result["num_infeasible"], result["num_trials"], result["depth"], *map(ord, result["cell"])]
-    diverged, others = result["num_infeasible"] + 0.5, result["num_trials"] - result["num_infeasible"] + 0.5
+    seed = [result.num_infeasible, result.num_trials, result.depth, *map(ord, result.cell)]
+    diverged, others = result.num_infeasible + 0.5, result.num_trials - result.num_infeasible + 0.5
     return np.random.default_rng(seed).beta(diverged, others, DRAWS)
 
 
@@ -94,16 +94,16 @@ def middle(draws):
 
 
 def by_depth(results):
-    depths = sorted({r["depth"] for r in results})
-    return {depth: [r for r in results if r["depth"] == depth] for depth in depths}
+    depths = sorted({r.depth for r in results})
+    return {depth: [r for r in results if r.depth == depth] for depth in depths}
 
 
 def percent(result):
-    return 100 * result["num_infeasible"] / result["num_trials"]
+    return 100 * result.num_infeasible / result.num_trials
 
 
 def asked(results):
-    return f" ({results[0]['setting']})" if results else ""
+    return f" ({claims.setting(results[0])})" if results else ""
 
 
 def decided(text, paper, said, verdicts, results):
@@ -124,12 +124,12 @@ def irnn_most(results):
     text, paper = "Random hparams: the IRNN diverges most", "; ".join(map(published_shares, published.INFEASIBLE))
     said, verdicts = [], []
     for depth, group in by_depth(results).items():
-        irnn, others = ([r for r in group if (r["cell"] == "irnn") == is_irnn] for is_irnn in (True, False))
+        irnn, others = ([r for r in group if (r.cell == "irnn") == is_irnn] for is_irnn in (True, False))
         if irnn and others:
             low, high = middle(possible(irnn[0]) - np.max([possible(r) for r in others], axis=0))
             most = max(others, key=percent)
             said.append(
-                f"depth {depth}: {percent(irnn[0]):.1f} %, next {most['cell']} {percent(most):.1f} %, difference "
+                f"depth {depth}: {percent(irnn[0]):.1f} %, next {most.cell} {percent(most):.1f} %, difference "
                 f"{100 * low:+.1f} to {100 * high:+.1f}"
             )
             verdicts.append(claims.verdict((low, high), (0.0, math.inf)))
@@ -146,10 +146,10 @@ def in_order(results):
     for depth, group in by_depth(results).items():
         beside = depth if depth in published.INFEASIBLE else 8
         theirs = published.INFEASIBLE[beside]
-        group = [r for r in group if r["cell"] in theirs]
+        group = [r for r in group if r.cell in theirs]
         if len(group) < 3:
             continue
-        ranks = stats.rankdata([theirs[r["cell"]] for r in group])
+        ranks = stats.rankdata([theirs[r.cell] for r in group])
         drawn = stats.rankdata([possible(r) for r in group], axis=0)
         low, high = middle(correlations(ranks, drawn))
         found = correlations(ranks, stats.rankdata([percent(r) for r in group])[:, None])[0]
@@ -176,7 +176,7 @@ def fewer_when_deep(results):
     depths = by_depth(results)
     if len(depths) < 2:
         return claims.missing(text, paper)
-    shallow, deep = ({r["cell"]: r for r in depths[end]} for end in (min(depths), max(depths)))
+    shallow, deep = ({r.cell: r for r in depths[end]} for end in (min(depths), max(depths)))
     cells = [cell for cell in shallow if cell in deep]
     if not cells:
         return claims.missing(text, paper)

@@ -38,25 +38,25 @@ DEPTH = 1  # the paper's
 def select(results):
     """Whatever was trained again on parentheses."""
     known = [r for r in claims.trained(results, "parentheses") if times(r)]
-    return claims.in_order(once(known, "setting", "cell", "depth"))
+    return claims.in_order(once(known, lambda r: (claims.setting(r), r.cell, r.depth)))
 
 
 def times(result):
-    return len(result["repeats"]) + result["num_infeasible_repeats"]
+    return len(result.repeats) + result.num_infeasible_repeats
 
 
 def points(results):
-    of = lambda statistic: lambda r: float(statistic(r["repeats"])) if r["repeats"] else math.nan
+    of = lambda statistic: lambda r: float(statistic(r.repeats)) if r.repeats else math.nan
     return rows(
         results,
-        setting=lambda r: r["setting"],
+        setting=claims.setting,
         times=times,
-        original=lambda r: r["loss"],
-        percent_infeasible=lambda r: 100 * r["num_infeasible_repeats"] / times(r),
+        original=lambda r: r.loss,
+        percent_infeasible=lambda r: 100 * r.num_infeasible_repeats / times(r),
         min=of(np.min),
         mean=of(np.mean),
         max=of(np.max),
-        SD=lambda r: float(np.std(r["repeats"], ddof=1)) if len(r["repeats"]) > 1 else math.nan,
+        SD=lambda r: float(np.std(r.repeats, ddof=1)) if len(r.repeats) > 1 else math.nan,
     ).sort_values(["setting", "depth"], ascending=[False, True], kind="stable")
 
 
@@ -75,13 +75,13 @@ def table(results):
 def drawn_charts(results):
     made = []
     x, y = charts.by_name(), charts.axis("loss", log=True, nice=False, padding=8)
-    for setting, depth in dict.fromkeys((r["setting"], r["depth"]) for r in results):
-        group = [r for r in results if (r["setting"], r["depth"]) == (setting, depth)]
+    for setting, depth in dict.fromkeys((claims.setting(r), r.depth) for r in results):
+        group = [r for r in results if (claims.setting(r), r.depth) == (setting, depth)]
         again = pd.DataFrame(
             [
-                {"cell": r["cell"], "depth": depth, "loss": loss, "time again": i + 1, "_spread": spread(i)}
+                {"cell": r.cell, "depth": depth, "loss": loss, "time again": i + 1, "_spread": spread(i)}
                 for r in group
-                for i, loss in enumerate(r["repeats"])
+                for i, loss in enumerate(r.repeats)
                 if loss > 0
             ]
         )
@@ -95,8 +95,8 @@ def drawn_charts(results):
 
 
 def found_claims(results):
-    results = claims.largest([r for r in results if r["depth"] == DEPTH and r["cell"] in published.AGAIN])
-    measured = {r["cell"] for r in results}
+    results = claims.largest([r for r in results if r.depth == DEPTH and r.cell in published.AGAIN])
+    measured = {r.cell for r in results}
     others = [claims.of_all(claim(results), published.AGAIN, measured) for claim in (optimistic, as_in_the_paper)]
     but_the_irnn = [cell for cell in published.AGAIN if cell != "irnn"]
     return [often(results), claims.of_all(hardly_ever(results), but_the_irnn, measured), *others]
@@ -104,7 +104,7 @@ def found_claims(results):
 
 def again(results):
     """How many diverged of how many, said and as an exact interval."""
-    diverged, number = sum(r["num_infeasible_repeats"] for r in results), sum(map(times, results))
+    diverged, number = sum(r.num_infeasible_repeats for r in results), sum(map(times, results))
     low, high = claims.proportion(diverged, number)
     return f"{diverged} of {number} diverged ({100 * low:.1f} to {100 * high:.1f} %)", (low, high)
 
@@ -113,25 +113,25 @@ def often(results):
     """Agrees where the interval leaves out hardly ever; disagrees where it is below the paper's."""
     theirs = published.AGAIN["irnn"].infeasible
     text, paper = "The IRNN's best hparams often diverge again", f"{theirs} of 100 ({shown_share(theirs)})"
-    irnn = [r for r in results if r["cell"] == "irnn"]
+    irnn = [r for r in results if r.cell == "irnn"]
     if not irnn:
         return claims.missing(text, paper)
     ours, interval = again(irnn)
     verdict = claims.verdict(interval, (HARDLY, 1.0))
     if verdict == UNDECIDED and interval[1] < claims.proportion(theirs, 100)[0]:
         verdict = DISAGREES
-    return Claim(text, paper, f"{ours}; {irnn[0]['setting']}", verdict)
+    return Claim(text, paper, f"{ours}; {claims.setting(irnn[0])}", verdict)
 
 
 def hardly_ever(results):
     most = max(known.infeasible for cell, known in published.AGAIN.items() if cell != "irnn")
     text = f"The other cells' best hparams hardly ever diverge again: in under {100 * HARDLY:g} %"
     paper = f"at most {most} of 100 in each ({shown_share(most)})"
-    others = [r for r in results if r["cell"] != "irnn"]
+    others = [r for r in results if r.cell != "irnn"]
     if not others:
         return claims.missing(text, paper)
     ours, interval = again(others)
-    each = ", ".join(f"{r['cell']} {r['num_infeasible_repeats']} of {times(r)}" for r in others)
+    each = ", ".join(f"{r.cell} {r.num_infeasible_repeats} of {times(r)}" for r in others)
     return Claim(text, paper, f"{ours}: {each}", claims.verdict(interval, (0.0, HARDLY)))
 
 
@@ -144,7 +144,7 @@ def optimistic(results):
     """By the geometric mean over cells of the mean again over the original, and its 95 % interval."""
     text = "The best of a search is optimistic: its mean again is a higher loss"
     theirs = [math.log(known.mean / known.original) for known in published.AGAIN.values()]
-    known = {r["cell"]: np.mean(r["repeats"]) / r["loss"] for r in results if r["repeats"] and r["loss"] > 0}
+    known = {r.cell: np.mean(r.repeats) / r.loss for r in results if r.repeats and r.loss > 0}
     ours = [math.log(ratio) for ratio in known.values() if ratio > 0]
     if not ours:
         return claims.missing(text, told(theirs)[0])
@@ -169,11 +169,11 @@ def as_in_the_paper(results):
     paper = f"higher in {', '.join(higher)}; lower in {', '.join(c for c in published.AGAIN if c not in higher)}"
     said, verdicts = [], []
     for result in results:
-        _, (low, high) = claims.mean(result["repeats"])
-        allowed = (result["loss"], math.inf) if result["cell"] in higher else (-math.inf, result["loss"])
-        if result["repeats"] and math.isfinite(result["loss"]):
+        _, (low, high) = claims.mean(result.repeats)
+        allowed = (result.loss, math.inf) if result.cell in higher else (-math.inf, result.loss)
+        if result.repeats and math.isfinite(result.loss):
             interval = claims.shown((low, high), ".3g")
-            said.append(f"{result['cell']} {np.mean(result['repeats']):.3g} ({interval}) against {result['loss']:.3g}")
+            said.append(f"{result.cell} {np.mean(result.repeats):.3g} ({interval}) against {result.loss:.3g}")
             verdicts.append(claims.verdict((low, high), allowed))
     return Claim(text, paper, "; ".join(said), claims.worst(verdicts)) if said else claims.missing(text, paper)
 

@@ -22,12 +22,12 @@ STANDARD = 0.05  # a p below it decides
 def compare(results):
     """A row a pair of the paper's; at depths between the paper's the pairs of depth 8, beside no number of it."""
     made = []
-    for setting, depth in sorted({(r["setting"], r["depth"]) for r in results}, key=lambda point: point[::-1]):
-        at = {r["cell"]: r for r in results if (r["setting"], r["depth"]) == (setting, depth)}
+    for setting, depth in sorted({(claims.setting(r), r.depth) for r in results}, key=lambda point: point[::-1]):
+        at = {r.cell: r for r in results if (claims.setting(r), r.depth) == (setting, depth)}
         theirs = published.WELCH.get(depth, {})
         for one, other in theirs or published.WELCH[8]:
             if one in at and other in at:
-                losses = [trials.losses(at[cell]["trials"]) for cell in (one, other)]
+                losses = [trials.losses(at[cell].trials) for cell in (one, other)]
                 means = [float(np.mean(values)) if len(values) else math.nan for values in losses]
                 t, dof, p = trials.welch(*losses)
                 difference = means[0] - means[1]

@@ -11,7 +11,7 @@ from rnn_capacity.cells import Cell
 from rnn_capacity.checks import InputError, check_int
 from rnn_capacity.measure.questions import plan_of
 from rnn_capacity.search import space as spaces
-from rnn_capacity.studies import archive, session, store, study
+from rnn_capacity.studies import reader, session, store, study
 from rnn_capacity.tasks import Task
 
 
@@ -37,11 +37,11 @@ def train_again(
         InputError: there is no such study or trial, or the cell or the task is another.
     """
     number = check_int("number", number, 0)
-    kept = archive.load_study(storage, study_name)
-    if store.PLAN not in kept.user_attrs:
+    kept = reader.load_study(storage, study_name)
+    if not kept.plan:
         raise InputError(f"study_name: {study_name!r} given; it must be a study that was measured here")
-    plan = plan_of(study_name, kept.user_attrs[store.PLAN], cell, task)
-    found = {t.number: t for t in store.measured(kept)}
+    plan = plan_of(study_name, kept.plan, cell, task)
+    found = {t.number: t for t in kept.measured}
     if number not in found:
         raise InputError(f"number: {number} given; {study_name!r} has the measured trials {', '.join(map(str, found))}")
     before = found[number].user_attrs[store.OUTCOME]

@@ -5,21 +5,24 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
-
-from optuna.trial import FrozenTrial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnn_capacity.checks import check_positive_int
-from rnn_capacity.measure.question import asks
-from rnn_capacity.measure.result import Result
-from rnn_capacity.measure.search import outcome_of, save, search, summary
+from rnn_capacity.display.tables import Column
+from rnn_capacity.measure.question import Question, asks
+from rnn_capacity.measure.result import NAN, Facts, Result
+from rnn_capacity.measure.search import answer
+from rnn_capacity.measure.shown import AGAIN, RISING, again, columns
+from rnn_capacity.paper import published
 from rnn_capacity.search import space as spaces
-from rnn_capacity.studies import store
 from rnn_capacity.studies.config import BUDGET_OF_PARAMS, Budget, Runtime, StudyConfig, checked, option
 from rnn_capacity.studies.plan import BEYOND_THE_PAPER, Plan
 from rnn_capacity.tasks import Task
 from rnn_capacity.tasks.memorization import Memorization, check_mappings
 from rnn_capacity.training.trial import Outcome, Trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BUDGET = Budget(num_trials=24, num_repeats=4)
 MIN_INPUTS = 20  # n_in, where the budget does not ask for more
@@ -67,8 +70,9 @@ class CapacityConfig(StudyConfig):
 class CapacityPlan(Plan):
     """A study of memorization: what is tuned is the bits stored in a parameter, and b belongs to the search."""
 
-    direction: ClassVar[str] = "maximize"
+    sign: ClassVar[int] = 1
     unit: ClassVar[str] = "bits/param"
+    objective: ClassVar[str] = "bits_per_param"
     reported: ClassVar[str] = "bits_per_param"
 
     def mappings(self, per_param: float) -> int:
@@ -95,7 +99,7 @@ class CapacityPlan(Plan):
             "num_mappings": trial.hparams["num_mappings"],
             "seconds": seconds,
         }
-        return kept, kept["bits_per_param"]
+        return kept, kept[self.objective]
 
 
 def padded_size(num_mappings: int) -> int:
@@ -121,6 +125,20 @@ class CapacityResult(Result):
     num_mappings: int  #: b, labels shown to the best trial
 
     @property
+    def question(self) -> Question[CapacityResult]:
+        return CAPACITY
+
+    @classmethod
+    def own_fields(cls, facts: Facts) -> dict[str, Any]:
+        return {
+            "bits": facts.of_best("bits"),
+            "bits_per_param": facts.of_best("bits_per_param"),
+            "chance_bits_per_param": max(facts.of_all("untrained_bits_per_param"), default=NAN),
+            "accuracy": facts.of_best("accuracy"),
+            "num_mappings": facts.of_best("num_mappings", 0),
+        }
+
+    @property
     def mean_bits_per_param(self) -> float:
         """The mean of the repeats; NaN without any."""
         return self.mean
@@ -128,19 +146,6 @@ class CapacityResult(Result):
     @property
     def answer(self) -> str:
         return f"{self.bits_per_param:.2f} bits per parameter"
-
-
-def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> dict[str, Any]:
-    """The fields of a CapacityResult that are of capacity alone, from the trials of a search."""
-    found, nan = outcome_of(best), float("nan")
-    untrained = [t.user_attrs[store.OUTCOME]["untrained_bits_per_param"] for t in trials]
-    return {
-        "bits": found.get("bits", nan),
-        "bits_per_param": found.get("bits_per_param", nan),
-        "chance_bits_per_param": max(untrained, default=nan),
-        "accuracy": found.get("accuracy", nan),
-        "num_mappings": found.get("num_mappings", 0),
-    }
 
 
 @asks(CapacityConfig, BUDGET, "cell")
@@ -153,8 +158,81 @@ def measure_capacity(config: CapacityConfig, budget: Budget, runtime: Runtime) -
     Raises:
         InputError: bad input, by name, before anything is compiled.
     """
-    plan = config.plan()
-    searched = search(plan, budget, runtime)
-    result = CapacityResult(**scores(searched.trials, searched.best), **summary(plan, searched))
-    save(searched, result.to_dict())
-    return result
+    return answer(CAPACITY, config.plan(), budget, runtime)
+
+
+COLUMNS = {
+    **columns("cell", "depth", "T", "params", "units"),
+    "bits": Column(lambda r: f"{r.bits:.0f}", 8),
+    "bits/param": Column(lambda r: f"{r.bits_per_param:.2f}"),
+    **columns("rising"),
+    **again(".2f", 14),
+    "chance": Column(lambda r: f"{r.chance_bits_per_param:.3f}"),
+    "accuracy": Column(lambda r: f"{r.accuracy:.3f}"),
+    **columns("trials", "infeasible", "seconds"),
+    "paper": Column(lambda r: published.CAPACITY.get(r.cell, "-"), 9),
+}
+
+
+def draw_sizes(results: Sequence[CapacityResult], ax: Axes | None = None) -> Axes:
+    """Bits per parameter against size, a line for each cell and depth, over the paper's band (its Figure 1)."""
+    from rnn_capacity.display import plots
+
+    ax = plots.axes(ax)
+    low, high = published.CAPACITY_RANGE
+    ax.axhspan(low, high, color="0.92", zorder=0)
+    ax.text(0.01, high - 0.08, "the paper: 3 to 6", transform=ax.get_yaxis_transform(), va="top", color="0.35")
+    several = ["unroll"] if len({r.unroll for r in results}) > 1 else []
+    for (cell, depth, *_), group in plots.grouped(results, "cell", "depth", "unroll"):
+        group.sort(key=lambda r: r.num_params)
+        sizes = [r.num_params for r in group]
+        label = plots.label(group[0], *several)
+        plots.line(ax, cell, sizes, [r.bits_per_param for r in group], depth, label=label, markersize=7)
+        plots.bars(ax, cell, sizes, *zip(*(r.interval for r in group), strict=True))
+    chance = max(r.chance_bits_per_param for r in results)
+    ax.axhline(chance, color="0.5", linewidth=1, linestyle=":")
+    ax.text(0.99, chance + 0.05, "chance", transform=ax.get_yaxis_transform(), ha="right", color="0.35")
+    sizes = [r.num_params for r in results]
+    ax.set(xscale="log", xlim=(min(sizes) / 1.7, max(sizes) * 1.7))
+    plots.plain(ax, lambda size: f"{size:,.0f}")
+    ax.set_ylim(0, max([high, *(r.bits_per_param for r in results if r.bits_per_param > high)]) + 0.2)
+    ax.set(xlabel="parameters", ylabel="bits per parameter")
+    return plots.finished(ax, "Best of the trials; bars: its hparams again, 95 % interval of the mean")
+
+
+def draw_trials(results: Sequence[CapacityResult], ax: Axes | None = None) -> Axes:
+    """Bits stored against bits shown, a point a trial: the best lie just under the line (the paper's Figure App.1)."""
+    from rnn_capacity.display import plots
+
+    ax, most = plots.axes(ax), 0.0
+    groups = plots.grouped(results, "cell", "depth", "unroll", "num_params")
+    styles = plots.styles([key for key, _ in groups])
+    for key, group in groups:
+        color, marker = styles[key]
+        label: str | None = plots.label(group[0], "num_params", "unroll")
+        for result in group:
+            found, size = result.trials[result.trials["feasible"]], result.num_params
+            shown, stored = found["num_mappings"] / size, found["bits_per_param"].astype(float)
+            most = max(most, shown.max()) if len(found) else most
+            looks: dict[str, Any] = {"color": color, "marker": marker, "linewidth": 0}
+            ax.scatter(shown, stored, s=45, alpha=0.6, label=label, **looks)
+            ax.scatter(result.num_mappings / size, result.bits_per_param, s=140, **looks)
+            label = None
+    ax.plot([0, most], [0, most], color="0.6", linewidth=1, label="all of it stored", zorder=0)
+    ax.set(xlabel="mappings shown, per parameter", ylabel="bits stored, per parameter")
+    return plots.finished(ax, "A point a trial; large: the best", diverged=not most)
+
+
+CAPACITY = Question(
+    name="capacity",
+    config=CapacityConfig,
+    budget=BUDGET,
+    plan=CapacityPlan,
+    result=CapacityResult,
+    call=measure_capacity,
+    columns=COLUMNS,
+    caption=f"bits/param: best of the trials. {RISING} {AGAIN} chance: the same selection, untrained. "
+    "infeasible: diverged, + again. paper: best of 1000+ tuned trials.",
+    draw=draw_trials,
+    figures=lambda results: {"capacity": draw_sizes},
+)

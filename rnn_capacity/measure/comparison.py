@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rnn_capacity.checks import InputError
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.shown import Shown
+from rnn_capacity.measure.trainability import TrainabilityResult
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -41,11 +42,10 @@ def compare(results: Sequence[Shown]) -> Comparison:
         raise InputError("results: none given; it must be a list of results")
     found = Comparison(tuple(results))
     _check_alike("results", [part.measure for part in found.parts])
-    rows = found.rows()
-    if "task" in rows[0]:
-        _check_alike("task", [row["task"] for row in rows])
-        for name in rows[0]["task_fields"].keys() - {"unroll"}:  # the table has a column for it
-            _check_alike(name, [row["task_fields"][name] for row in rows])
+    trained = [part for part in found.parts if isinstance(part, TrainabilityResult)]
+    _check_alike("task", [part.task for part in trained])
+    for name in trained[0].task_fields.keys() - {"unroll"} if trained else ():  # the table has a column for it
+        _check_alike(name, [part.task_fields[name] for part in trained])
     return found
 
 

@@ -6,24 +6,36 @@ import dataclasses
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from rnn_capacity.display.tables import Columns
+from rnn_capacity.measure.result import R
+from rnn_capacity.measure.shown import Shown
 from rnn_capacity.studies import session
 from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, texts
 from rnn_capacity.studies.plan import Plan
 
-Answer = TypeVar("Answer")
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Answer = TypeVar("Answer", bound=Shown)
+Draw = Callable[[Sequence[Any], "Axes | None"], "Axes"]  # results of one question, on these axes or on new ones
 
 
-class Question(NamedTuple):
-    """What can be asked of a cell; `measure/questions.py` has all."""
+class Question(NamedTuple, Generic[R]):
+    """What can be asked of a cell, how it is answered, and what the answers look like."""
 
     name: str  #: in tables and figures
     config: type[StudyConfig]  #: what defines a study of it
     budget: Budget  #: by default
     plan: type[Plan]  #: how its studies turn proposals into trials
-    call: Callable[..., Any]  #: its public face, of the fields of these and of `Runtime`
+    result: type[R]  #: what a study of it gave
+    call: Callable[..., Shown]  #: its public face, of the fields of config, `Budget` and `Runtime`
+    columns: Columns  #: of the table of results
+    caption: str  #: how to read it
+    draw: Draw  #: what `plot` draws
+    figures: Callable[[Sequence[R]], dict[str, Draw]]  #: what a sweep draws of its results at its end, by file name
 
     def asked(self, fields: Mapping[str, Any]) -> tuple[StudyConfig, Budget, Runtime]:
         """The options of a call, checked.

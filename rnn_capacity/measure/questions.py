@@ -1,4 +1,4 @@
-"""The questions that the package answers."""
+"""The questions that the package answers, and the answers that a storage has."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from rnn_capacity.cells import Cell
-from rnn_capacity.measure import capacity, recall, trainability
-from rnn_capacity.measure.capacity import CapacityConfig, CapacityPlan, measure_capacity
+from rnn_capacity.measure.capacity import CAPACITY
 from rnn_capacity.measure.question import Question
-from rnn_capacity.measure.recall import RecallConfig, measure_recall
-from rnn_capacity.measure.trainability import TrainabilityConfig, measure_trainability
-from rnn_capacity.studies.plan import Plan, find_task
+from rnn_capacity.measure.recall import RECALL
+from rnn_capacity.measure.result import Result, result_of
+from rnn_capacity.measure.trainability import TRAINABILITY
+from rnn_capacity.studies import database, reader, store
+from rnn_capacity.studies.plan import Plan, find_task, is_again
 from rnn_capacity.tasks import Task
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.tasks.recall import Recall
-
-CAPACITY = Question("capacity", CapacityConfig, capacity.BUDGET, CapacityPlan, measure_capacity)
-RECALL = Question("recall", RecallConfig, recall.BUDGET, Plan, measure_recall)
-TRAINABILITY = Question("trainability", TrainabilityConfig, trainability.BUDGET, Plan, measure_trainability)
 
 QUESTIONS: dict[str, Question] = {question.name: question for question in (CAPACITY, RECALL, TRAINABILITY)}
 
@@ -35,6 +32,17 @@ def question_of(task: str | Task) -> Question:
     return RECALL if isinstance(kind, Recall) else TRAINABILITY
 
 
+def question_asked(described: Mapping[str, Any]) -> Question:
+    """The question that a study answers, from what `Plan.describe` said of it.
+
+    Recall is asked with units; with a budget of parameters the task of that name is one of trainability.
+    """
+    if "task's program" in described:  # a user's own, whatever its name
+        return TRAINABILITY
+    question = question_of(described["task"])
+    return TRAINABILITY if question is RECALL and described["max_params"] is not None else question
+
+
 def plan_of(name: str, described: Mapping[str, Any], cell: Cell | None = None, task: Task | None = None) -> Plan:
     """The plan of a study, from what `Plan.describe` said of it.
 
@@ -44,5 +52,40 @@ def plan_of(name: str, described: Mapping[str, Any], cell: Cell | None = None, t
     Raises:
         InputError: the cell or the task is not the one that was trained.
     """
-    question = question_of(task if isinstance(task, Task) else described["task"])
-    return question.plan.of(name, described, cell, task)
+    return question_asked(described).plan.of(name, described, cell, task)
+
+
+def results_in(storage: reader.Storage, source: str = "") -> tuple[list[Result], list[str]]:
+    """The results of all searches of an existing storage, finished or not, in the order in which they were begun.
+
+    Args:
+        source: the storage's name, for people.
+
+    Returns:
+        The results, and a sentence on each study that is left out.
+
+    Raises:
+        InputError: there is no such storage, or it is no database of studies.
+    """
+    found, failed = reader.read(storage)
+    notes = [f"the study {name!r} cannot be read ({reason})" for name, reason in failed.items()]
+    studies, results = {study.name: study for study in found}, []
+    for name, study in studies.items():
+        if is_again(name):
+            continue
+        if not study.plan:
+            notes.append(f"the study {name!r} is none of this package's, and left out")
+            continue
+        try:
+            results.append(result_of(question_asked(study.plan), name, studies, source=source))
+        except Exception as error:  # of a version that nobody can foresee
+            reason = f"{type(error).__name__}: {database.first_line(error)}"
+            notes.append(f"the study {name!r} is of another version{_version(study)}, and left out ({reason})")
+    return results, notes
+
+
+def _version(study: reader.Stored) -> str:
+    """Which version measured a study, and so reads it; empty where it was not kept."""
+    known = (about for name, about in study.user_attrs.items() if name.startswith(store.WORKER))
+    versions = {about["packages"]["rnn_capacity"] for about in known if "rnn_capacity" in about.get("packages", {})}
+    return "".join(f", which rnn_capacity {version} reads" for version in sorted(versions)[-1:])

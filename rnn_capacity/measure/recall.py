@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from optuna.trial import FrozenTrial
 
 from rnn_capacity.checks import InputError, check_positive_int
-from rnn_capacity.measure.question import asks
-from rnn_capacity.measure.result import Result
-from rnn_capacity.measure.search import outcome_of, save, search, summary
-from rnn_capacity.measure.shown import Shown
-from rnn_capacity.studies import store
+from rnn_capacity.display.tables import Column
+from rnn_capacity.measure.question import Question, asks
+from rnn_capacity.measure.result import NAN, Facts, Result
+from rnn_capacity.measure.search import answer
+from rnn_capacity.measure.shown import AGAIN, RISING, Shown, again, columns
 from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, checked, option
 from rnn_capacity.studies.plan import Plan
 from rnn_capacity.studies.trials import finite
 from rnn_capacity.tasks.recall import Recall, line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BUDGET = Budget(num_trials=12, num_repeats=0)
 
@@ -64,6 +66,18 @@ class RecallPoint(Result):
     error: float  #: NaN where every trial diverged
     line: float  #: 1 - num_units / num_inputs, or 0: what the paper found
     chance_error: float  #: the least of the same networks untrained
+
+    @property
+    def question(self) -> Question[RecallPoint]:
+        return RECALL
+
+    @classmethod
+    def own_fields(cls, facts: Facts) -> dict[str, Any]:
+        return {
+            "error": facts.of_best("eval_loss"),
+            "line": float(line(facts.plan["num_units"], facts.plan["num_inputs"])),
+            "chance_error": min(finite(facts.of_all("untrained_squared_error")), default=NAN),
+        }
 
     @property
     def subject(self) -> str:
@@ -112,15 +126,6 @@ class RecallResult(Shown):
         return {"points": self.rows()}
 
 
-def scores(trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> dict[str, Any]:
-    """The fields of a RecallPoint that its trials say and no other result has."""
-    untrained = [t.user_attrs[store.OUTCOME]["untrained_squared_error"] for t in trials]
-    return {
-        "error": outcome_of(best).get("eval_loss", float("nan")),
-        "chance_error": min(finite(untrained), default=float("nan")),
-    }
-
-
 @asks(RecallConfig, BUDGET, "cell")
 def measure_recall(config: RecallConfig, budget: Budget, runtime: Runtime) -> RecallResult:
     """How much of a random vector the cell gives back after some steps (Collins et al. 2017, Figure 2c).
@@ -131,14 +136,49 @@ def measure_recall(config: RecallConfig, budget: Budget, runtime: Runtime) -> Re
     Raises:
         InputError: bad input, by name, before anything is compiled.
     """
-    points = []
-    for plan in [study.plan() for study in config.studies()]:
-        searched = search(plan, budget, runtime)
-        point = RecallPoint(
-            line=float(line(plan.num_units, plan.task.num_inputs)),
-            **scores(searched.trials, searched.best),
-            **summary(plan, searched),
-        )
-        save(searched, point.to_dict())
-        points.append(point)
-    return RecallResult(points=tuple(points))
+    return RecallResult(points=tuple(answer(RECALL, study.plan(), budget, runtime) for study in config.studies()))
+
+
+COLUMNS = {
+    **columns("cell", "depth", "T", "params", "units"),
+    "inputs": Column(lambda r: f"{r.num_inputs}"),
+    "error": Column(lambda r: f"{r.error:.3f}", 6),
+    "the line": Column(lambda r: f"{r.line:.3f}"),
+    **columns("rising"),
+    **again(".3f", 16),
+    "chance": Column(lambda r: f"{r.chance_error:.3f}"),
+    **columns("trials", "infeasible", "seconds"),
+}
+
+
+def draw(results: Sequence[RecallPoint], ax: Axes | None = None) -> Axes:
+    """Squared error against units over inputs, beside the line 1 - n_h / n_in (the paper's Figure 2c)."""
+    from rnn_capacity.display import plots
+
+    ax = plots.axes(ax)
+    share = lambda r: r.num_units / r.num_inputs
+    ax.plot([0, 1, max([2.0, *map(share, results)])], [1, 0, 0], color="0.6", linewidth=1, label="1 - units / inputs")
+    styles = plots.styles([(r.cell,) for r in results])
+    for (cell, depth, *_), group in plots.grouped(results, "cell", "depth", "unroll"):
+        group.sort(key=share)
+        color, marker = styles[cell,]
+        looks: dict[str, Any] = {"color": color, "marker": marker, "label": plots.label(group[0], "unroll")}
+        ax.plot([*map(share, group)], [r.error for r in group], plots.LINES.get(depth, "-"), **looks)
+    ax.set_ylim(-0.03, max([1.1, *(1.05 * r.error for r in results if r.error > 1)]))
+    ax.set(xlabel="units per number of the input", ylabel="squared error")
+    return plots.finished(ax, "Best of the trials", diverged=not finite([r.error for r in results]))
+
+
+RECALL = Question(
+    name="recall",
+    config=RecallConfig,
+    budget=BUDGET,
+    plan=Plan,
+    result=RecallPoint,
+    call=measure_recall,
+    columns=COLUMNS,
+    caption="error: squared error of the best of the trials. the line: 1 - units / inputs, or 0, the paper's. "
+    f"{RISING} {AGAIN} chance: the same selection, untrained. infeasible: diverged, + again.",
+    draw=draw,
+    figures=lambda results: {"recall": draw},
+)

@@ -1,15 +1,66 @@
-"""What all results have: what was trained, the best again, and a table of the trials."""
+"""What all results have, and how one is made from the trials of a study: just trained, or read from a storage."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
 
+from rnn_capacity import information
+from rnn_capacity.display import tables
 from rnn_capacity.measure.shown import Shown
+from rnn_capacity.search import space as spaces
+from rnn_capacity.studies import store
+from rnn_capacity.studies.plan import HPARAM, again_name, space_of
+from rnn_capacity.studies.reader import Stored
+from rnn_capacity.studies.trials import still_improving
+from rnn_capacity.tasks import TASKS, Task
+
+if TYPE_CHECKING:
+    from rnn_capacity.measure.question import Question
+
+NAN = float("nan")
+WORKER: dict[str, Any] = {"packages": {}, "code": None, "device": None, "command": None}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a storage has of a study beside the numbers of its result."""
+
+    source: str  #: the folder or the URL that it is in, for people
+    plan: Mapping[str, Any]  #: everything that defines the study, as plain JSON
+    best_number: int | None  #: of the best trial; None where there is none
+    finished: bool  #: whether it has all the trials and repeats that were asked for
+    measured: bool  #: whether that was so before, or is; more may have been asked for since
+    wanted_trials: int | None  #: how many trials were asked for; None where it was not kept
+    workers: Sequence[Mapping[str, Any]]  #: what trained it, each once: packages, code, device and command
+
+    @property
+    def space(self) -> dict[str, Any]:
+        """The range of each dimension, tuned or fixed, as plain JSON."""
+        return {n.removeprefix(HPARAM): dimension for n, dimension in self.plan.items() if n.startswith(HPARAM)}
+
+
+class Facts(NamedTuple):
+    """What a result is made from: the trials that count, and what is known of their task."""
+
+    plan: Mapping[str, Any]
+    task: Task | None  # None where it is a user's own, and not at hand
+    kept: Mapping[str, Any]  # the result that was kept with the study, which knows more of such a task
+    trials: Sequence[FrozenTrial]
+    best: FrozenTrial | None
+
+    def of_best(self, name: str, otherwise: float = NAN) -> Any:
+        """What the best trial gave."""
+        return otherwise if self.best is None else self.best.user_attrs[store.OUTCOME][name]
+
+    def of_all(self, name: str) -> list[Any]:
+        """What each trial gave."""
+        return [trial.user_attrs[store.OUTCOME][name] for trial in self.trials]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -43,14 +94,25 @@ class Result(Shown):
     total_steps: int  #: gradient steps of the whole search
     seconds: float  #: of training, the repeats included
     trials: pd.DataFrame  #: a row a trial of the search
+    record: Record  #: what defines the study, how far it is, and what trained it
+
+    @property
+    def question(self) -> Question:
+        """The question that it answers."""
+        raise NotImplementedError
+
+    @classmethod
+    def own_fields(cls, facts: Facts) -> dict[str, Any]:
+        """The fields that no other question's result has."""
+        raise NotImplementedError
 
     @property
     def mean(self) -> float:
         """The mean of the repeats; NaN without any."""
-        return float(np.mean(self.repeats)) if self.repeats else float("nan")
+        return float(np.mean(self.repeats)) if self.repeats else NAN
 
     @property
-    def parts(self) -> tuple[Result]:
+    def parts(self) -> Sequence[Result]:
         return (self,)
 
     @property
@@ -68,9 +130,117 @@ class Result(Shown):
         """What was found, in words."""
         raise NotImplementedError
 
+    def notes(self, config: str = "") -> list[str]:
+        found = []
+        for name, (low, high) in self.wider.items():
+            ends = f"({low:g}, {high:g})"
+            remedy = f"hparams={{{name!r}: {ends}}}"
+            if config and name == spaces.family_of(name):
+                remedy += f" or --{config}.hparams.{name}='{ends}'"
+            best = tables.short(self.best_hparams[name])
+            found.append(f"{self.cell}: the best {name}, {best}, lies at an end of its range; {remedy} looks further")
+        return found
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the table of trials, as plain JSON types."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "trials"}
-        lists = {"interval": list(self.interval), "repeats": list(self.repeats)}
+        """Everything but the table of trials and the record, as plain JSON types."""
+        names = [field.name for field in dataclasses.fields(self) if field.name not in ("trials", "record")]
+        lists: dict[str, Any] = {"interval": list(self.interval), "repeats": list(self.repeats)}
         lists |= {"wider": {name: list(ends) for name, ends in self.wider.items()}}
+        fields = {name: getattr(self, name) for name in names}
         return {"measure": self.measure} | fields | lists | {"best_hparams": dict(self.best_hparams)}
+
+
+R = TypeVar("R", bound=Result)
+
+
+def result_of(
+    question: Question[R], name: str, studies: Mapping[str, Stored], task: Task | None = None, source: str = ""
+) -> R:
+    """The result of a study, finished or not, from its plan and its trials.
+
+    Args:
+        name: of the study.
+        studies: by name; the repeats of its best trial among them, if there are any.
+        task: if it is at hand; one of the package's own is made from the plan.
+        source: where the study is kept, for people.
+
+    Raises:
+        LookupError, TypeError, ValueError: the study is of another version.
+    """
+    study = studies[name]
+    plan, kept, asked = study.plan, study.user_attrs.get(store.RESULT, {}), study.user_attrs.get(store.ASKED, {})
+    wanted, wanted_repeats = asked.get("num_trials"), asked.get("num_repeats")
+    trials = study.measured[:wanted]  # workers side by side may have stored a few more
+    best = best_of(trials, question.plan.sign)
+    repeating = None if best is None else studies.get(again_name(name, best.number))
+    again = [] if repeating is None else repeating.measured[:wanted_repeats]
+    if wanted is None:  # of before this was kept
+        finished = (kept.get("num_trials"), _count(kept)) == (len(trials), len(again))
+    else:
+        finished = len(trials) >= wanted and (best is None or len(again) >= wanted_repeats)
+    facts = Facts(plan, task or task_of(plan), kept, trials, best)
+    record = Record(
+        source=source,
+        plan=plan,
+        best_number=None if best is None else best.number,
+        finished=finished,
+        measured=finished or bool(kept),
+        wanted_trials=wanted,
+        workers=_workers([study, *filter(None, [repeating])]),
+    )
+    fields = _of_plan(facts) | _of_trials(facts, again, question) | question.result.own_fields(facts)
+    return question.result(study=name, record=record, trials=store.trials_frame(trials), **fields)
+
+
+def task_of(plan: Mapping[str, Any]) -> Task | None:
+    """The task of a described plan; None where it is a user's own."""
+    kind = TASKS.get(plan["task"])
+    if kind is None or "task's program" in plan:
+        return None
+    return kind(**{field.name: plan[field.name] for field in dataclasses.fields(kind)})
+
+
+def best_of(trials: Sequence[FrozenTrial], sign: int) -> FrozenTrial | None:
+    """The trial of the best objective, of those that were trained to the end if any was; None where there is none."""
+    ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
+    return max(ended, key=lambda t: sign * t.value, default=None)
+
+
+def _of_plan(facts: Facts) -> dict[str, Any]:
+    names = ("cell", "depth", "max_params", "num_params", "num_units", "train_steps")
+    known = lambda name: getattr(facts.task, name, facts.plan.get(name, facts.kept.get(name)))
+    return {name: facts.plan[name] for name in names} | {name: known(name) for name in ("num_inputs", "unroll")}
+
+
+def _of_trials(facts: Facts, repeats: Sequence[FrozenTrial], question: Question) -> dict[str, Any]:
+    best, space, sign, reported = facts.best, space_of(facts.plan), question.plan.sign, question.plan.reported
+    outcomes = [t.user_attrs[store.OUTCOME] for t in repeats]
+    again = tuple(float(o[reported]) for t, o in zip(repeats, outcomes, strict=True) if t.value is not None)
+    ended = [t.value if t.state == TrialState.COMPLETE else None for t in facts.trials]
+    return {
+        "still_improving": still_improving(ended, sign),
+        "interval": information.confidence_interval(again),
+        "repeats": again,
+        "best_hparams": {} if best is None else spaces.holding(space, {**space, **best.params}),
+        "wider": {} if best is None else spaces.wider(space, best.params),
+        "num_trials": len(facts.trials),
+        "num_infeasible": facts.of_all("feasible").count(False),
+        "num_stopped_early": sum(facts.of_all("stopped_early")),
+        "num_infeasible_repeats": len(repeats) - len(again),
+        "total_steps": sum(facts.of_all("steps")),
+        "seconds": sum([*facts.of_all("seconds"), *(o["seconds"] for o in outcomes)]),
+    }
+
+
+def _count(kept: Mapping[str, Any]) -> int:
+    """The repeats of a result that was kept."""
+    return len(kept.get("repeats", ())) + kept.get("num_infeasible_repeats", 0)
+
+
+def _workers(studies: Iterable[Stored]) -> list[dict[str, Any]]:
+    """What trained some studies, each once."""
+    found: list[dict[str, Any]] = []
+    for name, about in (item for study in studies for item in study.user_attrs.items()):
+        if name.startswith(store.WORKER) and WORKER | about not in found:
+            found.append(WORKER | about)
+    return found

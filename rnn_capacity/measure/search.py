@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from rnn_capacity import information
+from rnn_capacity.measure.question import Question
+from rnn_capacity.measure.result import R, best_of, result_of
 from rnn_capacity.search import SAMPLERS
-from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import store, study
 from rnn_capacity.studies.config import Budget, Runtime
-from rnn_capacity.studies.plan import Plan
+from rnn_capacity.studies.plan import Plan, again_name
 from rnn_capacity.studies.progress import Reporter, reporter
-from rnn_capacity.studies.trials import still_improving
+from rnn_capacity.studies.reader import Stored
 from rnn_capacity.training import hosts, sharding
 from rnn_capacity.training.checkpoint import Checkpoints
 
@@ -75,16 +75,10 @@ def search(plan: Plan, budget: Budget, runtime: Runtime) -> Searched:
     storage = store.open_storage(runtime.storage) if hosts.index() == 0 else None
     searched, trials = run(plan, num_trials, what)
     best = best_of(trials, plan.sign)
-    repeats = []
+    repeats: list[FrozenTrial] = []
     if best is not None and num_repeats:
         _, repeats = run(plan.repeated(best.params, best.number), num_repeats, f"{what}, best again")
     return Searched(searched, trials, best, repeats)
-
-
-def best_of(trials: Sequence[FrozenTrial], sign: int) -> FrozenTrial | None:
-    """The trial of the best objective, of those that were trained to the end if any was; None where there is none."""
-    ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
-    return max(ended, key=lambda t: sign * t.value, default=None)
 
 
 def _checkpoints(folder: str | os.PathLike | None, identity: str) -> contextlib.AbstractContextManager:
@@ -92,63 +86,17 @@ def _checkpoints(folder: str | os.PathLike | None, identity: str) -> contextlib.
     return contextlib.nullcontext() if folder is None else contextlib.closing(Checkpoints(folder, identity))
 
 
-def save(searched: Searched, result: Mapping[str, Any]) -> None:
-    """Keeps a result with its study."""
+def answer(question: Question[R], plan: Plan, budget: Budget, runtime: Runtime) -> R:
+    """Measures a study, and keeps its result with it."""
+    searched = search(plan, budget, runtime)
+    attrs = {} if searched.study is None else searched.study.user_attrs
+    described = json.loads(json.dumps(plan.describe()))  # as a storage gives it back
+    attrs = {**attrs, store.PLAN: described, store.ASKED: dataclasses.asdict(budget)}
+    studies = {plan.name: Stored(plan.name, attrs, searched.trials)}
+    if searched.best is not None:
+        again = again_name(plan.name, searched.best.number)
+        studies[again] = Stored(again, {}, searched.repeats)
+    result = result_of(question, plan.name, studies, plan.task)
     if searched.study is not None:
-        store.save_result(searched.study, result)
-
-
-def summary(plan: Plan, searched: Searched) -> dict[str, Any]:
-    """What the results of all measurements say alike, under the names of their fields."""
-    found = of_trials(searched.trials, searched.best, searched.repeats, plan.space, plan.reported, plan.sign)
-    return {
-        "study": plan.name,
-        "cell": plan.cell.name,
-        "depth": plan.static["depth"],
-        "max_params": plan.max_params,
-        "num_params": plan.num_params,
-        "num_units": plan.num_units,
-        "num_inputs": plan.task.num_inputs,
-        "unroll": plan.task.unroll,
-        "train_steps": plan.static["train_steps"],
-        "trials": store.trials_frame(searched.trials),
-        **found,
-    }
-
-
-def of_trials(
-    trials: Sequence[FrozenTrial],
-    best: FrozenTrial | None,
-    repeats: Sequence[FrozenTrial],
-    space: Mapping[str, Any],
-    reported: str,
-    sign: int,
-) -> dict[str, Any]:
-    """The part of `summary` that needs no plan: what the trials of a search, and of its best again, say.
-
-    Args:
-        space: the names of the dimensions, with the values of those that are fixed.
-        reported: the name of what a result is of, in what is kept of a trial.
-        sign: 1 where a greater objective is better, -1 where a smaller one is.
-    """
-    outcomes = [t.user_attrs[store.OUTCOME] for t in trials]
-    again = tuple(float(t.user_attrs[store.OUTCOME][reported]) for t in repeats if t.value is not None)
-    ended = [t.value if t.state == TrialState.COMPLETE else None for t in trials]
-    return {
-        "still_improving": still_improving(ended, sign),
-        "interval": information.confidence_interval(again),
-        "repeats": again,
-        "best_hparams": spaces.holding(space, {**space, **best.params}) if best is not None else {},
-        "wider": spaces.wider(space, best.params) if best is not None else {},
-        "num_trials": len(trials),
-        "num_infeasible": sum(not o["feasible"] for o in outcomes),
-        "num_stopped_early": sum(o["stopped_early"] for o in outcomes),
-        "num_infeasible_repeats": len(repeats) - len(again),
-        "total_steps": sum(o["steps"] for o in outcomes),
-        "seconds": sum(t.user_attrs[store.OUTCOME]["seconds"] for t in (*trials, *repeats)),
-    }
-
-
-def outcome_of(best: FrozenTrial | None) -> dict[str, Any]:
-    """What the best trial gave; nothing where all are infeasible."""
-    return best.user_attrs[store.OUTCOME] if best is not None else {}
+        store.save_result(searched.study, result.to_dict())
+    return result

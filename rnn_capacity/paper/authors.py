@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import optuna
 import pandas as pd
 
 from rnn_capacity.checks import InputError
 from rnn_capacity.paper import unpickle
-from rnn_capacity.studies import archive, store
+from rnn_capacity.studies import store
+from rnn_capacity.studies.reader import Stored
 
 TEXTS = ("architecture", "task_type")
 COUNTS = ("n_layers", "hyper_iter", "max_params", "num_params")
@@ -67,7 +67,7 @@ TASK_TYPES = {
 
 def their_hparams(cell: str, hparams: Mapping[str, float | str]) -> dict[str, float | str]:
     """Hparams of a trial under the authors' names, the names of optimizers and initialisations theirs too."""
-    return {_their_name(cell, name): VALUES.get(value, value) for name, value in hparams.items()}
+    return {_their_name(cell, name): VALUES.get(str(value), value) for name, value in hparams.items()}
 
 
 def _their_name(cell: str, name: str) -> str:
@@ -80,7 +80,7 @@ def _their_name(cell: str, name: str) -> str:
     return NAMES.get(name, name)
 
 
-def rows(studies: Iterable[optuna.Study]) -> pd.DataFrame:
+def rows(studies: Iterable[Stored]) -> pd.DataFrame:
     """Our measured trials as rows of the authors' table, FIELDS as columns, hparams as dicts.
 
     Searches only: a repeat of the best trial is no row of theirs. Memorization has one set of data, so its three losses
@@ -89,11 +89,11 @@ def rows(studies: Iterable[optuna.Study]) -> pd.DataFrame:
     """
     found = []
     for study in studies:
-        plan = study.user_attrs.get(store.PLAN)
-        if plan is None or plan["again"] is not None:
+        plan = study.plan
+        if not plan or plan["again"] is not None:
             continue
-        for trial in store.measured(study):
-            hparams = archive.hparams(study, trial) | {"train_steps": plan["train_steps"]}
+        for trial in study.measured:
+            hparams = study.hparams(trial) | {"train_steps": plan["train_steps"]}
             outcome = trial.user_attrs[store.OUTCOME]
             losses = {field: outcome[field if field in outcome else "loss"] for field in LOSSES}
             found.append(

@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import optuna
 import pandas as pd
 
 from rnn_capacity import files
 from rnn_capacity.checks import InputError, MissingPackageError, check_choice
 from rnn_capacity.paper import authors
-from rnn_capacity.studies import archive, store
+from rnn_capacity.studies import reader, store
+from rnn_capacity.studies.reader import Stored
 
 FORMATS = ("trials", "authors")
 METADATA = "rnn_capacity"  # the key, in a Parquet file's own metadata, of what we attach
 
 
-def export(
-    storage: str | os.PathLike | optuna.storages.BaseStorage, out: str | os.PathLike, format: str = "trials"
-) -> pathlib.Path:
+def export(storage: reader.Storage, out: str | os.PathLike, format: str = "trials") -> pathlib.Path:
     """Every finished trial of every study of a storage, into a new Parquet file.
 
     With format "trials" a row has the study, the trial's number and state, what it gave (bits, loss in nats an example,
@@ -43,12 +41,12 @@ def export(
     """
     check_choice("format", format, FORMATS)
     out = _check_out(out)
-    studies = archive.studies(storage)
+    studies = reader.load_studies(storage)
     frame = authors.rows(studies) if format == "authors" else None
     table = _trials_table(studies) if frame is None else _authors_table(frame)
     if not table.num_rows:
         raise InputError("storage: one without a measured trial given; it must hold one")
-    return _write(table, out, {"studies": {study.study_name: study.user_attrs for study in studies}})
+    return _write(table, out, {"studies": {study.name: study.user_attrs for study in studies}})
 
 
 def import_authors(path: str | os.PathLike, out: str | os.PathLike) -> pathlib.Path:
@@ -93,14 +91,14 @@ def _pyarrow():
     return pyarrow, parquet
 
 
-def _trials_table(studies: list[optuna.Study]):
+def _trials_table(studies: Sequence[Stored]):
     pa, _ = _pyarrow()
     rows = [
-        {"study": study.study_name, "number": trial.number, "state": trial.state.name}
+        {"study": study.name, "number": trial.number, "state": trial.state.name}
         | trial.user_attrs.get(store.OUTCOME, {})
-        | archive.hparams(study, trial)
+        | study.hparams(trial)
         for study in studies
-        for trial in archive.finished(study)
+        for trial in study.trials
     ]
     names = dict.fromkeys(name for row in rows for name in row)  # in order
     columns = {name: pa.array([row.get(name) for row in rows]) for name in names}

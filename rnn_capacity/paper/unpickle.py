@@ -17,7 +17,7 @@ import re
 import shlex
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -95,7 +95,7 @@ def _known(dtype: Any) -> np.dtype:
     return dtype.value
 
 
-def _build(shape: Any, dtype: Any, order: str, data: Any) -> np.ndarray:
+def _build(shape: Any, dtype: Any, order: Literal["C", "F"], data: Any) -> np.ndarray:
     dtype = _known(dtype)
     if dtype.hasobject:  # a list of the elements, tuples where these have fields
         if not isinstance(data, list) or not all(isinstance(v, tuple) or not dtype.names for v in data):

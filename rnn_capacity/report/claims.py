@@ -11,12 +11,13 @@ import dataclasses
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from rnn_capacity.information import confidence_interval
+from rnn_capacity.measure.result import R, Result
+from rnn_capacity.measure.trainability import TrainabilityResult
 from rnn_capacity.paper import published
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, NOT_REACHED, UNDECIDED, Claim
 from rnn_capacity.tasks import TASKS
@@ -57,7 +58,7 @@ def of_best(interval: tuple[float, float], allowed: tuple[float, float], *, more
 
 
 def of_difference(
-    interval: tuple[float, float], allowed: tuple[float, float], sides: Iterable[Mapping[str, Any]]
+    interval: tuple[float, float], allowed: tuple[float, float], sides: Iterable[Result]
 ) -> tuple[str, str]:
     """The verdict on a difference between the best that several searches found, and why it is not "disagrees".
 
@@ -69,27 +70,25 @@ def of_difference(
     return (UNDECIDED if why else found), why
 
 
-def unfair(results: Sequence[Mapping[str, Any]]) -> str:
+def unfair(results: Sequence[Result]) -> str:
     """What keeps a comparison of searches from refuting anything; empty where it is fair."""
-    budgets = {(r["num_trials"], r["train_steps"]) for r in results}
+    budgets = {(r.num_trials, r.train_steps) for r in results}
     if len(budgets) > 1:
         return f"searched unlike, {spending(results)}"
-    if any(r["num_trials"] < LEAST_TRIALS for r in results):
+    if any(r.num_trials < LEAST_TRIALS for r in results):
         return f"fewer than {LEAST_TRIALS} trials cannot show that a search has stopped rising"
-    rising = dict.fromkeys(r["cell"] for r in results if r["still_improving"])
+    rising = dict.fromkeys(r.cell for r in results if r.still_improving)
     return f"still rising: {', '.join(rising)}" if rising else ""
 
 
-def spending(results: Sequence[Mapping[str, Any]]) -> str:
+def spending(results: Sequence[Result]) -> str:
     """How much the searches had, as it is read."""
-    steps = [r["train_steps"] for r in results if r["train_steps"]]
-    of = f" of {_span(steps)} steps" if steps else ""
-    return f"{_span([r['num_trials'] for r in results])} trials{of}"
+    return f"{_span([r.num_trials for r in results])} trials of {_span([r.train_steps for r in results])} steps"
 
 
-def spent(results: Sequence[Mapping[str, Any]], paper: str = published.SPENT) -> str:
+def spent(results: Sequence[Result], paper: str = published.SPENT) -> str:
     """What the searches of a claim cost, which were still rising, and what the paper's cost."""
-    rising = dict.fromkeys(r["cell"] for r in results if r["still_improving"])
+    rising = dict.fromkeys(r.cell for r in results if r.still_improving)
     state = f"still rising: {', '.join(rising)}" if rising else "none still rising"
     return f"{spending(results)} a point, {state}; the paper: {paper}"
 
@@ -126,28 +125,25 @@ def shown(interval: tuple[float, float], spec: str = ".2f") -> str:
 
 
 def paired(
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[R],
     cell: str,
     other: str,
-    value: Callable[[Mapping[str, Any]], float],
-    *alike: str,
+    value: Callable[[R], float],
+    point: Callable[[R], Hashable],
 ) -> list[float]:
     """Differences of a value, the cell's less the other's, at each point of the grid that both were measured at.
 
     Args:
-        alike: the fields that make a point, such as depth.
+        point: what makes a point, such as the depth.
     """
-    found = [value(mine) - value(theirs) for mine, theirs in beside(results, cell, other, *alike)]
+    found = [value(mine) - value(theirs) for mine, theirs in beside(results, cell, other, point)]
     return [difference for difference in found if math.isfinite(difference)]
 
 
-def beside(
-    results: Sequence[Mapping[str, Any]], cell: str, other: str, *alike: str
-) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+def beside(results: Sequence[R], cell: str, other: str, point: Callable[[R], Hashable]) -> list[tuple[R, R]]:
     """The results of two cells at each point of the grid that both were measured at."""
-    at = lambda name: {tuple(r[field] for field in alike): r for r in results if r["cell"] == name}
-    mine, theirs = at(cell), at(other)
-    return [(mine[point], theirs[point]) for point in mine if point in theirs]
+    mine, theirs = ({point(r): r for r in results if r.cell == name} for name in (cell, other))
+    return [(mine[at], theirs[at]) for at in mine if at in theirs]
 
 
 def mean(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
@@ -158,19 +154,19 @@ def mean(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
 def ranked(
     text: str,
     paper: str,
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[R],
     pairs: Sequence[tuple[str, str]],
-    value: Callable[[Mapping[str, Any]], float],
-    *alike: str,
+    value: Callable[[R], float],
+    point: Callable[[R], Hashable],
     spec: str = "+.2f",
 ) -> Claim:
     """That of each pair of cells the first has the lower value, by the 95 % interval of their paired differences."""
     said, verdicts, compared = [], [], []
     for cell, other in pairs:
-        differences = paired(results, cell, other, value, *alike)
+        differences = paired(results, cell, other, value, point)
         if differences:
             average, interval = mean(differences)
-            sides = [r for both in beside(results, cell, other, *alike) for r in both]
+            sides = [r for both in beside(results, cell, other, point) for r in both]
             found, why = of_difference(interval, (-math.inf, 0.0), sides)
             said.append(f"{cell} - {other} {average:{spec}} ({', '.join(filter(None, [shown(interval, spec), why]))})")
             verdicts.append(found)
@@ -178,12 +174,12 @@ def ranked(
     if not said:
         return missing(text, paper)
     claim = Claim(text, paper, "; ".join(said), worst(verdicts), spent(compared))
-    return of_all(claim, dict.fromkeys(cell for pair in pairs for cell in pair), {r["cell"] for r in results})
+    return of_all(claim, dict.fromkeys(cell for pair in pairs for cell in pair), {r.cell for r in results})
 
 
-def held_to_relu(result: Mapping[str, Any]) -> bool:
+def held_to_relu(result: Result) -> bool:
     """Whether a cell that has the choice was given ReLU alone."""
-    return result["cell"] != "irnn" and result["space"].get("nonlinearity") == "relu"
+    return result.cell != "irnn" and result.record.space.get("nonlinearity") == "relu"
 
 
 def log(value: float) -> float:
@@ -212,19 +208,17 @@ def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, tuple[float, f
     return difference, (float(low), float(high))
 
 
-def searched(result: Mapping[str, Any], name: str) -> tuple[float, float]:
+def searched(result: Result, name: str) -> tuple[float, float]:
     """The range that a numeric hparam was searched in; NaN where it is not known."""
-    known = result["space"].get(name)
+    known = result.record.space.get(name)
     if isinstance(known, Mapping) and {"low", "high"} <= known.keys():
         return float(known["low"]), float(known["high"])
     return (float(known),) * 2 if isinstance(known, int | float) else (math.nan, math.nan)
 
 
-def measured(results: Sequence[Mapping[str, Any]], measure: str) -> list[Mapping[str, Any]]:
-    """Results of a measure that have trials, and every size that places a point on an axis."""
-    places = ["depth", "unroll", "num_params", "num_units", "num_inputs", *["max_params"] * (measure == "capacity")]
-    known = [r for r in results if r["measure"] == measure and r["num_trials"]]
-    return [r for r in known if all(r[name] is not None for name in places)]
+def measured(results: Sequence[Result], kind: type[R]) -> list[R]:
+    """Results of a question that have trials."""
+    return [r for r in results if isinstance(r, kind) and r.num_trials]
 
 
 def counted(count: int, what: str, one: str | None = None) -> str:
@@ -232,9 +226,9 @@ def counted(count: int, what: str, one: str | None = None) -> str:
     return f"{count} {(one or what.removesuffix('s')) if count == 1 else what}"
 
 
-def of_its_cells(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def of_its_cells(results: Sequence[R]) -> list[R]:
     """Those of the paper's cells: what a user's own cell does neither agrees with the paper nor disagrees."""
-    return [r for r in results if r["cell"] in published.CAPACITY_ORDER]
+    return [r for r in results if r.cell in published.CAPACITY_ORDER]
 
 
 def proportion(count: int, number: int) -> tuple[float, float]:
@@ -247,37 +241,40 @@ def proportion(count: int, number: int) -> tuple[float, float]:
     return (float(found.low), float(found.high))
 
 
-def setting(result: Mapping[str, Any], sized: bool = True) -> str:
+def setting(result: TrainabilityResult, sized: bool = True) -> str:
     """What a cell was asked, but for its depth: the task, where it is not the paper's, T, and the budget if sized."""
-    kind = TASKS.get(str(result["task"]).split(":")[0])
+    kind = TASKS.get(kind_of(result))
     usual = {field.name: field.default for field in dataclasses.fields(kind)} if kind else {}
-    usual |= {name: result["task_fields"].get(name) for name in ("unroll", "text", "data_dir")}  # told already
-    unusual = {name: value for name, value in result["task_fields"].items() if usual.get(name, ...) != value}
+    usual |= {name: result.task_fields.get(name) for name in ("unroll", "text", "data_dir")}  # told already
+    unusual = {name: value for name, value in result.task_fields.items() if usual.get(name, ...) != value}
     fields = [f"{name.replace('_', ' ')} {value}" for name, value in unusual.items() if name != "num_held_out"]
-    size = [f"{result['max_params']:,} parameters"] if sized and result["max_params"] else []
-    return ", ".join([str(result["task"]), *fields, f"T = {result['unroll']}", *size])
+    size = [f"{result.max_params:,} parameters"] if sized and result.max_params else []
+    return ", ".join([result.task, *fields, f"T = {result.unroll}", *size])
 
 
-def trained(results: Sequence[Mapping[str, Any]], *tasks: str, sized: bool = True) -> list[dict[str, Any]]:
-    """Of the results those on these tasks, each with its `setting`."""
-    of_tasks = [r for r in results if r["measure"] == "trainability" and str(r["task"]).split(":")[0] in tasks]
-    known = [r for r in of_tasks if r["num_trials"] and None not in (r["depth"], r["unroll"], r["num_params"])]
-    return [{**r, "setting": setting(r, sized)} for r in known]
+def kind_of(result: TrainabilityResult) -> str:
+    """The name of its task, without the source of a text."""
+    return result.task.partition(":")[0]
 
 
-def largest(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def trained(results: Sequence[Result], *tasks: str) -> list[TrainabilityResult]:
+    """Of the results those on these tasks."""
+    return [r for r in measured(results, TrainabilityResult) if kind_of(r) in tasks]
+
+
+def largest(results: Sequence[TrainabilityResult]) -> list[TrainabilityResult]:
     """Of the paper's cells those of one setting: of the most cells and depths, then the longest T, most parameters."""
     known = of_its_cells(results)
-    points = Counter(r["setting"] for r in known)
-    size = lambda r: (points[r["setting"]], r["unroll"], r["max_params"] or 0, r["setting"])
+    points = Counter(map(setting, known))
+    size = lambda r: (points[setting(r)], r.unroll, r.max_params or 0, setting(r))
     most = max(map(size, known), default=None)
     return [r for r in known if size(r) == most]
 
 
-def in_order(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def in_order(results: Sequence[R]) -> list[R]:
     """By cell, as the paper's legends have them; a user's own come last."""
     cells = list(published.CAPACITY)
-    return sorted(results, key=lambda r: cells.index(r["cell"]) if r["cell"] in cells else len(cells))
+    return sorted(results, key=lambda r: cells.index(r.cell) if r.cell in cells else len(cells))
 
 
 def number(value: float, spec: str) -> str:

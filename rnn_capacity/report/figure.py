@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
+from rnn_capacity.measure.result import R
+
 AGREES, DISAGREES = "agrees", "disagrees"
 NOT_REACHED = "not reached yet"  # a maximum that a larger search may still find
 UNDECIDED, MISSING = "undecided", "not measured"
 
-Results = Sequence[Mapping[str, Any]]  # as `report.collection` has them
+Results = Sequence[Any]  # of one question, which a figure's `select` sees to
 
 
 class Claim(NamedTuple):
@@ -42,37 +44,37 @@ class Figure(NamedTuple):
     name: str  #: the file's in experiments/figures
     title: str  #: above it in the report
     finding: str  #: the paper's, in a sentence or two
-    select: Callable[[Results], list[Mapping[str, Any]]]  #: the results that belong to it
+    select: Callable[[Results], list[Any]]  #: the results that belong to it
     claims: Callable[[Results], list[Claim]]  #: of the selected; also of none, then all not measured
     table: Callable[[Results], pd.DataFrame]  #: ours and the paper's side by side, as people read it
     draw: Callable[[Results], Drawing] | None = None  #: for print; None where the paper has a table
     charts: Callable[[Results], list[Chart]] = lambda results: []  #: for the page
 
 
-def rows(results: Results, **columns: Callable[[Mapping[str, Any]], Any]) -> pd.DataFrame:
+def rows(results: Sequence[R], **columns: Callable[[R], Any]) -> pd.DataFrame:
     """A row a result: what it is of, some columns made from it, and which trial it shows."""
-    names = {name: name.replace("_", " ") for name in columns}
-    return pd.DataFrame(
-        [
-            {"cell": r["cell"], "depth": r["depth"], "T": r["unroll"], "parameters": r["num_params"]}
-            | {"units": r["num_units"]}
-            | {names[name]: make(r) for name, make in columns.items()}
-            | {"trials": r["num_trials"], "source": r["source"], "study": r["study"], "number": r["best_number"]}
-            for r in results
-        ],
-        columns=["cell", "depth", "T", "parameters", "units", *names.values(), "trials", "source", "study", "number"],
-    )
+    of_all: dict[str, Callable[[R], Any]] = {
+        "cell": lambda r: r.cell,
+        "depth": lambda r: r.depth,
+        "T": lambda r: r.unroll,
+        "parameters": lambda r: r.num_params,
+        "units": lambda r: r.num_units,
+        **{name.replace("_", " "): make for name, make in columns.items()},
+        "trials": lambda r: r.num_trials,
+        "source": lambda r: r.record.source,
+        "study": lambda r: r.study,
+        "number": lambda r: r.record.best_number,
+    }
+    return pd.DataFrame([{name: make(r) for name, make in of_all.items()} for r in results], columns=list(of_all))
 
 
-def once(results: Results, *point: str) -> list[Mapping[str, Any]]:
+def once(results: Sequence[R], point: Callable[[R], Hashable]) -> list[R]:
     """Of the results that are of one point of a grid the one with the greatest budget: most steps over all trials.
 
     One that is finished goes before one that is not.
     """
-    best: dict[tuple, Mapping[str, Any]] = {}
-    for result in sorted(results, key=lambda r: (r["finished"], r["total_steps"])):
-        best[tuple(result[field] for field in point)] = result
-    return list(best.values())
+    by_budget = sorted(results, key=lambda r: (r.record.finished, r.total_steps))
+    return list({point(result): result for result in by_budget}.values())
 
 
 def readable(rows: pd.DataFrame) -> pd.DataFrame:

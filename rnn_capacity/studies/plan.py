@@ -25,6 +25,7 @@ from rnn_capacity.training.trial import Keys, Outcome, Trial
 STATIC = ("depth", "train_steps", "batch_size", "precision")
 SIZES = ("max_params", "num_units", "num_params")
 SEARCH = ("seed", "sampler", "halving", "again")
+OF_PROGRAMS = ("cell's program", "task's program", "task's data")
 HPARAM = "hparams."  # before the name of a dimension, in what describes a plan
 # Without effect at 0; studies that were kept before there were these go on without them.
 BEYOND_THE_PAPER = {"learning_rate_warm_up": 0.0, "weight_decay": 0.0, "fan_in_power": 0.0}
@@ -81,6 +82,21 @@ def title_of(name: str) -> str:
     return re.sub(rf" [0-9a-f]{{{DIGITS}}}$", "", name)
 
 
+def of_the_package(name: str) -> bool:
+    """Whether what `Plan.describe` has under a name is none of the task's fields."""
+    return name in (*STATIC, *SIZES, *SEARCH, "cell", "task", *OF_PROGRAMS) or name.startswith(HPARAM)
+
+
+def again_name(name: str, number: int) -> str:
+    """The name of the study that repeats a trial of a study."""
+    return f"{name} trial {number} again"
+
+
+def is_again(name: str) -> bool:
+    """Whether a study repeats a trial of another."""
+    return re.search(r" trial \d+ again$", name) is not None
+
+
 def _defining(described: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """What tells studies apart, of what `Plan.describe` says; plain JSON. The same data may be in another place."""
     return json.loads(json.dumps({name: v for name, v in described.items() if name not in task.located_by}))
@@ -93,8 +109,9 @@ class Plan:
     The tuner sees the validation loss; what is reported is of the evaluation split (Collins et al. 2017, appendix A).
     """
 
-    direction: ClassVar[str] = "minimize"
+    sign: ClassVar[int] = -1  # 1 where a greater objective is better
     unit: ClassVar[str] = "validation loss"  # of the objective, for people
+    objective: ClassVar[str] = "valid_loss"  # what is tuned, by its name in what is kept of a trial
     reported: ClassVar[str] = "eval_loss"  # what a result is of
 
     title: str  # of the study: what people call it, which several may share
@@ -113,9 +130,9 @@ class Plan:
     searched: spaces.Space | None = dataclasses.field(default=None, compare=False)
 
     @property
-    def sign(self) -> int:
-        """1 where a greater objective is better, -1 where a smaller one is."""
-        return 1 if self.direction == "maximize" else -1
+    def direction(self) -> str:
+        """Of the search, as Optuna says it."""
+        return "maximize" if self.sign > 0 else "minimize"
 
     @functools.cached_property
     def name(self) -> str:
@@ -187,7 +204,7 @@ class Plan:
     def repeated(self, best: Mapping[str, Any], number: int) -> Plan:
         """Trial `number` again and again: the same with every hparam fixed."""
         fixed = spaces.complete(self.space, best)
-        title = f"{self.name} trial {number} again"
+        title = again_name(self.name, number)
         return dataclasses.replace(self, title=title, space=fixed, halving=None, again=number, searched=self.space)
 
     @functools.cached_property
@@ -225,4 +242,4 @@ class Plan:
         kept |= {f"{split}_loss": known(outcome.loss[split]) for split in SPLITS}
         kept |= {name: known(value) for name, value in outcome.score["eval"].items()}
         kept |= {f"untrained_{name}": float(value) for name, value in outcome.untrained_score.items()}
-        return kept | {"seconds": seconds}, kept["valid_loss"]
+        return kept | {"seconds": seconds}, kept[self.objective]

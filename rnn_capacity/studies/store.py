@@ -13,7 +13,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -292,21 +292,10 @@ def sign(study: optuna.Study) -> int:
     return 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
 
 
-def trials_frame(trials: list[FrozenTrial]) -> pd.DataFrame:
+def trials_frame(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
     """A row a trial: its number, what it was given, what it gave."""
     return pd.DataFrame([{"number": t.number, **t.params, **t.user_attrs[OUTCOME]} for t in trials])
 
 
 def save_result(study: optuna.Study, result: Mapping[str, Any]) -> None:
     study.set_user_attr(RESULT, dict(result))
-
-
-def results(storage: optuna.storages.BaseStorage) -> list[dict[str, Any]]:
-    """Every result that was ever measured into this storage, with its trials."""
-    found = []
-    for summary in optuna.get_all_study_summaries(storage):
-        if RESULT in summary.user_attrs:
-            study = optuna.load_study(study_name=summary.study_name, storage=storage)
-            frame = trials_frame(measured(study)[: summary.user_attrs[RESULT]["num_trials"]])
-            found.append({"study": summary.study_name, **summary.user_attrs[RESULT], "trials": frame})
-    return found

@@ -32,13 +32,11 @@ def curve(trials: pd.DataFrame) -> pd.DataFrame:
 
 def box(values: np.ndarray) -> dict[str, float]:
     """What a box plot shows: quartiles, and the last values within 1.5 times their distance (Tukey 1977)."""
-    if not len(values):
-        return dict.fromkeys(("low", "lower", "median", "upper", "high"), float("nan"))
-    lower, median, upper = np.percentile(values, [25, 50, 75])
-    reach = 1.5 * (upper - lower)
-    within = values[(values >= lower - reach) & (values <= upper + reach)]
-    found = {"low": within.min(), "lower": lower, "median": median, "upper": upper, "high": within.max()}
-    return {name: float(value) for name, value in found.items()}
+    from matplotlib import cbook
+
+    (found,) = cbook.boxplot_stats(values)
+    names = {"low": "whislo", "lower": "q1", "median": "med", "upper": "q3", "high": "whishi"}
+    return {name: float(found[theirs]) for name, theirs in names.items()}
 
 
 def finite(values: Sequence[float]) -> list[float]:
@@ -46,7 +44,7 @@ def finite(values: Sequence[float]) -> list[float]:
     return [value for value in values if np.isfinite(value)]
 
 
-def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
+def welch(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
     """Welch's t of the means of two samples, negative where a's is lower, its degrees of freedom, and two-sided p.
 
     (nan, nan, nan) where either has fewer than two values.
@@ -54,7 +52,7 @@ def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
     from scipy import stats
 
     if min(len(a), len(b)) < 2:
-        return (float("nan"),) * 3
+        return (float("nan"), float("nan"), float("nan"))
     found = stats.ttest_ind(np.asarray(a, float), np.asarray(b, float), equal_var=False)
     return (float(found.statistic), float(found.df), float(found.pvalue))
 

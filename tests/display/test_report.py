@@ -11,21 +11,26 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from made import NAN, changed, make
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
 from rnn_capacity import CELLS
 from rnn_capacity.display import plots, tables
+from rnn_capacity.measure import overview
+from rnn_capacity.measure.capacity import CAPACITY, COLUMNS, draw_sizes, draw_trials
+from rnn_capacity.measure.questions import QUESTIONS
+from rnn_capacity.measure.recall import RECALL
+from rnn_capacity.measure.recall import draw as draw_recall
+from rnn_capacity.measure.trainability import TRAINABILITY, draw_boxes, draw_curves, pairs
 from rnn_capacity.paper import published
 
 mpl.use("Agg")
 
-NAN = math.nan
-
 
 def make_result(cell="rnn", depth=1, num_params=981, bits_per_param=3.25, **fields):
-    """A result as a storage gives it back."""
+    """A result of capacity."""
     feasible = not math.isnan(bits_per_param)
     trials = pd.DataFrame(
         {
@@ -36,61 +41,46 @@ def make_result(cell="rnn", depth=1, num_params=981, bits_per_param=3.25, **fiel
             "num_mappings": [4000, 3000],
         }
     )
-    result = {
+    known = {
         "study": f"capacity {cell} depth={depth} params={num_params}",
-        "cell": cell,
-        "depth": depth,
-        "num_params": num_params,
-        "num_units": 21,
-        "num_inputs": 20,
-        "unroll": 5,
         "bits": bits_per_param * num_params,
         "bits_per_param": bits_per_param,
         "still_improving": feasible,
-        "interval": [bits_per_param - 0.25, bits_per_param + 0.125],
-        "repeats": [3.125, 3.25] if feasible else [],
+        "interval": (bits_per_param - 0.25, bits_per_param + 0.125),
+        "repeats": (3.125, 3.25) if feasible else (),
         "chance_bits_per_param": 0.0625,
         "accuracy": 0.96875 if feasible else NAN,
         "num_mappings": 4000 if feasible else 0,
         "best_hparams": {"learning_rate": 0.03, "optimizer": "adam"} if feasible else {},
-        "num_trials": 2,
         "num_infeasible": 1,
-        "num_stopped_early": 0,
-        "num_infeasible_repeats": 0,
-        "train_steps": 100,
-        "total_steps": 200,
-        "seconds": 12.4,
         "trials": trials,
     }
-    return result | fields
+    return make("capacity", cell=cell, depth=depth, num_params=num_params, **known | fields)
 
 
-def of_a_search(losses, **fields):
+def of_a_search(losses):
     """What results of recall and trainability have alike; a loss is None where a trial diverged."""
     feasible = [loss is not None for loss in losses]
     trials = {"number": range(len(losses)), "feasible": feasible, "stopped_early": False}
     trials |= {"valid_loss": losses, "eval_loss": losses, "learning_rate": 0.01}
-    known = make_result(**fields)
-    for name in ("bits", "bits_per_param", "chance_bits_per_param", "accuracy", "num_mappings"):
-        del known[name]
-    known |= {"max_params": 1000, "task_fields": {}, "sampler": "random", "percent_infeasible": 0.0}
-    known |= {"num_trials": len(losses), "num_infeasible": feasible.count(False), "trials": pd.DataFrame(trials)}
-    return known | {"interval": [NAN, NAN], "repeats": [], "still_improving": False}
+    best = {"learning_rate": 0.03, "optimizer": "adam"}
+    known = {"num_trials": len(losses), "num_infeasible": feasible.count(False), "trials": pd.DataFrame(trials)}
+    return known | {"best_hparams": best}
 
 
 def make_recall(cell="rnn", num_units=16, error=0.75, **fields):
-    found = of_a_search([error, 1.0], cell=cell) | {"study": f"recall {cell} units={num_units}"}
-    found |= {"measure": "recall", "num_units": num_units, "num_inputs": 64, "unroll": 12, "error": error}
-    return found | {"line": max(0.0, 1 - num_units / 64), "chance_error": 1.0625} | fields
+    known = {"study": f"recall {cell} units={num_units}", "num_inputs": 64, "unroll": 12, "error": error}
+    known |= {"line": max(0.0, 1 - num_units / 64), "chance_error": 1.0625}
+    return make("recall", cell=cell, num_units=num_units, **of_a_search([error, 1.0]) | known | fields)
 
 
 def make_trained(cell="gru", task="parentheses", losses=(2.0, 0.5, None), **fields):
-    found = of_a_search(list(losses), cell=cell) | {"study": f"{task} {cell}", "measure": "trainability", "task": task}
-    known = [loss for loss in losses if loss is not None]
-    found |= {"loss": min(known, default=NAN), "median_loss": float(np.median(known)) if known else NAN}
-    found |= {"score": 0.875, "score_name": "accuracy", "chance": 0.125, "task_fields": {"max_count": 9}}
-    found |= {"percent_infeasible": 100 * found["num_infeasible"] / len(losses), "sampler": "random", "box": {}}
-    return found | fields
+    losses = list(losses)
+    found = [loss for loss in losses if loss is not None]
+    known = {"study": f"{task} {cell}", "score": 0.875, "chance": 0.125, "task_fields": {"max_count": 9}}
+    known |= {"loss": min(found, default=NAN), "median_loss": float(np.median(found)) if found else NAN}
+    known |= {"sampler": "random"}
+    return make("trainability", cell=cell, task=task, **of_a_search(losses) | known | fields)
 
 
 NOTHING = make_result(cell="gru", bits_per_param=NAN)
@@ -99,6 +89,16 @@ UNTRAINED = make_trained(losses=(None, None), score=NAN, chance=NAN)
 MIXED = [make_trained(), make_recall(), make_result(), make_recall(num_units=64), make_trained("rnn", "text8")]
 OWN = make_result(cell="a_cell_of_ones_own", depth=12, num_params=1_234_567)
 MANY = [make_result(cell, depth, size) for cell in CELLS for depth in (1, 2) for size in (100, 981, 10_000)]
+
+
+def line(result):
+    """The row of its question's table."""
+    return tables.line(result.question.columns, result)
+
+
+def drawn(draws, results):
+    """The figure, drawn on axes of its own."""
+    return draws(results, mpl.figure.Figure(figsize=(7, 4.5), layout="constrained").subplots()).figure
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------
@@ -118,17 +118,17 @@ def ends(line):
         make_result("+rnn", 4, 99_984, 4.95),
         make_result("lstm", num_infeasible_repeats=2),
     ],
-    ids=lambda result: f"{result['cell']}-{result['num_params']}",
+    ids=lambda result: f"{result.cell}-{result.num_params}",
 )
 def test_the_columns_of_header_and_row_align(result):
-    header, row = tables.header(), tables.line(result)
+    header, row = tables.header(COLUMNS), tables.line(COLUMNS, result)
     assert len(header) == len(row)
     assert ends(header) == ends(row)
-    assert len(ends(header)) == len(tables.CAPACITY)
+    assert len(ends(header)) == len(COLUMNS)
 
 
 def test_a_row_says_what_was_measured():
-    assert re.split(" {2,}", tables.line(make_result()).strip()) == [
+    assert re.split(" {2,}", line(make_result()).strip()) == [
         "rnn",
         "1",
         "5",
@@ -145,22 +145,22 @@ def test_a_row_says_what_was_measured():
         "12",
         "3 to 6",
     ]
-    assert re.split(" {2,}", tables.header().strip()) == list(tables.CAPACITY)
+    assert re.split(" {2,}", tables.header(COLUMNS).strip()) == list(COLUMNS)
 
 
 def test_a_result_without_numbers_is_shown_as_such():
-    assert re.split(" {2,}", tables.line(NOTHING).strip())[5:10] == ["nan", "nan", "no", "-", "0.062"]
+    assert re.split(" {2,}", line(NOTHING).strip())[5:10] == ["nan", "nan", "no", "-", "0.062"]
 
 
 def test_a_users_cell_has_a_row_and_no_number_of_the_paper():
-    row = re.split(" {2,}", tables.line(OWN).strip())
-    assert len(row) == len(tables.CAPACITY)
+    row = re.split(" {2,}", line(OWN).strip())
+    assert len(row) == len(COLUMNS)
     assert (row[0], row[1], row[3], row[-1]) == ("a_cell_of_ones_own", "12", "1234567", "-")
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_stands_beside_what_the_paper_found(cell):
-    assert tables.cells(make_result(cell))["paper"] == published.CAPACITY[cell]
+    assert tables.cells(COLUMNS, make_result(cell))["paper"] == published.CAPACITY[cell]
     assert published.CAPACITY_RANGE == (3, 6)
 
 
@@ -181,20 +181,19 @@ def test_every_cell_stands_beside_what_the_paper_found(cell):
             losses=(1.5e-7, 2.5e-6),
             interval=[-1.5e-5, 1.25e-5],
             unroll=175,
-            percent_infeasible=100.0,
         ),
     ],
-    ids=lambda result: f"{tables.measure_of(result)}-{result['cell']}",
+    ids=lambda result: f"{result.measure}-{result.cell}",
 )
 def test_the_columns_of_every_measure_align_whatever_the_numbers(result):
-    header, row = tables.header(tables.measure_of(result)), tables.line(result)
+    header, row = tables.header(result.question.columns), line(result)
     assert len(header) == len(row)
     assert ends(header) == ends(row)
-    assert len(ends(row)) == len(tables.COLUMNS[tables.measure_of(result)])
+    assert len(ends(row)) == len(result.question.columns)
 
 
 def test_a_row_of_recall_says_what_was_measured():
-    row = tables.line(make_recall(interval=[0.5, 1.0], num_infeasible_repeats=1, still_improving=True))
+    row = line(make_recall(interval=[0.5, 1.0], num_infeasible_repeats=1, still_improving=True))
     expected = [
         "rnn",
         "1",
@@ -212,18 +211,18 @@ def test_a_row_of_recall_says_what_was_measured():
         "12",
     ]
     assert re.split(" {2,}", row.strip()) == expected
-    assert re.split(" {2,}", tables.header("recall").strip()) == list(tables.RECALL)
+    assert re.split(" {2,}", tables.header(RECALL.columns).strip()) == list(RECALL.columns)
 
 
 def test_a_row_of_trainability_says_what_was_measured():
-    row = re.split(" {2,}", tables.line(make_trained(interval=[0.25, 0.75])).strip())
+    row = re.split(" {2,}", line(make_trained(interval=[0.25, 0.75])).strip())
     expected = ["parentheses", "gru", "1", "5", "981", "21", "0.500", "0.875", "accuracy", "0.125", "no"]
     assert row == [*expected, "0.250 to 0.750", "1.25", "3", "33.3", "12", "15.5"]
-    assert re.split(" {2,}", tables.header("trainability").strip()) == list(tables.TRAINABILITY)
+    assert re.split(" {2,}", tables.header(TRAINABILITY.columns).strip()) == list(TRAINABILITY.columns)
 
 
 def test_the_papers_percents_stand_beside_parentheses_of_its_depths_and_cells_alone():
-    paper = lambda *args, **fields: tables.cells(make_trained(*args, **fields))["paper, %"]
+    paper = lambda *args, **fields: tables.cells(TRAINABILITY.columns, make_trained(*args, **fields))["paper, %"]
     assert (paper("gru"), paper("gru", depth=8), paper("irnn"), paper("+rnn", depth=8)) == (
         "15.5",
         "3.2",
@@ -233,49 +232,40 @@ def test_the_papers_percents_stand_beside_parentheses_of_its_depths_and_cells_al
     assert {paper("gru", "text8"), paper("gru", depth=2), paper("+rnn"), paper("mine")} == {"-"}
 
 
-def test_a_result_from_before_there_were_several_measures_is_of_capacity():
-    assert "measure" not in make_result()
-    assert tables.measure_of(make_result()) == "capacity"
-    assert tables.line(make_result()) == tables.line(make_result(measure="capacity"))
-
-
 def test_mixed_results_give_a_table_each_in_a_fixed_order():
-    groups = tables.by_measure(MIXED)
-    assert list(groups) == ["capacity", "recall", "trainability"]
-    assert [len(group) for group in groups.values()] == [1, 2, 2]
-    blocks = [block.splitlines() for block in tables.text(MIXED).split("\n\n")]
-    for (measure, group), lines in zip(groups.items(), blocks, strict=True):
-        assert lines == [tables.header(measure), *map(tables.line, group)]
-        assert list(tables.frame(group).columns) == list(tables.COLUMNS[measure])
-    assert tables.text(reversed(MIXED)).split("\n\n")[0] == tables.text(MIXED).split("\n\n")[0]
-    assert set(tables.CAPTIONS) == set(tables.COLUMNS)
+    groups = overview.by_question(MIXED)
+    assert [question for question, _ in groups] == [CAPACITY, RECALL, TRAINABILITY] == list(QUESTIONS.values())
+    assert [len(group) for _, group in groups] == [1, 2, 2]
+    blocks = [block.splitlines() for block in overview.text(MIXED).split("\n\n")]
+    for (question, group), lines in zip(groups, blocks, strict=True):
+        assert lines == [tables.header(question.columns), *map(line, group)]
+        assert list(tables.frame(question.columns, group).columns) == list(question.columns)
+    assert overview.text(MIXED[::-1]).split("\n\n")[0] == overview.text(MIXED).split("\n\n")[0]
 
 
 def test_mixed_results_are_written_whole(tmp_path):
-    tables.write([*MIXED, UNTRAINED, NO_RECALL], tmp_path)
+    overview.write_tables([*MIXED, UNTRAINED, NO_RECALL], tmp_path)
     rows, trials, everything = read(tmp_path)
-    assert [r.get("measure") for r in everything] == [r.get("measure") for r in (*MIXED, UNTRAINED, NO_RECALL)]
+    assert [r["measure"] for r in everything] == [r.measure for r in (*MIXED, UNTRAINED, NO_RECALL)]
     assert [row["error"] for row in rows] == ["", "0.75", "", "0.75", "", "", ""]
     assert (rows[0]["loss"], rows[2]["bits_per_param"]) == ("0.5", "3.25")
-    assert [row["task_fields.max_count"] != "" for row in rows] == [
-        r.get("measure") == "trainability" for r in everything
-    ]
-    assert len(trials) == sum(len(r["trials"]) for r in (*MIXED, UNTRAINED, NO_RECALL))
+    assert [row["task_fields.max_count"] != "" for row in rows] == [r["measure"] == "trainability" for r in everything]
+    assert len(trials) == sum(len(r.trials) for r in (*MIXED, UNTRAINED, NO_RECALL))
     assert [t["eval_loss"] for t in everything[0]["trials"]] == [2.0, 0.5, None]
     assert (everything[5]["loss"], everything[6]["error"]) == (None, None)
 
 
 def test_the_text_is_the_header_and_a_line_each():
     results = [make_result(), NOTHING, OWN]
-    assert tables.text(results).splitlines() == [tables.header(), *map(tables.line, results)]
-    assert tables.text([]) == ""
+    assert tables.text(COLUMNS, results).splitlines() == [tables.header(COLUMNS), *map(line, results)]
+    assert overview.text([]) == ""
 
 
 def test_the_frame_has_a_row_each_and_the_tables_columns():
-    frame = tables.frame([make_result(), NOTHING])
-    assert list(frame.columns) == list(tables.CAPACITY)
-    assert frame.iloc[0].to_dict() == tables.cells(make_result())
-    assert list(tables.frame([]).columns) == list(tables.CAPACITY)
+    frame = tables.frame(COLUMNS, [make_result(), NOTHING])
+    assert list(frame.columns) == list(COLUMNS)
+    assert frame.iloc[0].to_dict() == tables.cells(COLUMNS, make_result())
+    assert list(tables.frame(COLUMNS, []).columns) == list(COLUMNS)
 
 
 def strict(text):
@@ -290,7 +280,7 @@ def read(folder):
 
 def test_what_is_written_holds_everything(tmp_path):
     results = [make_result(), NOTHING, OWN]
-    paths = tables.write(results, tmp_path)
+    paths = overview.write_tables(results, tmp_path)
     assert [p.name for p in paths] == ["results.csv", "trials.csv", "results.json"]
     assert sorted(tmp_path.iterdir()) == sorted(paths)  # no .part
     rows, trials, everything = read(tmp_path)
@@ -300,7 +290,7 @@ def test_what_is_written_holds_everything(tmp_path):
         "adam",
         "",
     )
-    assert [t["study"] for t in trials] == [r["study"] for r in results for _ in range(2)]
+    assert [t["study"] for t in trials] == [r.study for r in results for _ in range(2)]
     assert everything[0]["trials"][0] == {
         "number": 0,
         "learning_rate": 0.03,
@@ -309,11 +299,11 @@ def test_what_is_written_holds_everything(tmp_path):
         "num_mappings": 4000,
     }
     first = {name: value for name, value in everything[0].items() if name != "trials"}
-    assert first == {name: value for name, value in results[0].items() if name != "trials"}
+    assert first == {name: value for name, value in results[0].to_dict().items() if name != "trials"}
 
 
 def test_a_number_that_there_is_not_is_null_in_json(tmp_path):
-    tables.write([NOTHING], tmp_path)
+    overview.write_tables([NOTHING], tmp_path)
     ((found,), text) = (read(tmp_path)[2], (tmp_path / "results.json").read_text())
     assert "NaN" not in text
     assert [found[name] for name in ("bits", "bits_per_param", "accuracy", "interval")] == [
@@ -327,25 +317,25 @@ def test_a_number_that_there_is_not_is_null_in_json(tmp_path):
 
 
 def test_infinite_numbers_are_null_in_json_too(tmp_path):
-    tables.write([make_result(interval=[-math.inf, math.inf])], tmp_path)
+    overview.write_tables([make_result(interval=[-math.inf, math.inf])], tmp_path)
     assert read(tmp_path)[2][0]["interval"] == [None, None]
 
 
 def test_small_numbers_keep_their_digits(tmp_path):
-    tables.write([make_result()], tmp_path)
+    overview.write_tables([make_result()], tmp_path)
     _, trials, everything = read(tmp_path)
     assert float(trials[1]["learning_rate"]) == 1.23456789e-8
     assert everything[0]["trials"][1]["learning_rate"] == 1.23456789e-8
 
 
 def test_nothing_measured_is_written_as_nothing(tmp_path):
-    tables.write([], tmp_path)
+    overview.write_tables([], tmp_path)
     assert (tmp_path / "trials.csv").read_text() == ""
     assert strict((tmp_path / "results.json").read_text()) == []
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    tables.write([make_result()], tmp_path)
+    overview.write_tables([make_result()], tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     seen = []
     replace = type(tmp_path).replace
@@ -355,10 +345,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         return replace(self, target)
 
     monkeypatch.setattr(type(tmp_path), "replace", replacing)
-    tables.write([make_result(), OWN], tmp_path)
+    overview.write_tables([make_result(), OWN], tmp_path)
     assert seen == [(f"{name}.part", name, True) for name in ("results.csv", "trials.csv", "results.json")]
     assert {p.name for p in tmp_path.iterdir()} == set(before)
-    assert [r["cell"] for r in read(tmp_path)[2]] == ["rnn", OWN["cell"]]
+    assert [r["cell"] for r in read(tmp_path)[2]] == ["rnn", OWN.cell]
 
 
 # --- Figures ----------------------------------------------------------------------------------------------------------
@@ -384,25 +374,25 @@ def draw(figure, tmp_path):
 
 
 def test_the_figure_has_a_line_for_each_cell_and_depth_and_the_papers_band(tmp_path):
-    results = [r | {"bits_per_param": i / 10} for i, r in enumerate(MANY)]
-    figure = plots.capacity(results)
+    results = [changed(r, bits_per_param=i / 10) for i, r in enumerate(MANY)]
+    figure = drawn(draw_sizes, results)
     found = lines_of(figure)
     assert set(found) == {f"{cell}{depth}" for cell in CELLS for depth in ("", ", depth 2")}
     for result in results:
-        label = result["cell"] + (", depth 2" if result["depth"] == 2 else "")
-        assert (result["num_params"], result["bits_per_param"]) in map(tuple, found[label])
+        label = result.cell + (", depth 2" if result.depth == 2 else "")
+        assert (result.num_params, result.bits_per_param) in map(tuple, found[label])
     assert all(len(line) == 3 and (np.diff(line[:, 0]) > 0).all() for line in found.values())
     assert band_of(figure) == (3, 6)
     draw(figure, tmp_path)
 
 
 def test_points_come_in_the_order_of_size(tmp_path):
-    figure = plots.capacity([make_result(num_params=n) for n in (10_000, 100, 1000)])
+    figure = drawn(draw_sizes, [make_result(num_params=n) for n in (10_000, 100, 1000)])
     assert list(lines_of(figure)["rnn"][:, 0]) == [100, 1000, 10_000]
 
 
 def test_cells_differ_by_colour_and_marker_and_depths_by_their_line():
-    (ax,) = plots.capacity(MANY).axes
+    (ax,) = drawn(draw_sizes, MANY).axes
     lines = {line.get_label(): line for line in ax.lines}
     for first, second in itertools.combinations(CELLS, 2):
         assert lines[first].get_color() != lines[second].get_color()
@@ -413,7 +403,7 @@ def test_cells_differ_by_colour_and_marker_and_depths_by_their_line():
 
 
 def test_a_bar_shows_the_interval():
-    (ax,) = plots.capacity([make_result()]).axes
+    (ax,) = drawn(draw_sizes, [make_result()]).axes
     (bar,) = (c for c in ax.collections if isinstance(c, LineCollection))
     np.testing.assert_allclose(bar.get_segments()[0], [[981, 3.0], [981, 3.375]])
 
@@ -428,7 +418,6 @@ def test_a_bar_shows_the_interval():
         ([NOTHING], {"gru"}),
         ([NOTHING, make_result()], {"gru", "rnn"}),
         ([make_result(interval=[NAN, NAN])], {"rnn"}),
-        ([], set()),
     ],
     ids=[
         "one size",
@@ -438,11 +427,10 @@ def test_a_bar_shows_the_interval():
         "only NaN",
         "NaN and a number",
         "no repeats",
-        "nothing",
     ],
 )
 def test_the_figure_is_drawn_whatever_there_is(tmp_path, results, labels):
-    figure = plots.capacity(results)
+    figure = drawn(draw_sizes, results)
     assert set(lines_of(figure)) == labels
     assert band_of(figure) == (3, 6)
     draw(figure, tmp_path)
@@ -453,7 +441,7 @@ def test_a_name_is_no_formula_and_is_in_the_legend(tmp_path, name):
     """To matplotlib $ begins a formula, and a label that begins with _ is none."""
     results = [make_result(name), make_recall(name), make_trained(name, task=f"task {name}")]
     with mpl.rc_context({"svg.fonttype": "none"}):
-        plots.write(results, tmp_path)
+        overview.write_figures(results, tmp_path)
     drawn = {path.name: html.unescape(path.read_text()) for path in tmp_path.glob("*.svg")}
     assert len(drawn) == 4
     for text in drawn.values():
@@ -463,7 +451,7 @@ def test_a_name_is_no_formula_and_is_in_the_legend(tmp_path, name):
 
 def test_every_measured_point_is_inside_the_figure(tmp_path):
     results = [make_result(num_params=n, bits_per_param=b) for n, b in ((60, 0.2), (100_000, 5.9))]
-    figure = plots.capacity(results)
+    figure = drawn(draw_sizes, results)
     draw(figure, tmp_path)
     (ax,) = figure.axes
     for size, bits in lines_of(figure)["rnn"]:
@@ -472,7 +460,7 @@ def test_every_measured_point_is_inside_the_figure(tmp_path):
 
 
 def test_the_figure_is_written_for_screen_and_print(tmp_path):
-    paths = plots.write([make_result(), NOTHING], tmp_path)
+    paths = overview.write_figures([make_result(), NOTHING], tmp_path)
     assert [p.name for p in paths] == ["capacity.png", "capacity.svg"]
     assert paths[0].read_bytes().startswith(b"\x89PNG")
     assert "<svg" in paths[1].read_text()
@@ -483,7 +471,7 @@ def legend(ax):
 
 
 def test_the_plot_of_trials_shows_those_that_are_feasible():
-    ax = plots.trials([make_result()], mpl.figure.Figure().subplots())
+    ax = draw_trials([make_result()], mpl.figure.Figure().subplots())
     assert isinstance(ax, Axes)
     everything, best = (np.asarray(c.get_offsets()) for c in ax.collections)
     np.testing.assert_allclose(everything, [[4000 / 981, 3.25]])
@@ -494,7 +482,7 @@ def test_the_plot_of_trials_shows_those_that_are_feasible():
 
 @pytest.mark.parametrize("result", [NOTHING, OWN], ids=["zero feasible trials", "a user's cell"])
 def test_the_plot_of_trials_is_drawn_whatever_there_is(tmp_path, result):
-    ax = plots.trials([result], mpl.figure.Figure().subplots())
+    ax = draw_trials([result], mpl.figure.Figure().subplots())
     assert [text.get_text() for text in ax.texts] == ["every trial diverged"] * (result is NOTHING)
     draw(ax.figure, tmp_path)
 
@@ -502,12 +490,12 @@ def test_the_plot_of_trials_is_drawn_whatever_there_is(tmp_path, result):
 def test_no_two_results_are_drawn_alike():
     names = ("rnn", "gru", "mine", "another")
     results = [make_result(cell, num_params=n) for cell in names for n in (981, 500)]
-    ax = plots.trials([*results, results[0]], mpl.figure.Figure().subplots())
+    ax = draw_trials([*results, results[0]], mpl.figure.Figure().subplots())
     assert legend(ax)[:2] == ["rnn, 981 parameters, T = 5", "rnn, 500 parameters, T = 5"]
     assert len(legend(ax)) == 8 + 1
     for draws, cells in (
-        (plots.recall, [make_recall(n) for n in names]),
-        (plots.trainability, map(make_trained, names)),
+        (draw_recall, [make_recall(n) for n in names]),
+        (draw_curves, map(make_trained, names)),
     ):
         lines = {line.get_label(): line for line in draws(list(cells), mpl.figure.Figure().subplots()).lines}
         assert len({line.get_color() for label, line in lines.items() if label.startswith(names)}) == len(names)
@@ -532,12 +520,12 @@ def test_every_colour_is_seen_on_a_light_page_and_on_a_dark_one(color):
 
 
 @pytest.mark.parametrize(
-    ("draws", "result"), [("trials", make_result()), ("recall", make_recall()), ("trainability", make_trained())]
+    ("draws", "result"), [(draw_trials, make_result()), (draw_recall, make_recall()), (draw_curves, make_trained())]
 )
 def test_a_plot_of_its_own_has_no_background_and_no_black(draws, result):
     from matplotlib import pyplot
 
-    ax = getattr(plots, draws)([result])
+    ax = draws([result])
     ax.figure.canvas.draw()
     assert ax.get_facecolor()[3] == ax.figure.get_facecolor()[3] == 0
     assert {mpl.colors.to_hex(text.get_color()) for text in ax.findobj(mpl.text.Text) if text.get_text()} == {plots.INK}
@@ -550,7 +538,7 @@ def test_a_plot_of_its_own_has_no_background_and_no_black(draws, result):
 def test_recall_is_drawn_over_units_per_input_beside_the_papers_line(tmp_path):
     sizes = ((64, 0.25), (16, 0.875), (96, 0.125))
     results = [make_recall(cell, n, error) for cell in ("rnn", "gru") for n, error in sizes]
-    ax = plots.recall(results, mpl.figure.Figure().subplots())
+    ax = draw_recall(results, mpl.figure.Figure().subplots())
     line, *cells = ax.lines
     np.testing.assert_array_equal(line.get_xydata(), [[0, 1], [1, 0], [2, 0]])
     assert [c.get_label() for c in cells] == ["rnn, T = 12", "gru, T = 12"]
@@ -561,13 +549,13 @@ def test_recall_is_drawn_over_units_per_input_beside_the_papers_line(tmp_path):
 
 
 def test_the_line_of_recall_reaches_the_widest_network():
-    ax = plots.recall([make_recall(num_units=256)], mpl.figure.Figure().subplots())
+    ax = draw_recall([make_recall(num_units=256)], mpl.figure.Figure().subplots())
     np.testing.assert_array_equal(ax.lines[0].get_xydata()[-1], [4, 0])
 
 
 def test_trainability_is_drawn_as_best_and_median_over_the_trials(tmp_path):
     results = [make_trained("gru"), make_trained("gru", losses=(4.0, 3.0)), make_trained("irnn", losses=(8.0, None))]
-    ax = plots.trainability(results, mpl.figure.Figure().subplots())
+    ax = draw_curves(results, mpl.figure.Figure().subplots())
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
         "gru, 981 parameters, T = 5",
         "irnn, 981 parameters, T = 5",
@@ -594,17 +582,17 @@ def test_trainability_is_drawn_as_best_and_median_over_the_trials(tmp_path):
     ids=["only NaN", "NaN and a number", "a user's cell", "a loss of 0"],
 )
 def test_the_figure_of_trainability_is_drawn_whatever_there_is(tmp_path, results):
-    draw(plots.trainability(results, mpl.figure.Figure().subplots()).figure, tmp_path)
+    draw(draw_curves(results, mpl.figure.Figure().subplots()).figure, tmp_path)
 
 
 @pytest.mark.parametrize("losses", [(2.0,), (None, None, 2.0)], ids=["one trial", "all but the last diverged"])
 def test_one_point_of_a_curve_is_seen(losses):
-    best, median = plots.trainability([make_trained(losses=losses)], mpl.figure.Figure().subplots()).lines
+    best, median = draw_curves([make_trained(losses=losses)], mpl.figure.Figure().subplots()).lines
     assert best.get_marker() == median.get_marker() == "o"
 
 
 def test_losses_are_plain_numbers_on_their_axis():
-    ax = plots.trainability([make_trained(losses=(0.8, 3.2))], mpl.figure.Figure().subplots())
+    ax = draw_curves([make_trained(losses=(0.8, 3.2))], mpl.figure.Figure().subplots())
     ax.figure.canvas.draw()
     labels = [label.get_text() for label in ax.get_yticklabels(which="both")]
     assert {"1", "2", "3"} <= set(labels)
@@ -612,11 +600,11 @@ def test_losses_are_plain_numbers_on_their_axis():
 
 @pytest.mark.parametrize("results", [[NO_RECALL], [NO_RECALL, make_recall("mine", 8, depth=3)]], ids=["NaN", "own"])
 def test_the_figure_of_recall_is_drawn_whatever_there_is(tmp_path, results):
-    draw(plots.recall(results, mpl.figure.Figure().subplots()).figure, tmp_path)
+    draw(draw_recall(results, mpl.figure.Figure().subplots()).figure, tmp_path)
 
 
 def test_mixed_results_are_written_as_a_figure_for_each_measure_and_each_task(tmp_path):
-    paths = plots.write(MIXED, tmp_path)
+    paths = overview.write_figures(MIXED, tmp_path)
     tasks = ("parentheses", "text8")
     names = ["capacity", "recall", *(f"trainability-{task}{kind}" for task in tasks for kind in ("", "-losses"))]
     assert [p.name for p in paths] == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
@@ -632,7 +620,7 @@ def test_mixed_results_are_written_as_a_figure_for_each_measure_and_each_task(tm
 
 @pytest.mark.parametrize("only", ["recall", "trainability"])
 def test_no_figure_is_written_of_what_was_not_measured(tmp_path, only):
-    paths = plots.write(tables.by_measure(MIXED)[only], tmp_path)
+    paths = overview.write_figures([r for r in MIXED if r.measure == only], tmp_path)
     figures = {f"trainability-{task}{kind}" for task in ("parentheses", "text8") for kind in ("", "-losses")}
     assert {p.stem for p in paths} == ({"recall"} if only == "recall" else figures)
 
@@ -646,28 +634,28 @@ def test_welchs_t_is_between_different_cells_of_the_same_task_and_size_only():
         make_trained("gru", losses=a),
         make_trained("lstm", losses=b),
         make_trained("rnn", task="text8", losses=b),
-        make_trained("irnn", losses=b) | {"max_params": 4000},
-        make_trained("ugrnn", losses=b) | {"task_fields": {"num_types": 3}},
+        make_trained("irnn", losses=b, max_params=4000),
+        make_trained("ugrnn", losses=b, task_fields={"num_types": 3}),
     ]
-    found = tables.welch(results)
+    found = pairs(results)
     assert found[["task", "cell", "against"]].to_numpy().tolist() == [["parentheses", "gru", "lstm"]]
     # Means 3 and 6, variances 1 and 1, three of each: t = -3 / sqrt(2 / 3), with 4 degrees of freedom.
     assert found["t"].item() == pytest.approx(-3 / (2 / 3) ** 0.5)
     assert found["dof"].item() == pytest.approx(4)
     assert 0.01 < found["p"].item() < 0.03
-    assert len(tables.welch([make_recall()])) == 0
+    assert len(pairs([])) == 0
 
 
 def test_pairs_of_cells_are_written_where_there_are_any(tmp_path):
-    tables.write([make_trained("gru") | {"trials": make_trained()["trials"]}], tmp_path)
+    overview.write_tables([make_trained("gru")], tmp_path)
     assert not (tmp_path / "welch.csv").exists()
-    tables.write([make_trained("gru"), make_trained("lstm")], tmp_path)
+    overview.write_tables([make_trained("gru"), make_trained("lstm")], tmp_path)
     assert len((tmp_path / "welch.csv").read_text().splitlines()) == 2
 
 
 def test_a_box_shows_the_quartiles_of_what_did_not_diverge_and_above_it_how_much_did(tmp_path):
     results = [make_trained("gru", losses=(1.0, 2.0, 3.0, 4.0, None)), make_trained("lstm", losses=(8.0, 8.5))]
-    ax = plots.boxes([r | {"percent_infeasible": p} for r, p in zip(results, (20.0, 0.0), strict=True)])
+    ax = draw_boxes(results)
     boxes = [patch.get_path().vertices[:, 1] for patch in ax.patches]
     assert [(box.min(), box.max()) for box in boxes] == [(1.75, 3.25), (8.125, 8.375)]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["gru, depth 1, 981", "lstm, depth 1, 981"]

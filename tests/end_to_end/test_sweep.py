@@ -21,7 +21,11 @@ from tiny import TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer
 import rnn_capacity
 from rnn_capacity import CELLS, TASKS, measure_capacity, measure_recall, measure_trainability, sweep
 from rnn_capacity.display import tables
-from rnn_capacity.measure.questions import QUESTIONS, question_of
+from rnn_capacity.measure import overview
+from rnn_capacity.measure.capacity import CAPACITY
+from rnn_capacity.measure.questions import QUESTIONS, question_of, results_in
+from rnn_capacity.measure.recall import RECALL
+from rnn_capacity.measure.trainability import TRAINABILITY
 from rnn_capacity.studies import progress, store
 from rnn_capacity.tasks import corpus
 
@@ -36,6 +40,11 @@ def run(workdir, **fields):
     """The results, and what was shown."""
     console = Console(file=io.StringIO(), width=400)
     return sweep.run(config(workdir, **fields), console), console.file.getvalue()
+
+
+def line(result):
+    """The row of its question's table."""
+    return tables.line(result.question.columns, result)
 
 
 def grid(points):
@@ -146,22 +155,22 @@ def read_csv(path):
 def test_a_sweep_measures_every_point_and_writes_tables_and_figure(tmp_path, trainer):
     results, shown = run(tmp_path, cell="irnn,rnn", depths=2, num_params=80)
     assert len(trainer.trained) == len(set(trainer.trained)) == 2 * (4 + 2)
-    assert [(r["cell"], r["depth"]) for r in results] == [("irnn", 2), ("rnn", 2)]
+    assert [(r.cell, r.depth) for r in results] == [("irnn", 2), ("rnn", 2)]
     assert sorted(p.name for p in tmp_path.iterdir()) == WRITTEN
 
     rows = read_csv(tmp_path / "results.csv")
-    assert [(row["cell"], row["depth"]) for row in rows] == [(r["cell"], str(r["depth"])) for r in results]
+    assert [(row["cell"], row["depth"]) for row in rows] == [(r.cell, str(r.depth)) for r in results]
     for row, result in zip(rows, results, strict=True):
-        assert float(row["bits_per_param"]) == result["bits_per_param"]
-        assert float(row["best_hparams.learning_rate"]) == result["best_hparams"]["learning_rate"]
+        assert float(row["bits_per_param"]) == result.bits_per_param
+        assert float(row["best_hparams.learning_rate"]) == result.best_hparams["learning_rate"]
     trials = read_csv(tmp_path / "trials.csv")
     assert len(trials) == 2 * 4
     for result in results:
-        of_study = [float(t["bits_per_param"]) for t in trials if t["study"] == result["study"]]
+        of_study = [float(t["bits_per_param"]) for t in trials if t["study"] == result.study]
         assert len(of_study) == 4
-        assert max(of_study) == result["bits_per_param"]
+        assert max(of_study) == result.bits_per_param
     everything = json.loads((tmp_path / "results.json").read_text())
-    assert [r["bits_per_param"] for r in everything] == [r["bits_per_param"] for r in results]
+    assert [r["bits_per_param"] for r in everything] == [r.bits_per_param for r in results]
     assert all(len(r["trials"]) == 4 for r in everything)
     assert (tmp_path / "capacity.png").read_bytes().startswith(b"\x89PNG")
     assert "irnn, depth 2" in (tmp_path / "capacity.svg").read_text()
@@ -170,9 +179,9 @@ def test_a_sweep_measures_every_point_and_writes_tables_and_figure(tmp_path, tra
     assert lines[0].startswith("2 studies on 4 x cpu")
     assert lines[0].endswith(f", by rnn_capacity {rnn_capacity.__version__} in {ROOT / 'rnn_capacity'}")
     assert f"optuna-dashboard sqlite:///{tmp_path / 'study.db'}" in lines[1]
-    assert lines[2] == tables.header()
+    assert lines[2] == tables.header(CAPACITY.columns)
     for result in results:
-        assert lines.count(tables.line(result)) == 2  # as soon as it was known, and in the table of all
+        assert lines.count(line(result)) == 2  # as soon as it was known, and in the table of all
     assert all(str(tmp_path / name) in shown for name in WRITTEN)
 
 
@@ -194,7 +203,7 @@ def test_the_json_holds_every_number_to_the_last_digit(tmp_path, trainer):
     (written,) = json.loads((tmp_path / "results.json").read_text())
     in_table = read_csv(tmp_path / "trials.csv")
     for name in ("l2", "learning_rate", "bits_per_param", "loss"):
-        expected = list(result["trials"][name])
+        expected = list(result.trials[name])
         assert [float(trial[name]) for trial in in_table] == expected
         assert [trial[name] for trial in written["trials"]] == expected
 
@@ -216,10 +225,11 @@ def test_a_sweep_that_is_stopped_has_shown_and_written_its_rows(tmp_path, monkey
     with pytest.raises(Interrupted):
         sweep.run(config(tmp_path, cell="irnn,rnn"), console)
     (row,) = read_csv(tmp_path / "results.csv")
-    (result,) = json.loads((tmp_path / "results.json").read_text())
-    assert row["cell"] == result["cell"] == "irnn"
+    (written,) = json.loads((tmp_path / "results.json").read_text())
+    assert row["cell"] == written["cell"] == "irnn"
     assert sorted(p.name for p in tmp_path.iterdir()) == [n for n in WRITTEN if not n.startswith("capacity")]
-    assert tables.line(result) in console.file.getvalue().splitlines()
+    (result,) = (r for r in results_in(tmp_path)[0] if r.record.finished)
+    assert line(result) in console.file.getvalue().splitlines()
 
 
 def test_storage_is_read_twice_however_many_points_there_are_and_tables_are_written_now_and_then(
@@ -229,9 +239,9 @@ def test_storage_is_read_twice_however_many_points_there_are_and_tables_are_writ
     clock = itertools.count()
     monkeypatch.setattr(sweep, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
     read, written = [], []
-    results, write = store.results, tables.write
-    monkeypatch.setattr(store, "results", lambda *args: read.append(1) or results(*args))
-    monkeypatch.setattr(tables, "write", lambda rows, *args: written.append(len(rows)) or write(rows, *args))
+    results, write = sweep.results_in, overview.write_tables
+    monkeypatch.setattr(sweep, "results_in", lambda *args: read.append(1) or results(*args))
+    monkeypatch.setattr(overview, "write_tables", lambda rows, *args: written.append(len(rows)) or write(rows, *args))
     run(tmp_path, cell="rnn", num_params=(40, 50, 60, 70, 80, 90))
     assert len(read) == 2
     assert written == [4, 6]  # while it ran, and at its end with what other workers measured
@@ -244,7 +254,7 @@ def test_a_sweep_run_again_trains_nothing_new_and_writes_the_same(tmp_path, trai
     after, shown = run(tmp_path)
     assert len(trainer.trained) == trained
     assert {name: (tmp_path / name).read_bytes() for name in files} == files
-    assert [r["bits"] for r in after] == [r["bits"] for r in before]
+    assert [r.bits for r in after] == [r.bits for r in before]
     assert "4 of 4 trials" in shown
 
 
@@ -252,24 +262,48 @@ def test_a_sweep_goes_on_with_more_trials(tmp_path, trainer):
     run(tmp_path, num_trials=4, num_repeats=0)
     (result,), _ = run(tmp_path, num_trials=7, num_repeats=0)
     assert len(trainer.trained) == len(set(trainer.trained)) == 7
-    assert result["num_trials"] == len(result["trials"]) == 7
+    assert result.num_trials == len(result.trials) == 7
 
 
 def test_rows_of_an_earlier_sweep_with_other_cells_stay(tmp_path, trainer):
     (first,), _ = run(tmp_path, cell="irnn")
     results, shown = run(tmp_path, cell="rnn")
-    assert [r["cell"] for r in results] == ["irnn", "rnn"]
-    assert results[0]["bits"] == first["bits"]
+    assert [r.cell for r in results] == ["irnn", "rnn"]
+    assert results[0].bits == first.bits
     assert [row["cell"] for row in read_csv(tmp_path / "results.csv")] == ["irnn", "rnn"]
     assert [r["cell"] for r in json.loads((tmp_path / "results.json").read_text())] == ["irnn", "rnn"]
-    assert {t["study"] for t in read_csv(tmp_path / "trials.csv")} == {r["study"] for r in results}
-    assert tables.line(results[0]) in shown.splitlines()
+    assert {t["study"] for t in read_csv(tmp_path / "trials.csv")} == {r.study for r in results}
+    assert line(results[0]) in shown.splitlines()
+
+
+def test_what_another_sweep_has_finished_meanwhile_is_in_the_tables_too(tmp_path, trainer, monkeypatch):
+    results_in, reads = sweep.results_in, []
+
+    def other_first(*args):
+        if reads:  # ours has ended
+            measure_capacity("rnn", storage=tmp_path, progress=False, **TINY)
+        reads.append(args)
+        return results_in(*args)
+
+    monkeypatch.setattr(sweep, "results_in", other_first)
+    results, shown = run(tmp_path)
+    assert [r.cell for r in results] == ["irnn", "rnn"]
+    assert [row["cell"] for row in read_csv(tmp_path / "results.csv")] == ["irnn", "rnn"]
+    assert all(line(result) in shown.splitlines() for result in results)
+
+
+def test_a_study_that_is_only_begun_is_no_row_of_a_sweep(tmp_path, trainer):
+    run(tmp_path)
+    begun = CAPACITY.config(cell="rnn", num_params=60, num_inputs=8, unroll=1).plan()
+    store.open_study(store.open_storage(tmp_path), begun.name, begun.describe(), None)
+    results, _ = run(tmp_path)
+    assert [r.cell for r in results] == ["irnn"]
 
 
 def test_a_sweep_of_nothing_but_divergence_is_written_too(tmp_path, monkeypatch):
     FakeTrainer(infeasible=lambda hparams: True).install(monkeypatch)
     (result,), shown = run(tmp_path)
-    assert result["num_infeasible"] == 4
+    assert result.num_infeasible == 4
     assert sorted(p.name for p in tmp_path.iterdir()) == WRITTEN
     (written,) = json.loads((tmp_path / "results.json").read_text())
     assert written["bits_per_param"] is None
@@ -289,26 +323,26 @@ def run_task(workdir, fields):
 
 def test_a_sweep_of_recall_runs_over_units(tmp_path, trainer):
     results, shown = run_task(tmp_path, OF_RECALL)
-    assert [(r["measure"], r["cell"], r["num_units"]) for r in results] == [
+    assert [(r.measure, r.cell, r.num_units) for r in results] == [
         ("recall", cell, n) for cell in ("irnn", "gru") for n in (2, 4)
     ]
     assert len(trainer.trained) == len(set(trainer.trained)) == 2 * 2 * (3 + 2)
     lines = shown.splitlines()
     assert lines[0].startswith("4 studies on 4 x cpu")
-    assert lines[2] == tables.header("recall")
-    assert all(lines.count(tables.line(result)) == 2 for result in results)
+    assert lines[2] == tables.header(RECALL.columns)
+    assert all(lines.count(line(result)) == 2 for result in results)
     files = ["recall.png", "recall.svg", "results.csv", "results.json", "study.db", "trials.csv"]
     assert sorted(p.name for p in tmp_path.iterdir()) == files
-    assert [float(row["error"]) for row in read_csv(tmp_path / "results.csv")] == [r["error"] for r in results]
+    assert [float(row["error"]) for row in read_csv(tmp_path / "results.csv")] == [r.error for r in results]
 
 
 def test_a_sweep_of_a_task_runs_over_sizes_and_depths_with_the_tasks_fields(tmp_path, trainer):
     results, shown = run_task(tmp_path, OF_PARENTHESES | {"depths": (1, 2), "num_params": (80, 120)})
-    found = [(r["task"], r["cell"], r["depth"], r["unroll"]) for r in results]
+    found = [(r.task, r.cell, r.depth, r.unroll) for r in results]
     assert found == [("parentheses", c, d, 3) for c in ("irnn", "gru") for d in (1, 2) for _ in (80, 120)]
-    assert {r["task_fields"]["max_count"] for r in results} == {3}
+    assert {r.task_fields["max_count"] for r in results} == {3}
     assert {spec.task.num_held_out for spec, *_ in trainer.trained} == {64}
-    assert shown.splitlines()[2] == tables.header("trainability")
+    assert shown.splitlines()[2] == tables.header(TRAINABILITY.columns)
     assert (tmp_path / "trainability-parentheses.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -317,13 +351,13 @@ def test_sweeps_of_several_tasks_share_a_workdir(tmp_path, trainer):
     run_task(tmp_path, OF_RECALL)
     before = len(trainer.trained)
     results, shown = run_task(tmp_path, OF_PARENTHESES)
-    assert [r["measure"] for r in results] == ["capacity", *["recall"] * 4, *["trainability"] * 2]
+    assert [r.measure for r in results] == ["capacity", *["recall"] * 4, *["trainability"] * 2]
     names = ("capacity", "recall", "trainability-parentheses", "trainability-parentheses-losses")
     figures = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
     assert figures < {p.name for p in tmp_path.iterdir()}
-    for measure in ("capacity", "recall", "trainability"):
-        assert tables.header(measure) in shown.splitlines()
-        assert tables.CAPTIONS[measure] in shown
+    for question in QUESTIONS.values():
+        assert tables.header(question.columns) in shown.splitlines()
+        assert question.caption in shown
     assert len(read_csv(tmp_path / "trials.csv")) == 4 + 4 * 3 + 2 * 3
     assert len(trainer.trained) == before + 2 * (3 + 2)
     run_task(tmp_path, OF_PARENTHESES)
@@ -496,7 +530,7 @@ def test_a_config_of_several_sweeps_runs_each_in_a_folder_of_its_own(tmp_path, t
     sweeps = {"first": config(), "second": config(cell=("rnn", "gru"))}
     console = Console(file=io.StringIO(), width=400)
     results = sweep.run({"workdir": str(tmp_path), "sweeps": sweeps}, console)
-    assert [r["cell"] for r in results] == ["irnn", "rnn", "gru"]
+    assert [r.cell for r in results] == ["irnn", "rnn", "gru"]
     assert "second, sweep 2 of 2: 0 of 12 trials, study 1 of 2 | rnn, depth 1" in console.file.getvalue()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["first", "second"]
     for name, cells in (("first", ["irnn"]), ("second", ["rnn", "gru"])):
@@ -505,14 +539,14 @@ def test_a_config_of_several_sweeps_runs_each_in_a_folder_of_its_own(tmp_path, t
     trained = len(trainer.trained)
     again = sweep.run({"workdir": str(tmp_path), "sweeps": sweeps}, console)
     assert len(trainer.trained) == trained
-    assert [r["bits_per_param"] for r in again] == [r["bits_per_param"] for r in results]
+    assert [r.bits_per_param for r in again] == [r.bits_per_param for r in results]
 
 
 def test_what_the_studies_of_a_config_are_called_is_what_they_are_kept_as(tmp_path, trainer):
     several = {"workdir": str(tmp_path), "sweeps": {"a": config(depths=(1, 2)), "b": config(cell="rnn")}}
     results = sweep.run(several, Console(file=io.StringIO()))
     names = [plan.name for plan in sweep.plans(several)]
-    assert names == [r["study"] for r in results]
+    assert names == [r.study for r in results]
     assert len(set(names)) == 3
 
 
@@ -564,12 +598,12 @@ def test_the_launcher_runs_a_config_from_any_folder(tmp_path):
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == WRITTEN
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
-    (result,) = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert (result["cell"], result["num_params"], result["num_trials"]) == ("irnn", 43, 3)
-    assert 0.05 < result["bits_per_param"] < 1
-    assert result["best_hparams"]["learning_rate"] == 0.03
-    assert tables.header() in done.stdout.splitlines()
-    assert tables.line(result) in done.stdout.splitlines()
+    (result,), _ = results_in(tmp_path / "out")
+    assert (result.cell, result.num_params, result.num_trials) == ("irnn", 43, 3)
+    assert 0.05 < result.bits_per_param < 1
+    assert result.best_hparams["learning_rate"] == 0.03
+    assert tables.header(CAPACITY.columns) in done.stdout.splitlines()
+    assert line(result) in done.stdout.splitlines()
 
 
 GREEN = """

@@ -47,8 +47,8 @@ def test_a_notebook_gets_one_table_with_a_row_each(results, measure):
     table, best, rest = both._repr_html_().split("</table>")
     assert f"<b>{measure}: rnn, fragile</b>" in table
     cells = re.findall(r"<td>(.*?)</td>", table)
-    for row in both.rows():
-        assert set(tables.cells(row).values()) - {"-"} <= set(cells)
+    for part in both.parts:
+        assert set(tables.cells(part.question.columns, part).values()) - {"-"} <= set(cells)
     assert table.count("<tr") == 1 + len(both.rows())
     assert "learning_rate" in best
     assert rest == "</div></details>"

@@ -231,7 +231,7 @@ def test_the_repr_is_the_table_on_its_side(result):
     title, empty, *lines = repr(result).splitlines()
     assert (title, empty) == (f"rnn, depth 1: {result.bits_per_param:.2f} bits per parameter", "")
     found = dict(re.split(" {2,}", line) for line in lines)
-    assert found == tables.cells(result.to_dict())
+    assert found == tables.cells(result.question.columns, result)
     assert max(map(len, lines)) < 40
     assert str(result) == repr(result)
 
@@ -239,7 +239,7 @@ def test_the_repr_is_the_table_on_its_side(result):
 def test_the_dict_is_plain_json(result):
     found = result.to_dict()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert set(found) == {f.name for f in dataclasses.fields(CapacityResult)} - {"trials"} | {"measure"}
+    assert set(found) == {f.name for f in dataclasses.fields(CapacityResult)} - {"trials", "record"} | {"measure"}
     assert found["measure"] == "capacity"
     assert found["interval"] == list(result.interval)
     assert found["best_hparams"]["optimizer"] == result.best_hparams["optimizer"]

@@ -13,7 +13,9 @@ from tiny import FRAGILE, TINY_RECALL, FakeTrainer, numbers
 
 from rnn_capacity import RecallResult, measure_recall
 from rnn_capacity.display import tables
-from rnn_capacity.measure import train_again
+from rnn_capacity.measure import overview, train_again
+from rnn_capacity.measure.questions import results_in
+from rnn_capacity.measure.recall import RECALL
 from rnn_capacity.studies import store
 
 mpl.use("Agg")
@@ -195,7 +197,7 @@ def test_nothing_but_divergence_is_infeasible_and_no_crash(tmp_path):
     assert "nan" in found._repr_html_()
     assert repr(found).startswith("fragile, depth 1: every trial diverged\n")
     assert len(json.loads(json.dumps(found.to_dict()))["points"]) == 2
-    assert len(store.results(store.open_storage(tmp_path))) == 2
+    assert results_in(tmp_path)[0] == list(found.points)
 
 
 # --- What is shown ----------------------------------------------------------------------------------------------------
@@ -211,9 +213,9 @@ def test_the_dict_is_plain_json(result):
 
 
 def test_a_storage_gives_the_points_back(result, folder):
-    kept = store.results(store.open_storage(folder))
-    assert [{k: v for k, v in r.items() if k != "trials"} for r in kept] == result.rows()
-    assert tables.text(kept).splitlines()[0] == tables.header("recall")
+    kept, notes = results_in(folder)
+    assert (tuple(kept), notes) == (result.points, [])
+    assert overview.text(kept).splitlines()[0] == tables.header(RECALL.columns)
 
 
 def test_a_notebook_gets_a_table_with_a_row_for_each_point(result):

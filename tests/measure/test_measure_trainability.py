@@ -16,7 +16,9 @@ from tiny import FRAGILE, TINY_PARENTHESES, FakeTrainer, numbers, without_second
 
 from rnn_capacity import TASKS, TrainabilityResult, measure_trainability
 from rnn_capacity.display import tables
-from rnn_capacity.measure import train_again
+from rnn_capacity.measure import overview, train_again
+from rnn_capacity.measure.questions import results_in
+from rnn_capacity.measure.trainability import TRAINABILITY
 from rnn_capacity.studies import store
 from rnn_capacity.studies.trials import box, curve
 from rnn_capacity.tasks import SPLITS, corpus
@@ -283,16 +285,17 @@ def test_a_trial_is_infeasible_where_any_of_its_losses_is_not_finite(split, numb
 def test_the_dict_is_plain_json(result):
     found = result.to_dict()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    fields = {f.name for f in dataclasses.fields(TrainabilityResult)} - {"trials"}
+    fields = {f.name for f in dataclasses.fields(TrainabilityResult)} - {"trials", "record"}
     assert set(found) == fields | {"measure", "percent_infeasible"}
     assert (found["measure"], found["percent_infeasible"]) == ("trainability", 0.0)
     assert found["interval"] == list(result.interval)
 
 
 def test_a_storage_gives_the_result_back(result, folder):
-    (kept,) = store.results(store.open_storage(folder))
-    assert {k: v for k, v in kept.items() if k != "trials"} == result.to_dict()
-    assert tables.text([kept]).splitlines() == [tables.header("trainability"), tables.line(kept)]
+    (kept,), notes = results_in(folder)
+    assert (kept, notes) == (result, [])
+    columns = TRAINABILITY.columns
+    assert overview.text([kept]).splitlines() == [tables.header(columns), tables.line(columns, kept)]
 
 
 def test_the_title_says_what_was_found(result):

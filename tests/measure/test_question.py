@@ -9,7 +9,7 @@ from tiny import TINY
 import rnn_capacity
 from rnn_capacity import sweep
 from rnn_capacity.checks import InputError
-from rnn_capacity.measure.question import Question, asks
+from rnn_capacity.measure.question import asks
 from rnn_capacity.measure.questions import CAPACITY, QUESTIONS
 from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, option, texts
 
@@ -97,7 +97,7 @@ def test_an_option_of_a_question_of_ones_own_is_added_in_one_place():
     assert texts(Config)["train_steps"] == "gradient steps a trial"
     with pytest.raises(InputError, match=r"^volume: 12 given"):
         measure_volume(volume=12)
-    own = Question("volume", Config, Budget(num_trials=1, num_repeats=0), None, measure_volume)
+    own = CAPACITY._replace(config=Config, budget=Budget(num_trials=1, num_repeats=0), call=measure_volume)
     assert own.defaults()["volume"] == 1.0
 
 

@@ -11,9 +11,10 @@ import pytest
 from rnn_capacity import measure_capacity, measure_recall, measure_trainability
 from rnn_capacity.cells import CELLS
 from rnn_capacity.dimension import Range
+from rnn_capacity.measure.questions import results_in
 from rnn_capacity.measure.trainability import TrainabilityConfig
 from rnn_capacity.model.task_check import check_task, program_digest
-from rnn_capacity.studies import archive, store
+from rnn_capacity.studies import reader, store
 from rnn_capacity.tasks import TASKS, Batch, DrawnTask
 from rnn_capacity.training import program
 
@@ -130,11 +131,11 @@ def test_no_two_columns_of_a_table_of_trials_have_one_name(tmp_path, trainer, ce
     measure_recall(cell, num_units=2, **options)
     for task in (Echo(), "parentheses", "arithmetic", "random_functions", "text8:synthetic"):
         measure_trainability(cell, task, num_params=2_000, **options)
-    studies = archive.studies(tmp_path)
+    studies = reader.load_studies(tmp_path)
     assert len(studies) == 7
     for study in studies:
-        for trial in archive.finished(study):
-            hparams, outcome = archive.hparams(study, trial), trial.user_attrs[store.OUTCOME]
+        for trial in study.trials:
+            hparams, outcome = study.hparams(trial), trial.user_attrs[store.OUTCOME]
             assert len(outcome) > 6
             assert len({"study", "number", "state", *hparams, *outcome}) == 3 + len(hparams) + len(outcome)
 
@@ -201,7 +202,7 @@ def test_an_edited_task_is_measured_again_on_the_same_storage(tmp_path, kind):
     first = measure([1, 0])
     assert measure([500, 0]) == alone != first
     assert measure([1, 0]) == first  # and what was measured before is still there
-    assert len(store.results(store.open_storage(tmp_path))) == 2
+    assert len(results_in(tmp_path)[0]) == 2
 
 
 class Louder(Echo):
@@ -225,9 +226,9 @@ def test_a_task_says_the_ranges_of_its_own_hparams(tmp_path, given, expected):
     gains = result.trials["gain"] if expected != {3} else [result.best_hparams["gain"]]
     assert set(gains) <= expected
     assert len(set(gains)) > 1 or len(expected) == 1
-    (study,) = (study for study in archive.studies(tmp_path) if not study.study_name.endswith("again"))
-    trial = archive.finished(study)[0]
-    assert archive.hparams(study, trial)["offset"] == 0.5
+    (study,) = (study for study in reader.load_studies(tmp_path) if not study.name.endswith("again"))
+    trial = study.trials[0]
+    assert study.hparams(trial)["offset"] == 0.5
 
 
 def test_a_task_like_a_built_in_one_keeps_its_hparams():

@@ -13,7 +13,7 @@ from tiny import TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer
 
 from rnn_capacity import TASKS, measure_capacity, measure_recall, measure_trainability
 from rnn_capacity.paper import authors, dataset
-from rnn_capacity.studies import archive, store
+from rnn_capacity.studies import reader, store
 from rnn_capacity.tasks.parentheses import Parentheses
 
 LSTM, DIVERGED, table = authors_table.LSTM, authors_table.DIVERGED, authors_table.table
@@ -146,7 +146,7 @@ def rows_of(cell="lstm", **options):
     }
     fields |= options
     result = measure_capacity(cell, **fields)
-    return authors.rows(archive.studies(fields["storage"])), result
+    return authors.rows(reader.load_studies(fields["storage"])), result
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_every_depth_and_size_is_in_one_table(trainer):
     storage = store.open_storage(None)
     for depth, size in ((1, 60), (2, 90)):
         rows_of("rnn", storage=storage, depth=depth, num_params=size)
-    frame = authors.rows(archive.studies(storage))
+    frame = authors.rows(reader.load_studies(storage))
     found = frame.groupby(["n_layers", "max_params"]).size()
     assert found.to_dict() == {(1, 60): 4, (2, 90): 4}
 
@@ -237,7 +237,7 @@ def test_a_row_of_another_task_has_its_three_losses(trainer, task):
     options = {"num_params": 2000, "num_trials": 8, "num_repeats": 2, "train_steps": 40, "sampler": "random"}
     named = "text8:synthetic" if task == "text8" else task  # it needs no file
     result = measure_trainability("lstm", named, progress=False, storage=storage, **options)
-    frame = authors.rows(archive.studies(storage))
+    frame = authors.rows(reader.load_studies(storage))
     assert len(frame) == 8
     assert set(frame["task_type"]) == {THEIR_TASKS[task]}
     assert set(frame["max_params"]) == {2000}
@@ -258,7 +258,7 @@ def test_a_row_of_another_task_has_its_three_losses(trainer, task):
 def test_recall_has_units_and_no_budget_and_so_no_max_params(trainer):
     storage = store.open_storage(None)
     result = measure_recall("gru", progress=False, storage=storage, **(TINY_RECALL | {"space": "paper"}))
-    frame = authors.rows(archive.studies(storage))
+    frame = authors.rows(reader.load_studies(storage))
     assert set(frame["task_type"]) == {"mem_thru"}
     assert frame["max_params"].isna().all()
     assert str(frame["max_params"].dtype) == "Int64"
@@ -275,7 +275,7 @@ def test_a_task_of_ones_own_keeps_its_name(trainer):
 
     storage = store.open_storage(None)
     measure_trainability("rnn", Mine(), num_params=2000, num_trials=2, progress=False, storage=storage)
-    assert set(authors.rows(archive.studies(storage))["task_type"]) == {"mine"}
+    assert set(authors.rows(reader.load_studies(storage))["task_type"]) == {"mine"}
 
 
 def test_rows_of_all_tasks_are_exported_in_one_file(trainer, tmp_path):
@@ -284,7 +284,7 @@ def test_rows_of_all_tasks_are_exported_in_one_file(trainer, tmp_path):
     rows_of("rnn", storage=storage)
     measure_recall("rnn", progress=False, storage=storage, **(TINY_RECALL | {"num_units": 3, "space": "paper"}))
     measure_trainability("rnn", progress=False, storage=storage, **(TINY_PARENTHESES | {"num_trials": 6}))
-    expected = authors.rows(archive.studies(storage))
+    expected = authors.rows(reader.load_studies(storage))
     table = parquet.read_table(dataset.export(storage, tmp_path / "authors.parquet", "authors"))
     assert table.column("max_params").to_pylist() == [None if v is pd.NA else v for v in expected["max_params"]]
     budgets = dict(zip(table.column("task_type").to_pylist(), table.column("max_params").to_pylist(), strict=True))

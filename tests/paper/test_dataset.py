@@ -21,7 +21,7 @@ from tiny import TINY, FakeTrainer
 
 from rnn_capacity import measure_capacity
 from rnn_capacity.paper import authors, dataset
-from rnn_capacity.studies import archive, store
+from rnn_capacity.studies import reader, store
 
 
 @pytest.fixture
@@ -111,7 +111,8 @@ def test_what_a_trial_needs_to_be_run_again_is_there(measured, tmp_path):
 def test_hparams_that_a_trial_was_not_given_are_null(tmp_path):
     storage = store.open_storage(None)
     study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
-    study.set_user_attr("plan", {"hparams.momentum_logit": {"low": 1.0, "high": 7.0, "log": False}, "hparams.l2": 1e-7})
+    space = {"hparams.momentum_logit": {"low": 1.0, "high": 7.0, "log": False}, "hparams.l2": 1e-7}
+    study.set_user_attr("plan", {"cell": "rnn"} | space)
     uniform = optuna.distributions.FloatDistribution(1.0, 7.0)
     for params in ({"momentum_logit": 2.5}, {}):
         trial = optuna.trial.create_trial(
@@ -142,7 +143,7 @@ def test_a_trial_that_runs_is_left_out_of_the_authors_format_too(measured, tmp_p
 def test_the_authors_format_comes_back_as_it_went(measured, tmp_path):
     folder, _ = measured
     frame = dataset.read(dataset.export(folder, tmp_path / "authors.parquet", "authors"))
-    expected = authors.rows(archive.studies(folder))
+    expected = authors.rows(reader.load_studies(folder))
     assert frame.columns.tolist() == list(authors.FIELDS)
     for field in authors.FIELDS:
         assert repr(frame[field].tolist()) == repr(expected[field].tolist())
@@ -259,7 +260,7 @@ def test_a_storage_without_trials_is_told(tmp_path, format):
 
 def test_a_database_of_something_else_is_told(tmp_path):
     (tmp_path / "study.db").write_bytes(b"no database" * 100)
-    with pytest.raises(ValueError, match=r"^storage: '.*' given; it must be a database that answers"):
+    with pytest.raises(ValueError, match=r"^storage: '.*' given; it must be a database of studies"):
         dataset.export(tmp_path, tmp_path / "out.parquet")
     with pytest.raises(ValueError, match=r"^storage: 3 given"):
         dataset.export(3, tmp_path / "out.parquet")

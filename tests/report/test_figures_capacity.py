@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
+from made import NAN, changed, make
 from matplotlib.colors import to_hex
 from scipy import stats
 
@@ -20,62 +21,47 @@ from rnn_capacity.report import claims
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, NOT_REACHED, UNDECIDED
 
 mpl.use("Agg")
-NAN = math.nan
 MODULES = {"fig1": fig1, "fig1i": fig1i, "figA1": figA1, "fig2a": fig2a, "fig2b": fig2b, "fig2c": fig2c}
 RATE, MAPPINGS = {"low": 0.02, "high": 0.06, "log": True}, {"low": 2.0, "high": 5.0, "log": False}
 
 
-def make_search(cell, depth, max_params, num_params, best, **fields):
-    """What results of all measures have, with a table of three trials: the second diverged, the third is the best."""
+def make_search(measure, cell, best, *, source=".", space=None, **fields):
+    """A result with a table of three trials: the second diverged, the third is the best."""
     trials = {"number": [0, 1, 2], "learning_rate": 0.03, "feasible": [True, False, True], "stopped_early": False}
-    return {
-        "source": ".",
-        "cell": cell,
-        "depth": depth,
-        "max_params": max_params,
-        "num_params": num_params,
-        "num_units": 10,
-        "num_inputs": 20,
-        "num_trials": 1000,
-        "train_steps": 50_000,
-        "still_improving": False,
-        "finished": True,
-        "total_steps": 300,
-        "best_number": 2,
-        "trials": pd.DataFrame(trials).assign(**best),
-        "space": {"nonlinearity": "relu" if cell == "irnn" else "tanh", "learning_rate": RATE},
-    } | fields
+    own = {"nonlinearity": "relu" if cell == "irnn" else "tanh", "learning_rate": RATE}
+    known = {"num_units": 10, "num_trials": 1000, "train_steps": 50_000, "total_steps": 300, "best_number": 2}
+    known |= {"trials": pd.DataFrame(trials).assign(**best), "space": own if space is None else space}
+    return make(measure, cell=cell, source=source, **known | fields)
 
 
 def make_capacity(cell="rnn", bits=4.0, depth=1, max_params=500, unroll=5, b=None, repeats=(), held=None, **fields):
     """A budget of n has n - 100 parameters; b is per parameter."""
     size, b = max_params - 100, 1.1 * bits if b is None else b
     best = {"bits_per_param": [bits / 2, NAN, bits], "num_mappings": [2 * b * size, b * size, b * size]}
-    result = make_search(cell, depth, max_params, size, best, measure="capacity", unroll=unroll)
-    result["study"] = f"capacity {cell} depth={depth} params={max_params} T={unroll}"
-    result["space"] |= {"mappings_per_param": MAPPINGS} | ({"nonlinearity": held} if held else {})
-    result |= {"bits": bits * size, "bits_per_param": bits, "num_mappings": round(b * size), "accuracy": 0.98}
-    result |= {"repeats": list(repeats), "interval": list(confidence_interval(repeats)), "chance_bits_per_param": 0.05}
-    return result | fields
+    own = {"nonlinearity": "relu" if cell == "irnn" else "tanh", "learning_rate": RATE, "mappings_per_param": MAPPINGS}
+    known = {"space": own | ({"nonlinearity": held} if held else {}), "depth": depth, "unroll": unroll}
+    known |= {"study": f"capacity {cell} depth={depth} params={max_params} T={unroll} {held}"}
+    known |= {"max_params": max_params, "num_params": size, "chance_bits_per_param": 0.05, "accuracy": 0.98}
+    known |= {"bits": bits * size, "bits_per_param": bits, "num_mappings": round(b * size)}
+    known |= {"repeats": tuple(repeats), "interval": confidence_interval(repeats)}
+    return make_search("capacity", cell, best, **known | fields)
 
 
 def make_recall(cell="rnn", num_units=32, error=None, depth=1, **fields):
     on = max(0.0, 1 - num_units / 64)
     error = on + 0.01 if error is None else error
-    best = {"eval_loss": [1.0, NAN, error]}
-    result = make_search(cell, depth, None, 1000, best, measure="recall", unroll=12, num_units=num_units)
-    result |= {"study": f"recall {cell} depth={depth} units={num_units}", "num_inputs": 64, "error": error, "line": on}
-    return result | {"interval": [NAN, NAN], "repeats": [], "chance_error": 1.05} | fields
+    known = {"study": f"recall {cell} depth={depth} units={num_units}", "num_inputs": 64, "error": error, "line": on}
+    known |= {"depth": depth, "max_params": None, "num_params": 1000, "unroll": 12, "num_units": num_units}
+    return make_search("recall", cell, {"eval_loss": [1.0, NAN, error]}, **known | {"chance_error": 1.05} | fields)
 
 
 def diverged(result):
     """The same, had every trial diverged."""
     names = ("bits", "bits_per_param", "accuracy", "chance_bits_per_param", "error", "chance_error")
-    nothing = {name: NAN for name in names if name in result} | {"interval": [NAN, NAN], "repeats": []}
-    trials = result["trials"].assign(
-        feasible=False, **dict.fromkeys({"bits_per_param", "eval_loss"} & {*result["trials"]})
-    )
-    return result | nothing | {"num_mappings": 0, "best_number": None, "trials": trials}
+    scores = {"bits_per_param", "eval_loss"} & {*result.trials}
+    nothing = {"interval": (NAN, NAN), "repeats": (), "num_mappings": 0, "best_number": None}
+    trials = result.trials.assign(feasible=False, **dict.fromkeys(scores, NAN))
+    return changed(result, **dict.fromkeys(names, NAN) | nothing, trials=trials)
 
 
 BITS = {"rnn": 5.4, "ugrnn": 5.2, "gru": 5.0, "lstm": 4.8, "+rnn": 4.6, "irnn": 3.5}
@@ -93,7 +79,7 @@ AS_PUBLISHED = [
     *RELU,
     *(make_recall(cell, units) for cell in BITS for units in (16, 48, 64, 80)),
 ]
-OWN = [r | {"cell": "a_cell_of_ones_own"} for r in AS_PUBLISHED if r["cell"] == "gru"]
+OWN = [changed(r, cell="a_cell_of_ones_own") for r in AS_PUBLISHED if r.cell == "gru"]
 HARD = {
     "nothing": [],
     "the paper": AS_PUBLISHED,
@@ -108,9 +94,8 @@ HARD = {
     "ReLU alone": RELU,
     "several depths": [make_capacity("gru", depth=d, unroll=T) for d in (1, 2, 4, 8, 16) for T in (1, 5, 20)]
     + [make_recall("gru", units, depth=d) for d in (1, 2, 4, 8, 16) for units in (8, 63, 200)],
-    "twice": [r | {"source": source} for r in AS_PUBLISHED for source in ("a", "b")],
-    "begun": [diverged(make_capacity()) | {"num_trials": 0, "trials": pd.DataFrame(), "best_number": None}],
-    "another version": [make_capacity(max_params=500) | {"max_params": None}, make_recall() | {"num_units": None}],
+    "twice": [changed(r, source=source) for r in AS_PUBLISHED for source in ("a", "b")],
+    "begun": [changed(diverged(make_capacity()), num_trials=0, trials=pd.DataFrame())],
 }
 
 
@@ -145,7 +130,7 @@ def test_a_figure_is_made_of_whatever_there_is(name, case, tmp_path):
     assert "nan" not in " ".join(part for claim in found for part in claim)
     if not results:
         assert {claim.verdict for claim in found} == {MISSING}
-    assert len(figure.table(results)) == (len({r["cell"] for r in results}) if name == "fig1i" else len(results))
+    assert len(figure.table(results)) == (len({r.cell for r in results}) if name == "fig1i" else len(results))
     if figure.draw:
         path = tmp_path / "figure.png"
         figure.draw(results).savefig(path)
@@ -171,7 +156,7 @@ def test_the_paper_agrees_with_itself(name):
 
 @pytest.mark.parametrize("name", ["fig1", "fig1i", "fig2a", "fig2c"])
 def test_part_of_the_cells_agrees_with_nothing(name):
-    found = claimed(MODULES[name], [r for r in AS_PUBLISHED if r["cell"] != "ugrnn"])
+    found = claimed(MODULES[name], [r for r in AS_PUBLISHED if r.cell != "ugrnn"])
     assert {claim.verdict for claim in found} == {MISSING}
     assert all(claim.ours.endswith("not measured: ugrnn") for claim in found)
 
@@ -186,8 +171,8 @@ def test_cells_that_are_all_alike_are_in_no_order(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_a_users_cell_is_shown_and_changes_no_verdict(name):
     figure = MODULES[name].FIGURE
-    odd = [r | {"bits_per_param": 0.1, "error": 0.5, "num_mappings": 4000} for r in OWN]
-    odd += [odd[0] | {"space": {"nonlinearity": held}} for held in ("relu", "tanh")]
+    odd = [changed(r, bits_per_param=0.1, error=0.5, num_mappings=4000) for r in OWN]
+    odd += [changed(odd[0], space={"nonlinearity": held}) for held in ("relu", "tanh")]
     assert set(verdicts(MODULES[name], odd)) == {MISSING}
     results = figure.select([*AS_PUBLISHED, *odd])
     assert figure.claims(results) == claimed(MODULES[name], AS_PUBLISHED)
@@ -258,14 +243,17 @@ def test_an_unfair_comparison_refutes_no_order_and_says_why(fields):
 @pytest.mark.parametrize("factor", [0.3, 0.9])
 def test_tiny_searches_refute_nothing_about_maxima(module, factor):
     """All of it far below the paper's, by 4 trials of 1,500 steps a point."""
-    tiny = {"num_trials": 4, "train_steps": 1500}
-    worse = {"bits": factor, "bits_per_param": factor**2}
     found = [
-        r
-        | tiny
-        | {name: r[name] * f for name, f in worse.items() if name in r}
-        | {"repeats": [factor * x for x in r["repeats"]], "interval": [factor * x for x in r["interval"]]}
-        | ({"error": 1 - factor * (1 - r["error"])} if "error" in r else {})
+        changed(
+            r,
+            num_trials=4,
+            train_steps=1500,
+            bits=factor * getattr(r, "bits", NAN),
+            bits_per_param=factor**2 * getattr(r, "bits_per_param", NAN),
+            repeats=tuple(factor * x for x in r.repeats),
+            interval=tuple(factor * x for x in r.interval),
+            error=1 - factor * (1 - getattr(r, "error", NAN)),
+        )
         for r in AS_PUBLISHED
     ]
     for claim in claimed(module, found):
@@ -381,7 +369,7 @@ def test_the_map_of_multipliers_in_print_has_the_colours_and_the_order_of_the_pa
 
 def test_a_point_is_a_trial_that_ended_and_did_not_diverge():
     result = make_capacity(bits=4.0, b=5.0)
-    result["trials"].loc[0, "stopped_early"] = True
+    result.trials.loc[0, "stopped_early"] = True
     found = figA1.points([result, make_capacity("gru", bits=2.0, b=3.0)])
     assert found[["cell", figA1.SHOWN, figA1.STORED, "_best"]].to_numpy().tolist() == [
         ["rnn", 5.0, 4.0, True],
@@ -523,7 +511,7 @@ def test_what_was_measured_at_the_papers_t_alone_is_none_of_figure_2b():
 
 
 def test_a_panel_a_budget_has_a_line_a_cell_over_t():
-    results = [r for n in (500, 900) for r in ({**r, "max_params": n} for r in over({5: 1.0, 1: 0.5}))]
+    results = [r for n in (500, 900) for r in (changed(r, max_params=n) for r in over({5: 1.0, 1: 0.5}))]
     panels = fig2b.draw(fig2b.select(results)).axes
     assert [ax.get_title() for ax in panels] == ["depth 1, 500 parameters", "depth 1, 900 parameters"]
     for ax in panels:
@@ -606,7 +594,8 @@ def test_welchs_interval_of_what_does_not_vary_and_of_too_little():
 
 
 def test_what_was_searched_is_a_range_a_number_or_unknown():
-    result = {"space": {"range": {"low": 1, "high": 2.5, "log": True}, "number": 3, "names": ["a", "b"]}}
+    space = {"range": {"low": 1, "high": 2.5, "log": True}, "number": 3, "names": ["a", "b"]}
+    result = make("capacity", space=space)
     assert claims.searched(result, "range") == (1.0, 2.5)
     assert claims.searched(result, "number") == (3.0, 3.0)
     assert all(math.isnan(bound) for name in ("names", "none") for bound in claims.searched(result, name))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
+from made import NAN, changed, make
 from scipy import stats
 
 from experiments.figures import fig3, fig4, fig5, table1, tableA1, tableA2
@@ -20,7 +21,6 @@ from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, NOT_REACHED, 
 
 mpl.use("Agg")
 
-NAN = math.nan
 FIELDS = {"parentheses": {"num_types": 2, "num_noise": 2}, "arithmetic": {"max_number": 9}}
 FIELDS |= {
     "text8": {"text": "text8"},
@@ -30,45 +30,34 @@ FIELDS |= {
 
 
 def searched(cell="gru", depth=1, losses=(2.0, 0.5, None), *, task="parentheses", sampler="gp", repeats=(), **fields):
-    """A result of a search as a collection has it; a loss is None where a trial diverged."""
-    number = range(len(losses))
+    """A result of a search; a loss is None where a trial diverged."""
     feasible = [loss is not None for loss in losses]
-    trials = {"number": number, "learning_rate": 0.01, "feasible": feasible, "stopped_early": False, "steps": 100}
+    trials = {"number": range(len(losses)), "learning_rate": 0.01, "feasible": feasible, "stopped_early": False}
     found = [NAN if loss is None else loss for loss in losses]
-    trials = pd.DataFrame(trials | {"valid_loss": found, "eval_loss": found})
+    trials = pd.DataFrame(trials | {"steps": 100, "valid_loss": found, "eval_loss": found})
     best = min((loss for loss in losses if loss is not None), default=NAN)
     unroll = fields.get("unroll", {"parentheses": 20, "arithmetic": 15}.get(task, 50))
     known = {
         "study": f"{task} {cell} {depth} {sampler} {fields}",
         "source": "here",
-        "measure": "trainability",
-        "task": task,
         "task_fields": FIELDS.get(task, {"size": 3}) | {"unroll": unroll, "num_held_out": 1024},
-        "sampler": sampler,
-        "cell": cell,
-        "depth": depth,
         "unroll": unroll,
-        "max_params": 1000,
         "num_params": 950,
         "num_units": 12,
         "num_inputs": 12,
         "loss": best,
         "score": best / math.log(2) if fields.get("score_name") == "bits_per_char" else best,
-        "score_name": "accuracy",
         "chance": 0.125,
-        "still_improving": False,
-        "interval": [NAN, NAN] if len(repeats) < 2 else [min(repeats), max(repeats)],
-        "repeats": list(repeats),
+        "interval": (NAN, NAN) if len(repeats) < 2 else (min(repeats), max(repeats)),
         "num_trials": len(losses),
         "train_steps": 50_000,
         "num_infeasible": feasible.count(False),
-        "num_infeasible_repeats": 0,
-        "finished": True,
         "total_steps": 100 * len(losses),
         "best_number": losses.index(best) if best in losses else None,
         "trials": trials,
     }
-    return known | fields
+    known |= {"cell": cell, "depth": depth, "task": task, "sampler": sampler, "repeats": tuple(repeats)}
+    return make("trainability", **known | fields)
 
 
 def claim(figure, results, index):
@@ -93,7 +82,7 @@ def test_a_setting_tells_what_is_not_the_papers():
 def test_the_largest_setting_is_that_of_the_longest_t_then_of_the_most_parameters():
     sizes = [(20, 9000), (175, 1000), (175, 2000)]
     known = claims.trained([searched(unroll=t, max_params=size) for t, size in sizes], "parentheses")
-    assert [(r["unroll"], r["max_params"]) for r in claims.largest(known)] == [(175, 2000)]
+    assert [(r.unroll, r.max_params) for r in claims.largest(known)] == [(175, 2000)]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +124,7 @@ def test_loss_by_parameters_agrees_and_loss_by_units_disagrees():
 def test_how_far_two_cells_are_apart_by_hand():
     """loss = k / parameters: log k at the same parameters; at the same units a cell of g gates has g times as many."""
     k = {"rnn": 1.0, "lstm": 1.1}
-    found = [r for r in sized(lambda size, units, cell: k.get(cell, 1) / size) if r["cell"] in k]
+    found = [r for r in sized(lambda size, units, cell: k.get(cell, 1) / size) if r.cell in k]
     ((pair, (by_params, by_units)),) = fig3.distances(fig3.select(found))
     assert pair == ("rnn", "lstm")
     assert by_params == pytest.approx(math.log(1.1) ** 2)
@@ -249,7 +238,7 @@ def test_cells_are_compared_after_as_many_iterations():
 def test_one_larger_search_of_one_cell_does_not_stand_for_all():
     whole = [searched(cell, unroll=175) for cell in published.INFEASIBLE[1]]
     known = claims.trained([*whole, searched("gru", unroll=200)], "parentheses")
-    assert {r["unroll"] for r in claims.largest(known)} == {175}
+    assert {r.unroll for r in claims.largest(known)} == {175}
 
 
 @pytest.mark.parametrize(
@@ -449,7 +438,7 @@ def test_how_often_the_best_diverges_again(irnn, others, verdicts):
 @pytest.mark.parametrize(("factor", "verdict"), [(2.0, AGREES), (0.5, DISAGREES)])
 def test_the_best_of_a_search_is_optimistic(factor, verdict):
     found = repeated(lambda _: 0, factor=factor)
-    found[0]["repeats"] = [1.1 * loss for loss in found[0]["repeats"]]
+    found[0] = changed(found[0], repeats=[1.1 * loss for loss in found[0].repeats])
     optimism = claim(tableA1.FIGURE, found, 2)
     assert optimism.verdict == verdict
     ratios = np.log([1.1 * factor, *[factor] * 4])
@@ -459,10 +448,8 @@ def test_the_best_of_a_search_is_optimistic(factor, verdict):
 
 @pytest.mark.parametrize(("lower", "verdict"), [(("gru",), AGREES), (("rnn", "irnn", "ugrnn", "lstm"), DISAGREES)])
 def test_the_mean_against_the_original_cell_by_cell(lower, verdict):
-    found = repeated(lambda _: 0, factor=2.0)
-    for result in found:
-        if result["cell"] in lower:
-            result["repeats"] = [loss / 8 for loss in result["repeats"]]
+    less = lambda result: 8 if result.cell in lower else 1
+    found = [changed(r, repeats=[loss / less(r) for loss in r.repeats]) for r in repeated(lambda _: 0, factor=2.0)]
     assert claim(tableA1.FIGURE, found, 3).verdict == verdict
 
 
@@ -512,14 +499,13 @@ HARD = {
     "own cell": everything(cell="a_cell_of_ones_own"),
     "own task": [searched(task="ones_own")],
     "no budget": everything(max_params=None),
-    "another version": everything(num_params=None, num_units=None, max_params=None),
     "sizes": several_sizes(),
     "deep": everything(depth=16),
     "one value": everything(losses=[2.0] * 5) + everything(losses=[2.0] * 5, cell="rnn"),
     "pruned": everything(losses=[1.0, 2.0, 3.0]),
 }
 for _result in HARD["pruned"]:
-    _result["trials"]["stopped_early"] = [False, True, True]
+    _result.trials["stopped_early"] = [False, True, True]
 
 
 @pytest.mark.filterwarnings("error", "ignore:Precision loss:RuntimeWarning")
@@ -528,9 +514,9 @@ for _result in HARD["pruned"]:
 def test_hard_inputs_are_told_and_drawn(name, case):
     figure = FIGURES[name]
     found = figure.select(HARD[case])
-    for made in figure.claims(found):
-        assert made.verdict in (AGREES, DISAGREES, NOT_REACHED, UNDECIDED, MISSING)
-        assert not re.search(r"\bnan\b", made.ours)
+    for one in figure.claims(found):
+        assert one.verdict in (AGREES, DISAGREES, NOT_REACHED, UNDECIDED, MISSING)
+        assert not re.search(r"\bnan\b", one.ours)
     assert len(figure.table(found).columns)
     if figure.draw:
         figure.draw(found).savefig(io.BytesIO())
@@ -556,7 +542,7 @@ def test_a_users_own_cell_changes_no_verdict(name):
     own = [
         searched("ones_own", depth, [0.01] * 50, sampler=sampler) for depth in (1, 4, 8) for sampler in ("gp", "random")
     ]
-    own += [{**result, "unroll": 500, "study": "of a longer T"} for result in own]
+    own += [changed(result, unroll=500, study="of a longer T") for result in own]
     own += [searched("ones_own", losses=[0.5], repeats=[9.0, 9.1], num_infeasible_repeats=9)]
     verdicts = [made.verdict for made in figure.claims(figure.select(found))]
     assert [made.verdict for made in figure.claims(figure.select(found + own))] == verdicts

@@ -6,19 +6,22 @@ import json
 import math
 import re
 import time
-from types import SimpleNamespace
 
 import browser as browsers
 import numpy as np
 import pandas as pd
 import pytest
+from made import changed, make
 from matplotlib.figure import Figure as Drawing
 
 from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.measure.trainability import TrainabilityConfig
 from rnn_capacity.report import page
+from rnn_capacity.report.collection import Collection
 from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, NOT_REACHED, UNDECIDED, Chart, Claim, Figure
+from rnn_capacity.report.section import Shown, Wanted
 from rnn_capacity.search import space as spaces
+from rnn_capacity.studies.plan import space_of
 
 OPTIONS = {"train_steps": 2000, "space": "paper"}
 COMMAND = "python launch/sweep.py --config=experiments/figures/fig1.py:quick"
@@ -54,57 +57,44 @@ def result(cell="gru", num_params=500, num_trials=24, wanted_trials=None, measur
         rows.append({"number": number, **hparams, "feasible": feasible, "stopped_early": False, **score})
     trials = pd.DataFrame(rows, columns=None if rows else ["number", "feasible", "stopped_early"])
     scores = trials[trials["feasible"]].set_index("number")["bits_per_param"] if rows else pd.Series(dtype=float)
-    best = scores.max() if len(scores) else float("nan")
-    found = {
-        "measure": measure,
+    best = scores.max() if len(scores) else math.nan
+    known = {
         "study": plan.name,
         "source": "fig1",
         "cell": cell,
-        "depth": 1,
         "max_params": num_params,
         "num_params": plan.num_params,
         "num_units": plan.num_units,
-        "num_inputs": 20,
-        "unroll": 5,
-        "still_improving": False,
-        "interval": [best - 0.3, best - 0.1],
-        "repeats": [best - 0.3, best - 0.1],
-        "best_hparams": {},
+        "interval": (best - 0.3, best - 0.1),
+        "repeats": (best - 0.3, best - 0.1),
         "num_trials": num_trials,
         "num_infeasible": num_trials - len(scores),
-        "num_stopped_early": 0,
-        "num_infeasible_repeats": 0,
         "train_steps": 2000,
         "total_steps": 2000 * num_trials,
         "seconds": 1234.5,
-        "bits": best * num_params,
-        "bits_per_param": best,
-        "chance_bits_per_param": 0.01,
-        "accuracy": 0.95,
-        "num_mappings": 900,
         "trials": trials,
-        "hparam_names": tuned if rows else [],
-        "space": {name: spaces.to_json(dimension) for name, dimension in plan.space.items()},
-        "plan": plan.describe(),
+        "plan": json.loads(json.dumps(plan.describe())),
         "best_number": int(scores.idxmax()) if len(scores) else None,
         "finished": finished,
         "wanted_trials": wanted_trials or num_trials,
         "workers": [WORKER],
     }
     if measure == "trainability":
-        found |= {"task": "parentheses", "loss": 1 / best, "score": 1.0, "score_name": "error", "chance": 2.0}
-        found |= {"median_loss": 2 / best, "percent_infeasible": 10.0, "task_fields": {}, "sampler": "gp"}
-    return found | more
+        known |= {"loss": 1 / best, "score": 1.0, "score_name": "error", "chance": 2.0, "median_loss": 2 / best}
+    else:
+        known |= {"bits": best * num_params, "bits_per_param": best, "chance_bits_per_param": 0.01}
+        known |= {"accuracy": 0.95, "num_mappings": 900}
+    return make(measure, **known | more)
 
 
 def collection(*results, notes=(), sources=("fig1",)):
-    return SimpleNamespace(results=list(results), notes=list(notes), sources=list(sources), workdir="results")
+    return Collection(list(results), list(notes), list(sources), "results")
 
 
 def _claims(results):
     if not results:
         return [Claim("Every cell stores about the same", "3 to 6", "–", MISSING)]
-    best = ", ".join(f"{r['cell']} {r['bits_per_param']:.2f}" for r in results)
+    best = ", ".join(f"{r.cell} {r.bits_per_param:.2f}" for r in results)
     return [
         Claim("Every cell stores about the same", "3 to 6", best, AGREES),
         Claim("What is stored does not depend on the size", "flat", "slope 0.1 (-0.2 to 0.4)", UNDECIDED),
@@ -113,16 +103,17 @@ def _claims(results):
 
 
 def _charts(results):
-    points = [{name: r[name] for name in ("source", "study", "cell", "num_params", "bits_per_param")} for r in results]
-    points = [{**point, "number": r["best_number"]} for point, r in zip(points, results, strict=True)]
+    names = ("study", "cell", "num_params", "bits_per_param")
+    points = [{"source": r.record.source} | {name: getattr(r, name) for name in names} for r in results]
+    points = [{**point, "number": r.record.best_number} for point, r in zip(points, results, strict=True)]
     trials = [
-        {"source": r["source"], "study": r["study"], "number": t.number, "cell": r["cell"], "bits": t.bits_per_param}
+        {"source": r.record.source, "study": r.study, "number": t.number, "cell": r.cell, "bits": t.bits_per_param}
         for r in results
-        for t in r["trials"].itertuples()
+        for t in r.trials.itertuples()
     ]
     x = {"field": "num_params", "type": "quantitative", "scale": {"type": "log"}, "title": "parameters"}
     y = {"field": "bits_per_param", "type": "quantitative", "title": "bits per parameter", "scale": {"domain": [0, 6]}}
-    cells = list(dict.fromkeys(r["cell"] for r in results))
+    cells = list(dict.fromkeys(r.cell for r in results))
     cell = {"field": "cell", "type": "nominal", "title": None, "scale": {"domain": cells}}
     band = {"data": {"values": [{"low": 3, "high": 6}]}, "mark": {"type": "rect", "opacity": 0.12}}
     band |= {"encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}}}
@@ -138,31 +129,31 @@ def _charts(results):
 
 
 def _table(results):
-    rows = [(r["cell"], r["num_params"], r["bits_per_param"], "3 to 6") for r in results]
+    rows = [(r.cell, r.num_params, r.bits_per_param, "3 to 6") for r in results]
     return pd.DataFrame(rows, columns=["cell", "params", "bits/param", "paper"])
 
 
 def _draw(results):
     drawing = Drawing()
-    drawing.subplots().plot([r["num_params"] for r in results], [r["bits_per_param"] for r in results])
+    drawing.subplots().plot([r.num_params for r in results], [r.bits_per_param for r in results])
     return drawing
 
 
 def figure(name="fig1", measure="capacity"):
     finding = "All cells store between 3 and 6 bits in a parameter, whatever their size and depth."
-    select = lambda results: [r for r in results if r["measure"] == measure]
+    select = lambda results: [r for r in results if r.measure == measure]
     return Figure(name, f"{name}: bits per parameter", finding, select, _claims, _table, _draw, _charts)
 
 
 def wanted_of(result):
     """A study as a figure wants it: by a title, and by its plan. A name alone is of one that is nowhere."""
     if isinstance(result, str):
-        return page.Wanted(result, {"cell": "of no result"})
-    return page.Wanted(result["study"], result["plan"])
+        return Wanted(result, {"cell": "of no result"})
+    return Wanted(result.study, result.record.plan)
 
 
 def shown(name="fig1", wanted=(), **more):
-    return page.Shown(figure(name, **more), COMMAND.replace("fig1", name), BEYOND, [wanted_of(one) for one in wanted])
+    return Shown(figure(name, **more), COMMAND.replace("fig1", name), BEYOND, [wanted_of(one) for one in wanted])
 
 
 # --- The file ---------------------------------------------------------------------------------------------------------
@@ -223,7 +214,7 @@ def test_what_is_missing_is_said_with_the_command_that_measures_it(tmp_path):
     half = result("gru", num_trials=12, wanted_trials=24, finished=False)
     again = result("lstm", num_trials=24, wanted_trials=24, finished=False)
     whole = result("rnn")
-    names = [r["study"] for r in (half, again, whole)]
+    names = [r.study for r in (half, again, whole)]
     text = written(tmp_path, collection(half, again, whole), [shown(wanted=[half, again, whole, "capacity gone"])])
     missing = re.search(r'<div class="missing">.*?</div>', text, re.DOTALL)[0]
     assert "3 of its 4 studies are not measured to the end" in missing
@@ -244,11 +235,11 @@ def test_a_study_that_is_whole_in_one_place_is_not_missing(tmp_path):
 def test_a_study_is_known_by_its_plan(tmp_path):
     """The same cell with tanh and with ReLU, or at the quick scale and at the paper's, has studies of one name."""
     there = result(finished=False, num_trials=12, wanted_trials=24)
-    other = page.Wanted(there["study"], {"train_steps": 50_000})
-    same = page.Wanted(there["study"], {"train_steps": there["plan"]["train_steps"]})
-    text = written(tmp_path, collection(there), [page.Shown(figure(), COMMAND, BEYOND, [same, other])])
+    other = Wanted(there.study, {"train_steps": 50_000})
+    same = Wanted(there.study, {"train_steps": there.record.plan["train_steps"]})
+    text = written(tmp_path, collection(there), [Shown(figure(), COMMAND, BEYOND, [same, other])])
     missing = re.findall(r"<li>([^<]*)</li>", re.search(r'<div class="missing">.*?</div>', text, re.DOTALL)[0])
-    assert missing == [f"{there['study']}: 12 of 24 trials", f"{there['study']}: not begun"]
+    assert missing == [f"{there.study}: 12 of 24 trials", f"{there.study}: not begun"]
 
 
 @pytest.mark.parametrize(
@@ -281,20 +272,11 @@ def test_beside_what_is_not_reached_stands_the_command_that_spends_more(tmp_path
         assert f"24 trials. This spends more: <code>{command}</code>" in text
 
 
-def test_a_range_that_another_version_kept_otherwise_is_shown_as_it_was_drawn(tmp_path):
-    odd = result()
-    odd["plan"] |= {"hparams.learning_rate": {"from": 1, "to": 2}, "hparams.l2": {"low": 1e-8, "high": 1e-3}}
-    shown_ = {h["name"]: h for h in embedded(written(tmp_path, collection(odd), [shown()]))["studies"][0]["hparams"]}
-    drawn = odd["trials"]["learning_rate"]
-    assert shown_["learning_rate"]["low"] == pytest.approx(drawn.min(), rel=1e-3)
-    assert (shown_["l2"]["low"], shown_["l2"]["log"]) == (1e-8, False)
-
-
 def test_a_figure_that_cannot_be_drawn_is_told_and_the_others_are(tmp_path):
-    broken = shown("fig2")._replace(figure=figure("fig2")._replace(claims=lambda results: results[0]["novel"]))
+    broken = shown("fig2")._replace(figure=figure("fig2")._replace(claims=lambda results: results[0].novel))
     text = written(tmp_path, collection(result()), [broken, shown("fig1")])
     assert text.count("It cannot be drawn from what is here") == 1
-    assert "KeyError: &#39;novel&#39;" in text
+    assert "AttributeError: &#39;CapacityResult&#39; object has no attribute &#39;novel&#39;" in text
     assert [path.name for path in sorted((tmp_path / "figures").iterdir())] == ["fig1.png", "fig1.svg"]
 
 
@@ -310,9 +292,11 @@ def test_nothing_measured_is_a_page_of_commands(tmp_path):
 
 
 def test_a_study_without_a_trial_is_told(tmp_path):
-    begun = result(num_trials=0, wanted_trials=24, finished=False, bits_per_param=math.nan, interval=[math.nan] * 2)
+    begun = result(
+        num_trials=0, wanted_trials=24, finished=False, bits_per_param=math.nan, interval=(math.nan, math.nan)
+    )
     text = written(tmp_path, collection(begun), [shown(wanted=[begun])])
-    assert f"<li>{begun['study']}: 0 of 24 trials</li>" in text
+    assert f"<li>{begun.study}: 0 of 24 trials</li>" in text
     assert "nan" not in re.search(r'<section id="studies">.*?</section>', text, re.DOTALL)[0]
     assert embedded(text)["studies"][0]["trials"] == {}
 
@@ -337,18 +321,18 @@ def test_how_it_was_measured_is_told(tmp_path):
 def test_every_trial_is_there_once_with_four_digits(tmp_path):
     trained = result(num_trials=40)
     study = embedded(written(tmp_path, collection(trained), [shown()]))["studies"][0]
-    found, trials = unpacked(study["trials"]), trained["trials"]
+    found, trials = unpacked(study["trials"]), trained.trials
     assert found["number"] == list(range(40))
     assert [value is None for value in found["score"]] == list(~trials["feasible"])
     assert [note == "infeasible" for note in found["note"]] == list(~trials["feasible"])
     np.testing.assert_allclose(np.array(found["score"], float), trials["bits_per_param"].astype(float), rtol=5e-4)
     np.testing.assert_allclose(found["learning_rate"], trials["learning_rate"], rtol=5e-4)
     assert found["optimizer"] == list(trials["optimizer"])
-    assert study["best"] == trained["best_number"]
+    assert study["best"] == trained.record.best_number
     dimensions = {d["name"]: d for d in study["hparams"]}
     assert dimensions["learning_rate"] == {"name": "learning_rate", "low": 1e-4, "high": 0.1, "log": True}
     assert dimensions["optimizer"]["options"] == ["sgd", "momentum", "rmsprop", "adam"]
-    assert set(dimensions) == set(trained["hparam_names"])
+    assert set(dimensions) == {*spaces.tuned(space_of(trained.record.plan))}
 
 
 def test_a_chart_is_packed_and_loses_nothing(tmp_path):
@@ -373,24 +357,16 @@ EVIL = "<script>window.evil = 1</script><img src=x onerror='window.evil = 1'>&\"
 def evil():
     """A result whose every name would run, if it could."""
     made = result("gru", 500)
-    trials = made["trials"].rename(columns={"learning_rate": EVIL}).assign(optimizer=EVIL)
-    names = [EVIL if name == "learning_rate" else name for name in made["hparam_names"]]
+    trials = made.trials.rename(columns={"learning_rate": EVIL}).assign(optimizer=EVIL)
     worker = dict(WORKER, device=EVIL, command=EVIL, code=EVIL, packages={EVIL: EVIL})
-    plan = made["plan"] | {EVIL: EVIL}
-    return (
-        made
-        | {"cell": EVIL, "study": EVIL, "source": EVIL, "trials": trials, "hparam_names": names}
-        | {
-            "workers": [worker],
-            "plan": plan,
-        }
-    )
+    plan = made.record.plan | {EVIL: EVIL, f"hparams.{EVIL}": made.record.space["learning_rate"]}
+    return changed(made, cell=EVIL, study=EVIL, source=EVIL, trials=trials, workers=[worker], plan=plan)
 
 
 def evil_page(folder):
     made = evil()
     wrong = figure()._replace(title=EVIL, finding=EVIL, claims=lambda results: [Claim(EVIL, EVIL, EVIL, AGREES)])
-    figures = [page.Shown(wrong, EVIL, EVIL, [wanted_of(EVIL), wanted_of(EVIL + "!")]), shown()]
+    figures = [Shown(wrong, EVIL, EVIL, [wanted_of(EVIL), wanted_of(EVIL + "!")]), shown()]
     return written(folder, collection(made, notes=[EVIL], sources=[EVIL]), figures)
 
 
@@ -609,9 +585,11 @@ def test_the_explorer_draws_the_study_that_is_chosen(browser, report):
 def without_a_score(num_trials):
     """A study of which every trial so far diverged."""
     found = result("lstm", num_trials=num_trials, wanted_trials=24, finished=False)
-    found["trials"] = found["trials"].assign(feasible=False, **dict.fromkeys(("bits_per_param", "bits"), math.nan))
+    trials = found.trials.assign(feasible=False, **dict.fromkeys(("bits_per_param", "bits"), math.nan))
     nothing = dict.fromkeys(("bits", "bits_per_param", "accuracy"), math.nan) | {"best_number": None}
-    return found | nothing | {"interval": [math.nan] * 2, "repeats": [], "num_infeasible": num_trials}
+    return changed(
+        found, trials=trials, interval=(math.nan, math.nan), repeats=(), num_infeasible=num_trials, **nothing
+    )
 
 
 @pytest.mark.parametrize(("num_trials", "said"), [(6, "none of 6 has a score"), (0, "none yet")])
@@ -659,7 +637,7 @@ def test_a_line_tells_its_trial_and_fewer_can_be_kept(browser, report):
         return [place.x, place.y]""",
     )
     wait(browser, "!document.getElementById('tip').hidden")
-    best = result("gru", 250)["best_number"]
+    best = result("gru", 250).record.best_number
     assert re.search(rf"Trial {best}\s*best", browser.execute_script(TIP))
 
 

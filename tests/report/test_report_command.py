@@ -11,11 +11,12 @@ from types import SimpleNamespace
 import browser as browsers
 import pytest
 from helpers import ROOT
+from made import make
 from test_page import at_rest, hover, opened, wait
 from tiny import TINY, FakeTrainer, add_studies
 
 from rnn_capacity import measure_capacity, sweep
-from rnn_capacity.display import plots, tables
+from rnn_capacity.measure import overview
 
 SCRIPT = ROOT / "launch" / "report.py"
 browser = pytest.fixture(scope="module")(browsers.chromium)
@@ -106,15 +107,16 @@ def test_a_figure_is_wanted_at_the_smallest_scale_that_was_begun(train_steps, sc
     table1 = command["FIGURES"]["table1"]
     command["_shown"].__globals__["FIGURES"] = {"table1": table1}
     titles = [study.title for s in command["common"].SCALES for study in sweep.configs(table1.get_config(s).to_dict())]
-    plans = [{"task": "parentheses", "train_steps": steps} for steps in train_steps]
-    results = [{"plan": plan, "study": f"{title} 01234567"} for plan in plans for title in titles]
+    begun = [(steps, f"{title} 01234567") for steps in train_steps for title in titles]
+    plan = {"task": "parentheses"}
+    results = [make("trainability", train_steps=steps, study=name, plan=plan) for steps, name in begun]
     (shown,) = command["_shown"](SimpleNamespace(results=results))
     launched = "python launch/sweep.py --config=experiments/figures/table1.py"
     assert (shown.command, shown.beyond) == (launched + scale, launched + larger)
     steps = train_steps[0] if train_steps != (7,) else 100
     assert [wanted.settings["train_steps"] for wanted in shown.wanted] == [steps] * 11
     first = shown.wanted[0].title
-    (shown,) = command["_shown"](SimpleNamespace(results=[r for r in results if r["study"].startswith(first)]))
+    (shown,) = command["_shown"](SimpleNamespace(results=[r for r in results if r.study.startswith(first)]))
     assert {wanted.title for wanted in shown.wanted if wanted.settings is not None} == {first}  # only it is planned
 
 
@@ -147,8 +149,8 @@ def measured(tmp_path_factory):
         one |= {"num_trials": 3, "num_repeats": min(2, one["num_repeats"])}
     with pytest.MonkeyPatch.context() as patch:
         FakeTrainer(infeasible=lambda hparams: int(1e6 * hparams["learning_rate"]) % 5 == 0).install(patch)
-        for written in (tables, plots):  # what each sweep writes is not looked at here
-            patch.setattr(written, "write", lambda *_: [])
+        for write in ("write_tables", "write_figures"):  # what each sweep writes is not looked at here
+            patch.setattr(overview, write, lambda *_: [])
         sweep.run(config | {"workdir": folder})
     return folder
 

@@ -19,7 +19,7 @@ from tiny import TINY, FakeTrainer
 from rnn_capacity import measure_capacity, sweep
 from rnn_capacity.paper import dataset
 from rnn_capacity.report.collection import collect
-from rnn_capacity.studies import archive, database, store
+from rnn_capacity.studies import database, reader, store
 
 # --- Folders ----------------------------------------------------------------------------------------------------------
 
@@ -35,10 +35,10 @@ def test_a_folders_name_is_taken_as_it_is(tmp_path, monkeypatch, name):
     optuna.create_study(storage=opened, study_name="kept")
     assert [str(path) for path in pathlib.Path().rglob("*")] == [name, f"{name}/study.db"]
     assert store.checkpoint_folder(name) == store.checkpoint_folder(opened) == folder / "checkpoints"
-    assert archive.file_of(name) == archive.file_of(opened.url) == folder / "study.db"
-    assert [kept.name for kept in archive.read(name)[0]] == ["kept"]
+    assert reader.file_of(name) == reader.file_of(opened.url) == folder / "study.db"
+    assert [kept.name for kept in reader.read(name)[0]] == ["kept"]
     plain = optuna.storages.RDBStorage(opened.url)  # as the dashboard reads it
-    for again in (store.open_storage(name), archive.open_existing(name), store.open_storage(opened.url), plain):
+    for again in (store.open_storage(name), store.open_storage(opened.url), plain):
         assert optuna.get_all_study_names(again) == ["kept"]
     assert [str(path) for path in pathlib.Path().rglob("*")] == [name, f"{name}/study.db"]
 
@@ -53,11 +53,11 @@ def test_sweeps_into_folders_of_awkward_names_are_apart_and_found_again(tmp_path
         (results[name],) = sweep.run(config | fields | {"workdir": name}, console)
         shown[name] = console.file.getvalue()
     trained = len(trainer.trained)
-    assert sweep.run(config | {"workdir": one}, Console(file=io.StringIO()))[0]["bits"] == results[one]["bits"]
+    assert sweep.run(config | {"workdir": one}, Console(file=io.StringIO()))[0].bits == results[one].bits
     assert len(trainer.trained) == trained
     assert sorted(os.listdir()) == sorted([one, other])
-    found = {r["source"]: (r["cell"], r["bits"]) for r in collect(".").results}
-    assert found == {name: (r["cell"], r["bits"]) for name, r in results.items()}
+    found = {r.record.source: (r.cell, r.bits) for r in collect(".").results}
+    assert found == {name: (r.cell, r.bits) for name, r in results.items()}
     for name, text in shown.items():
         written = text.splitlines()[-1].removeprefix("Written: ").split(", ")
         assert len(written) == 6
@@ -68,7 +68,7 @@ def test_sweeps_into_folders_of_awkward_names_are_apart_and_found_again(tmp_path
         assert program == "optuna-dashboard"
         assert len(optuna.get_all_study_names(optuna.storages.RDBStorage(url))) == 1
     out = dataset.export(one, "trials.parquet")
-    assert set(dataset.read(out)["study"]) == {results[one]["study"]}
+    assert set(dataset.read(out)["study"]) == {results[one].study}
 
 
 # --- Passwords --------------------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_no_part_of_a_password_is_shown_anywhere(tmp_path, monkeypatch, form):
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
     for secret in SECRETS:
         url = form.format(secret)
-        told = [str(error) for error in map(refused, (store.open_storage, archive.open_existing), (url, url))]
+        told = [str(error) for error in map(refused, (store.open_storage, reader.load_studies), (url, url))]
         told += collect(".", [url]).notes
         if "://" in url:
             told.append(str(refused(store.check_workdir, url)))
@@ -238,18 +238,18 @@ def test_what_is_no_storage_is_told_in_a_line_and_left_alone(there, storage, rig
 def test_what_is_no_storage_is_not_made_one_by_reading_it(there, storage, right):
     before = {path: path.read_bytes() for path in there.rglob("*") if path.is_file()}
     with pytest.raises(ValueError, match=r"^storage: [^\n]* given; it must [^\n]*$"):
-        archive.studies(storage)
+        reader.load_studies(storage)
     assert {path: path.read_bytes() for path in there.rglob("*") if path.is_file()} == before
 
 
 def test_an_empty_file_becomes_a_database_where_it_is_written_and_not_where_it_is_read(tmp_path):
     file = tmp_path / "study.db"
     file.touch()
-    with pytest.raises(ValueError, match="no such table"):
-        archive.open_existing(tmp_path)
+    with pytest.raises(ValueError, match="it has no table of studies"):
+        reader.read(tmp_path)
     assert file.read_bytes() == b""
     assert optuna.get_all_study_names(store.open_storage(tmp_path)) == []
-    assert optuna.get_all_study_names(archive.open_existing(tmp_path)) == []
+    assert reader.read(tmp_path) == ([], {})
 
 
 @pytest.mark.parametrize("workdir", ["", 3, None, "postgresql://u:secret@h/d"])

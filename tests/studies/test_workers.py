@@ -30,7 +30,7 @@ from tiny import TINY, FakeTrainer
 from rnn_capacity import sweep
 from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import SAMPLERS
-from rnn_capacity.studies import archive, database, lease, store, study
+from rnn_capacity.studies import database, lease, reader, store, study
 from rnn_capacity.studies.progress import Silent
 from rnn_capacity.training import program, sharding
 from rnn_capacity.training.memory import NotEnoughMemoryError
@@ -543,7 +543,7 @@ def test_a_role_that_may_only_read_is_told_at_once_in_a_line(server_url, trainer
     with pytest.raises(database.StorageLostError, match=r"^storage: postgres[^\n]*permission denied[^\n]*$") as error:
         run(url, 20)
     assert not any(text in str(error.value) for text in ("s3cr", "minutes", "max length"))
-    assert [len(kept.trials) for kept in archive.read(url)[0]] == [4]
+    assert [len(kept.trials) for kept in reader.read(url)[0]] == [4]
 
 
 def error_of(module, error):
@@ -599,7 +599,7 @@ def test_a_password_of_any_characters_reaches_the_server_and_is_shown_nowhere(
     assert len(sweep.run(config, console)) == 1
     shown = [console.file.getvalue(), caplog.text, opened.shown, database.hide_password(opened.url)]
     shown += [path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
-    shown += [str(study.user_attrs) for study in archive.studies(url)]
+    shown += [str(study.user_attrs) for study in reader.load_studies(url)]
     assert not [text for text in shown if "s3cr" in text or "t0k" in text]
     assert f"live: optuna-dashboard '{database.hide_password(opened.url)}'" in console.file.getvalue()
 
@@ -636,13 +636,13 @@ def test_workers_behind_a_pooler_that_shares_connections_train_each_trial_once(p
     done = [trial for trial in trials_of(pooled_url) if store.is_measured(trial)]
     assert contents(done) == expected(24)
     for _ in range(8):  # a statement is prepared when it comes again and again
-        (kept,), failed = archive.read(pooled_url)
+        (kept,), failed = reader.read(pooled_url)
         assert (len(kept.trials), failed) == (24, {})
 
 
 def test_no_statement_is_prepared_on_a_server(server_url):
     opened = store.open_storage(server_url)
-    for engine in (opened.engine, archive._engine(store.url_of(server_url), None)):
+    for engine in (opened.engine, reader._engine(store.url_of(server_url), None)):
         with engine.connect() as connection:
             assert connection.connection.dbapi_connection.prepare_threshold is None
 
