@@ -45,8 +45,9 @@ class TrialProgram:
         self.spec, self._devices = in_blocks(spec, devices), tuple(devices)
         self._data = self._mapped(lambda spec, _, no_data, key: spec.task.data(key), runs_once=True)
         self._begin = self._mapped(lambda spec, _, no_data, *trial: steps.init_trial(spec, *trial), runs_once=True)
+        alone = sharding.SIDE_BY_SIDE.get(self._devices[0].platform) == 1
         self._advance = self._mapped(
-            lambda spec, given, data, *trial: steps.train_chunk(spec, given[0], data, *given[1:], *trial)
+            lambda spec, given, data, *trial: steps.train_chunk(spec, given[0], data, *given[1:], *trial, alone=alone)
         )
         self._evaluate = self._mapped(
             lambda spec, given, data, *trial: steps.evaluate(spec, given[0], data, *given[1:], *trial)

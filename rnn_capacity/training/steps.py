@@ -86,12 +86,25 @@ def train_step(spec: Spec, shared: Any, data: Any, step: Array, hparams: Hparams
 
 
 def train_chunk(
-    spec: Spec, shared: Any, data: Any, start: Array, until: Array, hparams: Hparams, state: TrialState
+    spec: Spec,
+    shared: Any,
+    data: Any,
+    start: Array,
+    until: Array,
+    hparams: Hparams,
+    state: TrialState,
+    *,
+    alone: bool = True,
 ) -> TrialState:
-    """The trial's next steps, from step `start` up to step `until`, on the device."""
+    """The trial's next steps, from step `start` up to step `until`, on the device.
+
+    Args:
+        alone: an infeasible trial, whose steps change nothing, is left out. Beside others that would save nothing, and
+            `vmap` would give each trial the data for itself.
+    """
     step = lambda step, state: train_step(spec, shared, data, step, hparams, state)
     run = lambda state: jax.lax.fori_loop(start, until, step, state)
-    return jax.lax.cond(state.feasible, run, lambda state: state, state)
+    return jax.lax.cond(state.feasible, run, lambda state: state, state) if alone else run(state)
 
 
 def evaluate(
