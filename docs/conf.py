@@ -19,7 +19,7 @@ myst_heading_anchors = 2
 highlight_language = "text"  # equations; code says its language
 default_role = "py:obj"  # in docstrings, of which most are of no object of ours: then it is shown as code
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!rnn_capacity\b).*")]
+nitpick_ignore_regex = [("py:.*", r"(?!rnn_capacity\b).*"), ("py:class", r".*\.R")]  # R is a type variable
 
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False

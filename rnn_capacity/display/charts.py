@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.markers import MarkerStyle
 
@@ -23,7 +24,7 @@ Spec = dict[str, Any]
 def outline(marker: str) -> str:
     """A marker of print, for which Vega has no name, as an SVG path in the square from -1 to 1."""
     drawn = MarkerStyle(marker)
-    corners = drawn.get_path().transformed(drawn.get_transform()).to_polygons()[0][:-1]
+    corners = np.asarray(drawn.get_path().transformed(drawn.get_transform()).to_polygons()[0])[:-1]
     return "M" + "L".join(f"{2 * x:.3f},{-2 * y:.3f}" for x, y in corners) + "Z"
 
 
@@ -83,7 +84,7 @@ def steps(rows: pd.DataFrame, x: Spec, best: Spec, median: Spec) -> Spec:
 def boxes(rows: pd.DataFrame, x: Spec, y: Spec) -> Spec:
     """A box a cell with the points of its trials over it; x says how the boxes stand."""
     looks = _by_cell(rows)
-    box = {"mark": {"type": "boxplot", "opacity": 0.5, "outliers": False, "size": 18}}
+    box: Spec = {"mark": {"type": "boxplot", "opacity": 0.5, "outliers": False, "size": 18}}
     box["encoding"] = {"x": x, "y": y} | _color(looks)
     # A trial's place within its box says nothing: it keeps points apart.
     spread = looks | {"xOffset": {"field": "_spread", "type": "quantitative", "scale": {"domain": [-2, 2]}}}
@@ -221,7 +222,7 @@ def pairs(
     at = {"x": x, "y": place}
     color = {"color": _by_cell(rows)["color"] | {"legend": None}}  # the text names the cell
     gray = {"encoding": {"symbols": {"fill": {"value": "#808080"}}}}  # of no cell
-    shape = {"field": kind, "type": "nominal", "title": None, "legend": gray}
+    shape: Spec = {"field": kind, "type": "nominal", "title": None, "legend": gray}
     shape["scale"] = {"domain": kinds, "range": ["square", "circle"]}
     bars = at | {"x": x | {"field": interval[0]}, "x2": {"field": interval[1]}} | color
     mark = {"type": "point", "filled": True, "size": 110, "opacity": 1, "tooltip": {"content": "data"}}

@@ -203,7 +203,7 @@ def task_of(plan: Mapping[str, Any]) -> Task | None:
 def best_of(trials: Sequence[FrozenTrial], sign: int) -> FrozenTrial | None:
     """The trial of the best objective, of those that were trained to the end if any was; None where there is none."""
     ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
-    return max(ended, key=lambda t: sign * t.value, default=None)
+    return max(ended, key=lambda t: sign * (t.value or 0.0), default=None)
 
 
 def _of_plan(facts: Facts) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from rnn_capacity.display import plots, tables
 from rnn_capacity.measure.question import Question
@@ -100,7 +101,7 @@ def section(shown: Shown, results: Sequence[Result], workdir: str, folder: pathl
         if selected:
             found.charts, found.table = figure.charts(selected), as_table(figure.table(selected))
             found.measured = _measured(selected)
-            found.paths = _draw(figure, selected, folder) if figure.draw else []
+            found.paths = _draw(figure.name, figure.draw(selected), folder) if figure.draw else []
     except OSError:
         raise
     except Exception as error:  # of what nobody can foresee: the other figures are drawn
@@ -108,11 +109,10 @@ def section(shown: Shown, results: Sequence[Result], workdir: str, folder: pathl
     return found
 
 
-def _draw(figure: Figure, results: Sequence[Result], folder: pathlib.Path) -> list[pathlib.Path]:
-    with matplotlib.rc_context({"svg.hashsalt": figure.name}):  # the same results give the same file
-        drawing = figure.draw(results)
-        png = plots.save(drawing, folder / f"{figure.name}.png")
-        return [png, plots.save(drawing, folder / f"{figure.name}.svg", metadata={"Date": None})]
+def _draw(name: str, drawing: Drawing, folder: pathlib.Path) -> list[pathlib.Path]:
+    with matplotlib.rc_context({"svg.hashsalt": name}):  # the same results give the same file
+        png = plots.save(drawing, folder / f"{name}.png")
+        return [png, plots.save(drawing, folder / f"{name}.svg", metadata={"Date": None})]
 
 
 def _found(wanted: Sequence[Wanted], results: Iterable[Result]) -> list[tuple[Wanted, Result | None]]:
