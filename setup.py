@@ -75,6 +75,7 @@ setup(
             "flax>=0.12",
             "ipykernel>=6.29",
             "ipywidgets>=8.1",
+            "mypy>=1.19",
             "nbclient>=0.10",
             "nbformat>=5.10",
             "psycopg[binary]>=3.2.1",

@@ -23,9 +23,9 @@ MOST = 2**31 - 1  # steps and sizes are int32 on the device
 
 def check_int(field: str, value: Any, least: int, most: int = MOST) -> int:
     """The value as an int from `least` to `most`, or an InputError that names the field."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or int(value) < least:
         raise InputError(f"{field}: {value!r} given; it must be a whole number of at least {least}")
-    if value > most:
+    if int(value) > most:
         raise InputError(f"{field}: {value!r} given; it must be a whole number of at most {most}")
     return int(value)
 

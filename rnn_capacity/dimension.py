@@ -38,7 +38,7 @@ Dimension = Range | Choice | float | str  # a plain value is fixed
 Space = Mapping[str, Dimension]
 
 
-def options(dimension: Dimension | Sequence[str]) -> Sequence[str]:
+def options(dimension: Any) -> Sequence[str]:
     """The names that a Choice, a name that is fixed, or an override holds."""
     if isinstance(dimension, Choice):
         return dimension.options

@@ -34,8 +34,8 @@ def confidence_interval(samples: Sequence[float], level: float = 0.95) -> tuple[
     """
     from scipy import stats  # 0.3 s to import, and needed once a study
 
-    samples = np.asarray(samples, float)
-    if len(samples) < 2:
+    values = np.asarray(samples, float)
+    if len(values) < 2:
         return (float("nan"), float("nan"))
-    half = stats.t.ppf(0.5 + level / 2, len(samples) - 1) * stats.sem(samples)
-    return (float(samples.mean() - half), float(samples.mean() + half))
+    half = stats.t.ppf(0.5 + level / 2, len(values) - 1) * stats.sem(values)
+    return (float(values.mean() - half), float(values.mean() + half))

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import RELU_RATE, Cell, relu, sigmoid
-from rnn_capacity.dimension import Range
+from rnn_capacity.dimension import Range, Space
 
 GATES = ("y", "h", "gy", "gh")
 
@@ -51,7 +51,7 @@ def apply(params, h, x, _):
     return h, y
 
 
-QUICK = {
+QUICK: Space = {
     "learning_rate": RELU_RATE,
     "recurrent_init": "orthogonal",
     "recurrent_scale": Range(0.9, 1.4),

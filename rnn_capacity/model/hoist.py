@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal, jaxpr_as_fun
 
 PARAMS, INPUT, CARRY, BOTH = range(4)  # what a value depends on: of two values, the bitwise or
 
@@ -48,7 +48,7 @@ def hoist(apply: Callable, params: Any, carry: Any, x: Any) -> Stages:
     stage = dict.fromkeys([*jaxpr.constvars, *params_vars], PARAMS)
     stage |= dict.fromkeys(x_vars, INPUT) | dict.fromkeys(carry_vars, CARRY)
 
-    equations = [[], [], [], []]
+    equations: list[list[JaxprEqn]] = [[], [], [], []]
     for eqn in jaxpr.eqns:
         at = functools.reduce(operator.or_, (stage[v] for v in _variables(eqn.invars)), PARAMS)
         equations[at].append(eqn)

@@ -175,7 +175,7 @@ def _about_right(budget: int, layout: Callable[[int], _Layout]) -> int:
     known = [(n, layout(n).num_params) for n in itertools.islice(taken, 3)]
     if len(known) < 3:
         return 1
-    square, linear, rest = np.polyfit(*zip(*known, strict=True), 2)
+    square, linear, rest = np.polyfit([n for n, _ in known], [count for _, count in known], 2)
     rest -= budget
     if square < 1e-6:
         units = -rest / linear if linear > 0 else 1

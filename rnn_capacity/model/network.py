@@ -157,13 +157,13 @@ def unroll(
     if num_steps <= FULL_UNROLL:
         drives = [project(weights, x_ib) for x_ib in x_tib[:num_given]]
         drives += [after(lambda: drives[-1])] * num_after
-        y_thb = []
+        outputs = []
         for drive in drives:
             # The learned initial carry is the same for all examples: what is made of it is computed once and spread.
             memory = map(to_batch, stages.recall(narrow, start)) if carry is None else recall(weights, carry)
             carry, y_hb = combine(weights, drive, tuple(memory))
-            y_thb.append(y_hb)
-        return carry, jnp.stack(y_thb)
+            outputs.append(y_hb)
+        return carry, jnp.stack(outputs)
 
     carry = jax.tree.map(to_batch, start) if carry is None else carry
     step = jax.checkpoint(step, prevent_cse=False) if recompute else step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,8 +27,6 @@ BRANCHES = {
     "input_steps": INPUT_STEPS,
 }
 PRECISIONS = ("default", "high", "highest")
-
-Value = TypeVar("Value")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,14 +80,14 @@ class Spec:
 
     def branches(self, field: str) -> tuple[str, ...]:
         """The names among which a trial may choose."""
-        return options(getattr(self, field))
+        return tuple(options(getattr(self, field)))
 
     @property
     def chosen(self) -> tuple[str, ...]:
         """The fields of which a trial's hparams say the name."""
         return tuple(field for field in BRANCHES if len(self.branches(field)) > 1)
 
-    def branch(self, field: str, hparams: Hparams, values: Callable[[str], Value]) -> Value:
+    def branch(self, field: str, hparams: Hparams, values: Callable[[str], Any]) -> Any:
         """Of a value for each name the one that holds for a trial; all are computed where there are several.
 
         Args:

@@ -20,8 +20,10 @@ from rnn_capacity.types import Hparams
 
 EXAMPLES = 7  # of the batch that is traced
 # Columns of a table of trials other than hparams and the task's scores.
-COLUMNS = ("source", "study", "number", "state", "task", "cell", "depth", "unroll")
-COLUMNS += ("feasible", "steps", "stopped_early", "seconds", "train_loss", "valid_loss", "eval_loss")
+COLUMNS = (
+    *("source", "study", "number", "state", "task", "cell", "depth", "unroll"),
+    *("feasible", "steps", "stopped_early", "seconds", "train_loss", "valid_loss", "eval_loss"),
+)
 
 
 def check_task(task: Task, reserved: Sequence[str] = (), is_hparam: Callable[[str], bool] = lambda name: False) -> None:

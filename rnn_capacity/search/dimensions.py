@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
 from rnn_capacity.search import units
+from rnn_capacity.search.units import Distribution
 
 Condition = tuple[str, frozenset[int]]  # another dimension, and which of its values (`units.index_of`)
 
@@ -23,7 +24,7 @@ class Dimensions(NamedTuple):
         optional: what trials may lack although no condition explains it.
     """
 
-    distributions: dict[str, BaseDistribution]
+    distributions: dict[str, Distribution]
     conditions: dict[str, Condition]
     optional: frozenset[str] = frozenset()
 
@@ -33,11 +34,12 @@ def observed(trials: Sequence[FrozenTrial]) -> Dimensions:
 
     Trials that have a parameter of another kind than newer ones have it are left out.
     """
-    widest: dict[str, BaseDistribution] = {}
+    widest: dict[str, Distribution] = {}
     counted = []
     for trial in reversed(trials):
-        if all(_is_kind(d, widest.get(name, d)) for name, d in trial.distributions.items()):
-            widest |= {name: _union(d, widest.get(name, d)) for name, d in trial.distributions.items()}
+        own = cast(dict[str, Distribution], trial.distributions)
+        if all(_is_kind(d, widest.get(name, d)) for name, d in own.items()):
+            widest |= {name: _union(d, widest.get(name, d)) for name, d in own.items()}
             counted.append(trial)
     distributions = {name: widest[name] for name in sorted(widest) if not widest[name].single()}
 
@@ -49,20 +51,25 @@ def observed(trials: Sequence[FrozenTrial]) -> Dimensions:
     return Dimensions(distributions, conditions, frozenset(found) - conditions.keys())
 
 
-def _is_kind(one: BaseDistribution, other: BaseDistribution) -> bool:
+def _is_kind(one: Distribution, other: Distribution) -> bool:
     if one is other or one == other:
         return True
-    return type(one) is type(other) and not isinstance(one, CategoricalDistribution) and one.log == other.log
+    if isinstance(one, CategoricalDistribution) or isinstance(other, CategoricalDistribution):
+        return False
+    return type(one) is type(other) and one.log == other.log
 
 
-def _union(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
+def _union(one: Distribution, other: Distribution) -> Distribution:
     """The values of both, which are of a kind."""
     if one is other or one == other:
         return other
-    low, high = min(one.low, other.low), max(one.high, other.high)
-    if isinstance(one, IntDistribution):
-        return IntDistribution(low, high, one.log, math.gcd(one.step, other.step, abs(one.low - other.low)))
-    return FloatDistribution(low, high, one.log, one.step if one.step == other.step else None)
+    if isinstance(one, IntDistribution) and isinstance(other, IntDistribution):
+        step = math.gcd(one.step, other.step, abs(one.low - other.low))
+        return IntDistribution(min(one.low, other.low), max(one.high, other.high), one.log, step)
+    if isinstance(one, FloatDistribution) and isinstance(other, FloatDistribution):
+        step_or_none = one.step if one.step == other.step else None
+        return FloatDistribution(min(one.low, other.low), max(one.high, other.high), one.log, step_or_none)
+    return other
 
 
 def _condition(name, having, trials, distributions) -> Condition | None:

@@ -9,7 +9,7 @@ effect are one point.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ class Encoding:
             for name, d in self.dimensions.distributions.items()
         ]
 
-    def from_unit(self, point: np.ndarray) -> dict[str, Any]:
+    def from_unit(self, point: Iterable[float]) -> dict[str, Any]:
         """A point of the unit cube as values, without those that do not hold."""
         items = zip(self.dimensions.distributions.items(), point, strict=True)
         values = {name: units.from_unit(d, u) for (name, d), u in items}
@@ -129,7 +129,8 @@ class Encoding:
 
     def _indices(self, name: str, points: np.ndarray) -> np.ndarray:
         """Which of its values points (m, dimensions) have, (m,)."""
-        return units.index_at(self.dimensions.distributions[name], points[:, self._names.index(name)]).astype(int)
+        index = units.index_at(self.dimensions.distributions[name], points[:, self._names.index(name)])
+        return np.asarray(index, int)
 
     def _middle(self, name: str) -> float:
         """As far from each option of a choice as from any other."""

@@ -133,7 +133,7 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
 
     def _propose(self, study: optuna.Study, trial: FrozenTrial, trials: list[FrozenTrial]) -> dict[str, Any]:
         ended = [t for t in trials if t.state.is_finished() and self._is_proposed(t) and _outcome(t) is not None]
-        if len(ended) < self._num_startup or not any(np.isfinite(_outcome(t)) for t in ended):
+        if len(ended) < self._num_startup or not np.isfinite(np.array([_outcome(t) for t in ended], float)).any():
             return self._encoding.from_unit(sobol_point(self._seed, trial.number, self._encoding.num_dimensions))
         # One that was asked for before and has no values yet will get those that it would have got now.
         running = [t for t in trials if t.state == TrialState.RUNNING and t.number != trial.number]

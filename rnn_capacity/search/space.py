@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from rnn_capacity.cells.base import Cell
 from rnn_capacity.checks import InputError, check_choice
@@ -30,6 +30,7 @@ from rnn_capacity.search.ranges import (
     UNLIMITED,
 )
 from rnn_capacity.search.table import SPACES, check_number, family_of, names_of, table_for
+from rnn_capacity.search.units import Distribution
 from rnn_capacity.tasks import Memorization, Task
 
 
@@ -61,9 +62,10 @@ def space_for(
     table = table_for(cell, space, task, read, num_params=num_params, train_steps=train_steps)
     names = [name for name in table if name not in (*INIT_FAMILIES, *read)] + list(read)
 
-    families = {name: family_of(name) or (name if name in table else None) for name in names}
-    for name, family in families.items():
-        if family is None:
+    families: dict[str, str] = {}
+    for name in names:
+        families[name] = family_of(name) or (name if name in table else "")
+        if not families[name]:
             raise InputError(
                 f"cell: {cell.name!r} reads hparams[{name!r}], which is of no known family; name it after one of "
                 f"{', '.join(INIT_FAMILIES)}, with an underscore and a gate behind it if there are several, or give "
@@ -74,9 +76,9 @@ def space_for(
         if name not in known:
             raise InputError(f"hparams: {name!r} is no hparam of {cell.name!r}; there are {', '.join(known)}")
 
-    limits, chosen = names_of(cell), {}
+    limits, chosen = names_of(cell), dict[str, Dimension]()
     for name, family in families.items():
-        usual = table.get(name, table.get(family))
+        usual = table[name if name in table else family]
         given = name if name in overrides else family
         if given in overrides:
             chosen[name] = _parse(given, overrides[given], usual, limits.get(family))
@@ -86,12 +88,12 @@ def space_for(
         else:
             chosen[name] = usual
     for name, dimension in chosen.items():
-        if isinstance(dimension, Range) and not _may_hold(chosen, name):
+        needed = condition(chosen, name)
+        if needed and isinstance(dimension, Range) and not set(needed[1]).intersection(options(chosen[needed[0]])):
             if name in overrides or families[name] in overrides:
-                parent, needed = condition(chosen, name)
                 raise InputError(
-                    f"hparams.{name}: ({dimension.low}, {dimension.high}) given; it matters only where {parent} is "
-                    f"{' or '.join(needed)}, and that is {chosen[parent]!r}"
+                    f"hparams.{name}: ({dimension.low}, {dimension.high}) given; it matters only where {needed[0]} is "
+                    f"{' or '.join(needed[1])}, and that is {chosen[needed[0]]!r}"
                 )
             chosen[name] = _middle(dimension)
     return chosen
@@ -127,7 +129,9 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
     if isinstance(value, Range):
         value = (value.low, value.high)
     low, high = value if isinstance(value, tuple | list) and len(value) == 2 else (value, value)
-    scale = dimension if isinstance(dimension, Range) else PAPER.get(family_of(name))  # what is fixed has none itself
+    scale = (
+        dimension if isinstance(dimension, Range) else PAPER.get(family_of(name) or name)
+    )  # what is fixed has none itself
     log, whole = (scale.log, scale.whole) if isinstance(scale, Range) else (False, False)
     for bound in (low, high):
         check_number(f"hparams.{name}:", name, bound, whole)
@@ -147,7 +151,7 @@ def _choice(options: Sequence[str]) -> Dimension:
 def condition(space: Space, name: str) -> tuple[str, tuple[str, ...]] | None:
     """What must be chosen for a dimension to have an effect: (a dimension of the space, its names), or None."""
     family = family_of(name)
-    if family not in CONDITIONS:
+    if family is None or family not in CONDITIONS:
         return None
     parent, options = CONDITIONS[family]
     own = parent + name.removeprefix(family)  # of the same gate, where each gate has one
@@ -199,12 +203,7 @@ def around_best(space: Space, objectives: Sequence[float], trials: Sequence[Mapp
     return {**space, **narrowed}
 
 
-def _may_hold(space: Space, name: str) -> bool:
-    needed = condition(space, name)
-    return needed is None or any(option in needed[1] for option in options(space[needed[0]]))
-
-
-def _middle(dimension: Dimension) -> float | str:
+def _middle(dimension: Dimension) -> Dimension:
     """Of a range, on its own scale; what is fixed is itself."""
     return from_unit({"": dimension}, np.array([0.5]))[""] if isinstance(dimension, Range) else dimension
 
@@ -218,7 +217,7 @@ def wider(space: Space, values: Mapping[str, Any]) -> dict[str, tuple[float, flo
     for name, d in tuned(space).items():
         if not isinstance(d, Range) or d.whole or d.around_best or name not in values:
             continue
-        least, most, closed = LIMITS.get(family_of(name), UNLIMITED)
+        least, most, closed = LIMITS.get(family_of(name) or name, UNLIMITED)
         scale, back = (math.log, math.exp) if d.log else (float, float)
         low, high, half = scale(d.low), scale(d.high), (scale(d.high) - scale(d.low)) / 2
         below, above = (float(f"{back(end):.3g}") for end in (low - half, high + half))
@@ -243,14 +242,14 @@ def check_space(space: Any) -> Space:
     return space
 
 
-def distribution(dimension: Range | Choice) -> BaseDistribution:
+def distribution(dimension: Range | Choice) -> Distribution:
     """A dimension in Optuna's terms."""
     if isinstance(dimension, Choice):
         return CategoricalDistribution(dimension.options)
     return FloatDistribution(dimension.low, dimension.high, dimension.log, 1.0 if dimension.whole else None)
 
 
-def distributions(space: Space) -> dict[str, BaseDistribution]:
+def distributions(space: Space) -> dict[str, Distribution]:
     """What is tuned, in Optuna's terms, choices first; fixed dimensions are left out."""
     ordered = sorted(tuned(space).items(), key=lambda item: isinstance(item[1], Range))
     return {name: distribution(dimension) for name, dimension in ordered}
@@ -269,7 +268,7 @@ def dimensions(space: Space) -> Dimensions:
     return Dimensions(found, conditions)
 
 
-def from_unit(space: Space, point: Sequence[float]) -> dict[str, float | str]:
+def from_unit(space: Space, point: Iterable[float]) -> dict[str, float | str]:
     """A point of the unit cube, a coordinate for each tuned dimension, in the space's own scales.
 
     Dimensions that have no effect there are left out.
@@ -292,7 +291,7 @@ def to_unit(space: Space, values: Mapping[str, Any]) -> list[float]:
 def to_json(dimension: Dimension) -> Any:
     """A dimension as plain JSON: a number or a name that is fixed, a Range's fields, or a list of names."""
     if isinstance(dimension, Range):
-        plain = {"low": dimension.low, "high": dimension.high, "log": dimension.log}
+        plain: dict[str, Any] = {"low": dimension.low, "high": dimension.high, "log": dimension.log}
         plain |= {"around_best": list(dimension.around_best)} if dimension.around_best else {}
         return plain | ({"whole": True} if dimension.whole else {})
     return list(dimension.options) if isinstance(dimension, Choice) else dimension
@@ -302,12 +301,13 @@ def from_json(value: Any) -> Dimension:
     """The inverse."""
     if isinstance(value, Mapping):
         around = value.get("around_best")
-        return Range(**value | {"around_best": around and tuple(around)})
+        return Range(**{**value, "around_best": around and tuple(around)})
     return Choice(tuple(value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 def largest(dimension: Dimension) -> float:
     """The upper end of a numeric dimension."""
+    assert not isinstance(dimension, Choice)
     return dimension.high if isinstance(dimension, Range) else float(dimension)
 
 

@@ -49,7 +49,7 @@ def table_for(
     return table
 
 
-def names_of(cell: Cell) -> dict[str, Sequence[str]]:
+def names_of(cell: Cell) -> dict[str, tuple[str, ...]]:
     """The names that a choice may have with this cell, in any space, where that is not all of them."""
     paper = cell.ranges.get("paper", {})
     return {"nonlinearity": cell.nonlinearities} | {n: d.options for n, d in paper.items() if isinstance(d, Choice)}

@@ -51,7 +51,8 @@ class Arithmetic(DrawnTask):
     name: ClassVar[str] = "arithmetic"
     measure: ClassVar[str] = "accuracy"
     dimensions: ClassVar[Mapping[str, Dimension]] = {"compute_steps": Range(1, MAX_COMPUTE_STEPS, whole=True)}
-    quick: ClassVar[Space] = DRAWN | {
+    quick: ClassVar[Space] = {
+        **DRAWN,
         "forget_bias": Range(0.0, 1.0),
         "learning_rate": Range(0.008, 0.016, log=True),
         "compute_steps": float(MAX_COMPUTE_STEPS),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from rnn_capacity.types import Array, Hparams
 SPLITS = ("train", "valid", "eval")  # the tuner sees the second; the third is what is reported
 
 # The quick space where batches are drawn: smaller steps than those of a full batch, and Adam's.
-DRAWN: Space = {
+DRAWN: dict[str, Dimension] = {
     "optimizer": "adam",
     "recurrent_init": "orthogonal",
     "recurrent_scale": Range(0.7, 1.2),
@@ -53,7 +53,8 @@ class Source(NamedTuple):
 class Task:
     """A task, for one trial; like a cell it is written for one trial on one device.
 
-    It says `num_inputs` and `num_outputs` as fields or properties. Most draw their examples afresh: see `DrawnTask`.
+    It says `num_inputs` and `num_outputs`, as fields, class variables or properties. Most draw their examples afresh:
+    see `DrawnTask`.
     """
 
     name: ClassVar[str]  #: in tables and studies
@@ -62,11 +63,23 @@ class Task:
     quick: ClassVar[Space] = DRAWN  #: what the quick space tunes otherwise than `search/ranges.py` says
     tunes: ClassVar[tuple[str, ...]] = ()  #: dimensions of those of `ranges.OF_SOME_TASKS` that have a meaning here
     batch_size: ClassVar[int | None] = None  #: examples a step, unless the user says otherwise; None: all there are
-    read_steps: ClassVar[int] = 1  #: the last steps, whose outputs are judged
     one_set: ClassVar[bool] = False  #: training, validation and evaluation are the same examples
     located_by: ClassVar[tuple[str, ...]] = ()  #: fields that say where its data are, and not which they are
 
     unroll: int  #: T, steps in time
+
+    if TYPE_CHECKING:
+
+        @property
+        def num_inputs(self) -> int: ...
+
+        @property
+        def num_outputs(self) -> int: ...
+
+    @property
+    def read_steps(self) -> int:
+        """The last steps, whose outputs are judged."""
+        return 1
 
     @property
     def hparam_names(self) -> tuple[str, ...]:
@@ -148,6 +161,7 @@ class DrawnTask(Task):
         return key
 
     def sample(self, data: Any, step: Array, batch_size: int | None, source: Source) -> Batch:
+        assert batch_size is not None  # see check_batch_size
         key_train, _ = jax.random.split(data)
         return self.draw(jax.random.fold_in(key_train, step), batch_size, source)
 

@@ -17,7 +17,6 @@ import os
 import pathlib
 import re
 import string
-import types
 import urllib.request
 import zipfile
 import zlib
@@ -35,6 +34,7 @@ LEAST_CHARACTERS = 20  # so that no part is empty
 URL = "http://mattmahoney.net/dc/text8.zip"
 ZIP_SHA256 = "a6640522afe85d1963ad56c05b0ede0a0c000dddc9671758a6cc09b7a38e5232"
 TIMEOUT = 10.0  # seconds without an answer or without a byte before the download is given up
+Folder = str | os.PathLike
 PIECE = 100_000  # characters an example of the prepared data set
 
 CHAIN_SEED = 0
@@ -49,7 +49,7 @@ class Corpus(NamedTuple):
     bounds: np.ndarray  #: int32 (4,)
 
 
-def load(text: str, data_dir: str | None = None) -> Corpus:
+def load(text: str, data_dir: Folder | None = None) -> Corpus:
     """The corpus of that name, read-only; the same arrays each time, unless its file has changed.
 
     "text8" is the file text8 or text8.zip of the folder `data_dir`, which may be any text over the 27 symbols; without
@@ -62,18 +62,20 @@ def load(text: str, data_dir: str | None = None) -> Corpus:
         ImportError: tensorflow-datasets is wanted and not installed.
     """
     check_choice("text", text, TEXTS)
-    return _load(text, data_dir, _state(data_dir))[0]
+    return _load(text, *_files(data_dir))[0]
 
 
-def digest(text: str, data_dir: str | None = None) -> str:
+def digest(text: str, data_dir: Folder | None = None) -> str:
     """Of the characters of a corpus, to tell two of one name apart."""
-    return _load(text, data_dir, _state(data_dir))[1]
+    return _load(text, *_files(data_dir))[1]
 
 
-def _state(data_dir: str | None) -> tuple:
-    """What changes when the files of a folder do."""
-    files = [pathlib.Path(data_dir).expanduser() / name for name in ("text8", "text8.zip")] if data_dir else []
-    return tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
+def _files(data_dir: Folder | None) -> tuple[str | None, tuple]:
+    """A folder, and what changes when its files do."""
+    if data_dir is None:
+        return None, ()
+    files = [pathlib.Path(data_dir).expanduser() / name for name in ("text8", "text8.zip")]
+    return os.fspath(data_dir), tuple((f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file())
 
 
 @functools.lru_cache(maxsize=4)
@@ -104,7 +106,7 @@ _CLEAN = {
 # --- The user's file and Mahoney's ------------------------------------------------------------------------------------
 
 
-def read_folder(data_dir: str) -> bytes:
+def read_folder(data_dir: Folder) -> bytes:
     """The characters of the file text8, or else text8.zip, in a folder.
 
     Raises:
@@ -193,7 +195,7 @@ def _unzip(archive: bytes) -> bytes:
 # --- The data set -----------------------------------------------------------------------------------------------------
 
 
-def _import_tfds() -> types.ModuleType:
+def _import_tfds() -> Any:
     try:
         import array_record  # noqa: F401  what tensorflow-datasets writes with
         import importlib_resources  # noqa: F401  what it imports and does not declare
@@ -207,22 +209,24 @@ def _import_tfds() -> types.ModuleType:
 
 
 @functools.cache
-def _builder_class() -> type:
+def _builder_class() -> Any:
     """Made when it is first wanted, since its base is slow to import and need not be installed."""
     tfds = _import_tfds()
+    Config: Any = tfds.core.BuilderConfig
+    Builder: Any = tfds.core.GeneratorBasedBuilder
 
     @dataclasses.dataclass(eq=False)
-    class Text(tfds.core.BuilderConfig):
+    class Text(Config):
         folder: str | None = None  # that holds the file; None: it is downloaded
 
-    class Text8(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    class Text8(Builder, skip_registration=True):  # type: ignore[call-arg]  # of Any
         """text8, or a text that a user put in its place, as pieces in the order of the text."""
 
         VERSION = tfds.core.Version("1.0.0")
         RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Pieces of 100,000 characters."}
         BUILDER_CONFIGS: ClassVar[list[Text]] = [Text(name="mahoney", description="As downloaded.")]
 
-        def _info(self) -> tfds.core.DatasetInfo:
+        def _info(self):
             return self.dataset_info_from_configs(
                 description="The first 10^8 characters of a cleaned English Wikipedia (27 symbols: the space and a to "
                 "z), for predicting the next character; or a text that a user put in its place.",
@@ -251,7 +255,7 @@ def _builder_class() -> type:
     return Text8
 
 
-def builder(data_dir: str | None = None) -> Any:
+def builder(data_dir: Folder | None = None) -> Any:
     """The tensorflow-datasets builder of the user's file, or of Mahoney's; nothing is prepared yet.
 
     A user's text is kept under the digest of its characters, so that texts of one name are never taken for each other.
@@ -265,7 +269,7 @@ def builder(data_dir: str | None = None) -> Any:
     return text8(config=config, data_dir=root)
 
 
-def _prepared_codes(data_dir: str | None) -> np.ndarray:
+def _prepared_codes(data_dir: Folder | None) -> np.ndarray:
     prepared = builder(data_dir)
     try:
         prepared.download_and_prepare(file_format="array_record")  # does nothing where that was done

@@ -43,7 +43,8 @@ class Parentheses(DrawnTask):
 
     name: ClassVar[str] = "parentheses"
     measure: ClassVar[str] = "accuracy"
-    quick: ClassVar[Space] = DRAWN | {
+    quick: ClassVar[Space] = {
+        **DRAWN,
         "forget_bias": Range(0.0, 1.0),
         "learning_rate": Range(0.015, 0.06, log=True),
     }

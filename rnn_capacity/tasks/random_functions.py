@@ -37,8 +37,8 @@ class AliasTable(NamedTuple):
     A slot is drawn uniformly; it stands for itself with probability keep / 2^32, else for its alias.
     """
 
-    keep: Array  # uint32 [N]
-    alias: Array  # int32 [N]
+    keep: Array | np.ndarray  # uint32 [N]
+    alias: Array | np.ndarray  # int32 [N]
 
 
 def weights(num_points: int, tau: float) -> np.ndarray:
@@ -56,7 +56,7 @@ def alias_table(probabilities: np.ndarray) -> AliasTable:
     the sums of what lacks and of what is over side by side, that is two searches instead of a loop.
     """
     content = probabilities * len(probabilities)
-    num_givers = max(1, np.count_nonzero(content >= 1))  # the first is one, whatever rounding says
+    num_givers = max(1, int(np.count_nonzero(content >= 1)))  # the first is one, whatever rounding says
     over = np.cumsum(content[:num_givers] - 1)
     lacks = np.concatenate([[0.0], np.cumsum(1 - content[num_givers:])])
     last = num_givers - 1
@@ -128,7 +128,8 @@ class RandomFunctions(DrawnTask):
     def data(self, key: Array) -> Data:
         return Data(*jax.random.split(key, 3))
 
-    def sample(self, data: Data, step: Array, batch_size: int, source: Source) -> Batch:
+    def sample(self, data: Data, step: Array, batch_size: int | None, source: Source) -> Batch:
+        assert batch_size is not None  # see check_batch_size
         return self._drawn(data.points, jax.random.fold_in(data.train, step), batch_size, source.shared)
 
     def examples(self, data: Data, source: Source) -> Batch:

@@ -7,13 +7,14 @@ of a component is 1 where nothing is known of it, and a network that keeps n_h o
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnn_capacity.checks import check_positive_int
-from rnn_capacity.dimension import Range
+from rnn_capacity.dimension import Range, Space
 from rnn_capacity.tasks.base import DRAWN, Batch, DrawnTask, Source
 from rnn_capacity.types import Array
 
@@ -45,7 +46,8 @@ class Recall(DrawnTask):
 
     name = "recall"
     measure = "squared_error"
-    quick = DRAWN | {
+    quick: ClassVar[Space] = {
+        **DRAWN,
         "recurrent_scale": Range(0.9, 1.1),
         "input_scale": Range(0.1, 0.5, log=True),
         "forget_bias": Range(1.0, 4.0),

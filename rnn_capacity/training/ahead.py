@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -45,12 +45,12 @@ def compile_for(
         reason = str(error).partition("\n")[0]
         raise InputError(f"trials_per_device: {trials} given; {topology.name} cannot hold them ({reason})") from error
     seconds = sum(os.times()[:4]) - begun
-    plans = [one.memory_analysis() for one in compiled]
+    plans: list[Any] = [one.memory_analysis() for one in compiled]  # of the compilers of TPUs and GPUs, never None
     memory = max(
         p.argument_size_in_bytes + p.temp_size_in_bytes + p.output_size_in_bytes - p.alias_size_in_bytes for p in plans
     )
     code = sum(plan.generated_code_size_in_bytes for plan in plans)
-    return Figures(trials, memory, code, seconds, hlo.of_step(compiled[0].as_text()))
+    return Figures(trials, memory, code, seconds, hlo.of_step(compiled[0].as_text() or ""))
 
 
 def that_fit(machine: Machine, some: Figures, more: Figures) -> int:

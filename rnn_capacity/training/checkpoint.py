@@ -61,7 +61,7 @@ class Checkpoints:
         Args:
             wait: returns once it is on disk.
         """
-        about, arrays = [], {}
+        about, arrays = [], dict[str, np.ndarray]()
         for numbers, step, state in batches:
             leaves = [np.asarray(leaf)[: len(numbers)] for leaf in jax.tree.leaves(jax.device_get(state))]
             about.append({"numbers": [int(n) for n in numbers], "step": int(step), "like": _described(state, 1)})
@@ -129,7 +129,8 @@ class Checkpoints:
                 return
             self._home.mkdir(parents=True, exist_ok=True)
             with files.whole(self._own) as part, open(part, "wb") as file:
-                np.savez(file, **arrays, **{ABOUT: np.frombuffer(json.dumps(about).encode(), np.uint8)})
+                saved: dict[str, Any] = {**arrays, ABOUT: np.frombuffer(json.dumps(about).encode(), np.uint8)}
+                np.savez(file, **saved)
         except Exception as error:  # of any kind: training goes on
             self._warn(f"{self._home}: checkpoints cannot be written, training goes on without", f" ({error})")
 

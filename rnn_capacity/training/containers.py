@@ -21,9 +21,9 @@ def memory_left() -> int | None:
     for folder in _folders("memory"):
         for limit, used, files in MEMORY:
             with contextlib.suppress(OSError, ValueError):  # another version's, or "max"
-                limit, used = (int((folder / name).read_text()) for name in (limit, used))
+                most, taken = (int((folder / name).read_text()) for name in (limit, used))
                 stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-                left.append(limit - used + int(stat.get(files, 0)))
+                left.append(most - taken + int(stat.get(files, 0)))
     return min(left, default=None)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pathlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -107,23 +106,24 @@ def _tpus(name: str, kind: str) -> Topology:
 
 
 def _gpus(name: str, kind: str, count: int) -> Topology:
-    for package in ("jax_plugins.xla_cuda12", "nvidia.cuda_nvcc"):
-        _need(package, "compile-gpu", name)
+    _need("jax_plugins.xla_cuda12", "compile-gpu", name)
+    assembler = _need("nvidia.cuda_nvcc", "compile-gpu", name)[0]
     cores, units, clock, shared, of_block, cache, major = _FACTS[kind]
     target = _TARGET.format(
         name=kind.upper(), cores=cores, units=units, clock=clock, shared=shared * 2**10, of_block=of_block * 2**10,
         cache=cache * 2**20, bandwidth=GPUS[kind].bandwidth, major=major,
     )  # fmt: skip
     found = topologies.get_topology_desc("", "cuda", target_config=target, topology=f"1x1x{count}")
-    assembler = importlib.util.find_spec("nvidia.cuda_nvcc").submodule_search_locations[0]  # type: ignore[union-attr]
-    options = GPU_OPTIONS | {"xla_gpu_cuda_data_dir": str(pathlib.Path(assembler))}
+    options = GPU_OPTIONS | {"xla_gpu_cuda_data_dir": assembler}
     return Topology(name, GPUS[kind], found.devices, options)
 
 
-def _need(package: str, extra: str, name: str) -> None:
+def _need(package: str, extra: str, name: str) -> list[str]:
+    """Where a package is."""
     try:
         found = importlib.util.find_spec(package)
     except ModuleNotFoundError:  # of the package that it is in
         found = None
     if found is None:
         raise MissingPackageError(f'topology: {name!r} given; its compiler is not here: pip install ".[{extra}]"')
+    return list(found.submodule_search_locations or ())

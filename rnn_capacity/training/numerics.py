@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
 
 from rnn_capacity.checks import InputError
 
-FIXED = {
+FIXED: dict[Any, Any] = {
     jax.enable_x64: False,
     jax.default_prng_impl: "threefry2x32",
     jax.threefry_partitionable: True,
@@ -29,7 +30,8 @@ FIXED = {
 
 def key(seed: int) -> jax.Array:
     """The key of a seed of 32 bits: `jax.random.key` with JAX's default generator, and without an offset."""
-    return jax.random.wrap_key_data(np.array([0, seed], np.uint32), impl=FIXED[jax.default_prng_impl])
+    data = np.array([0, seed], np.uint32)
+    return jax.random.wrap_key_data(data, impl=FIXED[jax.default_prng_impl])  # type: ignore[arg-type]  # NumPy too
 
 
 @contextlib.contextmanager
@@ -39,7 +41,7 @@ def fixed() -> Iterator[None]:
     Raises:
         InputError: JAX is not to compile.
     """
-    if jax.config.jax_disable_jit:
+    if jax.config.values["jax_disable_jit"]:
         raise InputError(
             "JAX_DISABLE_JIT: True given; it must be unset, for what is measured is compiled: "
             "to look into a cell call its functions by themselves"

@@ -40,7 +40,10 @@ def use_all_cores() -> None:
     This cannot be undone, and does nothing where JAX has started already (its devices are then what they are) or was
     given their number: `jax.config.update("jax_num_cpu_devices", n)`, or XLA_FLAGS.
     """
-    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "") or jax.config.jax_num_cpu_devices > 0:
+    if (
+        "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+        or jax.config.values["jax_num_cpu_devices"] > 0
+    ):
         return
     with contextlib.suppress(RuntimeError):  # JAX is up
         jax.config.update("jax_num_cpu_devices", num_cores())
@@ -59,7 +62,8 @@ def keep_compiled() -> Iterator[None]:
     Where JAX was given a folder for them, or is to keep none, that holds. A CPU's programs are for the instructions
     that it has, so each kind of CPU has its own folder.
     """
-    if jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache:
+    configured = jax.config.values
+    if configured["jax_compilation_cache_dir"] is not None or not configured["jax_enable_compilation_cache"]:
         yield
         return
     cpu = platform.machine()
@@ -69,7 +73,7 @@ def keep_compiled() -> Iterator[None]:
     kind = hashlib.sha256(cpu.encode()).hexdigest()[:12]
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rnn_capacity" / kind
     ours = {"jax_compilation_cache_dir": str(cache), "jax_persistent_cache_min_compile_time_secs": KEPT_SECONDS}
-    before = {name: getattr(jax.config, name) for name in ours}
+    before = {name: configured[name] for name in ours}
     _configure_cache(ours)
     try:
         yield
@@ -92,7 +96,7 @@ def present_devices() -> list[jax.Device]:
     try:
         return jax.local_devices()
     except (AssertionError, RuntimeError) as error:  # JAX's own words for it, if any
-        asked, reason = jax.config.jax_platforms, str(error).partition("\n")[0]
+        asked, reason = jax.config.values["jax_platforms"], str(error).partition("\n")[0]
         if not asked:
             raise
         jax.config.update("jax_platforms", None)

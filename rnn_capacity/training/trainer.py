@@ -135,11 +135,13 @@ class Trainer:
 
     def _train(self, batch: Sequence[Trial], until: int, on_chunk) -> dict[int, Trained]:
         spec, numbers = batch[0].spec, [trial.number for trial in batch]
-        hparams = {name: np.array([t.hparams[name] for t in batch], np.float32) for name in batch[0].hparams}
+        hparams: dict[str, Any] = {
+            name: np.array([t.hparams[name] for t in batch], np.float32) for name in batch[0].hparams
+        }
         keys = jax.tree.map(lambda *k: jax.numpy.stack(k), *(t.keys for t in batch))
         starts = [self._start(trial, until) for trial in batch]
         start = 0 if starts[0] is None else int(starts[0].step)
-        state = None if starts[0] is None else jax.tree.map(lambda *a: np.stack(a), *(s.state for s in starts))
+        state = None if starts[0] is None else jax.tree.map(lambda *a: np.stack(a), *(s.state for s in starts if s))
         before, begun = np.array([s.seconds if s is not None else 0.0 for s in starts]), time.perf_counter()
         seconds = lambda: before + (time.perf_counter() - begun) / len(batch)
         identities = np.array([_identity(trial) for trial in batch])
@@ -151,7 +153,7 @@ class Trainer:
                 self._pause(lambda: Batch(numbers, step, _Standing(stepped(step), state, seconds(), identities)))
 
         on_chunk(batch, start)
-        where = {"devices": self.devices, "trials_per_device": self.trials_per_device}
+        where: dict[str, Any] = {"devices": self.devices, "trials_per_device": self.trials_per_device}
         outcomes, state = program.advance(spec, hparams, keys, state, start, until, **where, on_chunk=after_chunk)
         took = seconds()
         # Off the devices: the next batch needs their memory.
