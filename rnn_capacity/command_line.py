@@ -74,7 +74,7 @@ def parse_config(argv: Sequence[str], root: pathlib.Path) -> list[str]:
     """
     given = _of_flag("config", argv)
     path = "" if given is None else given.partition(":")[0]
-    if path.startswith("experiments/") and not pathlib.Path(path).exists() and (root / path).is_file():
+    if given and path.startswith("experiments/") and not pathlib.Path(path).exists() and (root / path).is_file():
         found = f"{root}/{given}"
         argv = [arg.replace(given, found) if arg in (given, f"--config={given}") else arg for arg in argv]
         given = found
@@ -116,7 +116,7 @@ def _load(given: str) -> ConfigDict:
 
 def _reason(error: Exception, path: str) -> str:
     if isinstance(error, OSError) and error.filename == path:
-        return error.strerror
+        return error.strerror or str(error)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     text = str(error)
     if isinstance(error, SyntaxError):

@@ -59,6 +59,7 @@ class BeatingStorage(optuna.storages.RDBStorage):
         running = [trial.study_id == study_id, trial.state == TrialState.RUNNING]
         beats = sqlalchemy.select(trial.trial_id, heartbeat.heartbeat).outerjoin(heartbeat).where(*running)
         with self.engine.begin() as connection:
+            assert self.grace_period is not None
             now = connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one().replace(tzinfo=None)
             before = now - datetime.timedelta(seconds=self.grace_period)
             rows = connection.execute(beats).all()

@@ -128,7 +128,7 @@ class StudyConfig:
             )
         sizes = {"num_inputs": task.num_inputs, "num_outputs": task.num_outputs, "depth": depth}
         if num_units is None:
-            num_units = layout.units_for_budget(num_params, cell, **sizes)
+            num_units = layout.units_for_budget(check_positive_int("num_params", num_params), cell, **sizes)
         sizes["num_units"] = num_units
         params, train_steps = layout.num_params(cell, **sizes), int(self.train_steps)
         space = spaces.space_for(

@@ -89,8 +89,8 @@ class Crew:
         shown = on_chunk if ours else lambda batch, step: None
         found = {n: one for batch in self._trainer.train(ours or trials[-1:], until, shown) for n, one in batch.items()}
         outcomes = {trial.number: found[trial.number] for trial in ours}
-        outcomes = {number: (one.outcome._asdict(), one.seconds) for number, one in outcomes.items()}
-        said = hosts.exchange({"outcomes": outcomes, "trials_per_device": self._trainer.trials_per_device})
+        sent = {number: (one.outcome._asdict(), one.seconds) for number, one in outcomes.items()}
+        said = hosts.exchange({"outcomes": sent, "trials_per_device": self._trainer.trials_per_device})
         self._trainer.narrow(min(each["trials_per_device"] for each in said))
         if others := [trial for trial in trials if trial.number not in outcomes]:
             on_chunk(others, until)

@@ -207,7 +207,7 @@ class Database(private.BeatingStorage):
         options = {"connect_args": connect_args(url)}
         # To make and check its tables Optuna asks for a connection while it holds another, which behind a pooler of few
         # deadlocks several workers; so this is done first, with one connection for both.
-        one = {"engine_kwargs": options | {"poolclass": StaticPool}, "skip_table_creation": not make}
+        one: dict[str, Any] = {"engine_kwargs": options | {"poolclass": StaticPool}, "skip_table_creation": not make}
         optuna.storages.RDBStorage(text, **one).engine.dispose()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats

@@ -124,7 +124,7 @@ class Lease:
         return optuna.Trial(self._study, trial_id)
 
     def _beat_on(self) -> None:
-        while not self._stop.wait(database.HEARTBEAT):
+        while self._database is not None and not self._stop.wait(database.HEARTBEAT):
             try:
                 self._database.beat(sorted(self._held))
             except (database.StorageLostError, stop.Stopped) as error:

@@ -68,7 +68,8 @@ class Row:
 
     def __init__(self, level: str, what: str, done: float, total: int, note: str):
         self.unit, self.what, self.done, self.total, self.note = LEVELS[level], what, done, total, note
-        self._begun, self._here = None, 0.0  # when its pace is counted from, and what was done since
+        self._begun: float | None = None  # when its pace is counted from
+        self._here = 0.0  # what was done since
         self._last = time.monotonic()
 
     def advance(self, more: float) -> None:
@@ -80,7 +81,7 @@ class Row:
 
     def time_left(self) -> str:
         """Time left at the pace of this process, counted down since the last update."""
-        if self._here <= 0:
+        if self._begun is None or self._here <= 0:
             return ""
         seconds = (self._last - self._begun) / self._here * (self.total - self.done) - (time.monotonic() - self._last)
         return f"{datetime.timedelta(seconds=round(max(seconds, 0)))} left"

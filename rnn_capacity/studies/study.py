@@ -50,7 +50,7 @@ def run(
     study: optuna.Study,
     space: Space,
     make_trial: Callable[[int, Mapping[str, Any]], Trial],
-    describe: Callable[[Trial, Outcome, float], tuple[dict[str, Any], float]],
+    describe: Callable[[Trial, Outcome, float], tuple[dict[str, Any], float | None]],
     *,
     num_trials: int,
     devices: Sequence[jax.Device],
@@ -105,7 +105,7 @@ def run(
                     continue
                 block = [_Entry(p, make_trial(p.number, values), store.reported(study, p)) for p, values in proposals]
                 for entry, steps in _trained(block, halving, crew, shown, describe):
-                    store.tell(study, entry.proposal, *_told(entry, steps, describe))
+                    store.tell(study, entry.proposal, *_told(entry.trial, entry.trained, steps, describe))
                     lease.release(entry.proposal)
                     crew.told(entry.trial.number)
             trials = store.measured(study)[:num_trials]
@@ -144,13 +144,14 @@ def _prune(checkpoints: Checkpoints | None, trials: Sequence[FrozenTrial]) -> No
 def train_alone(trial: Trial, steps: int, describe) -> dict[str, Any]:
     """Outcome of a trial after some steps, as a study would store it."""
     (batch,) = Trainer(sharding.choose_devices(1), 1).train([trial], steps, lambda batch, step: None)
-    return _told(_Entry(None, trial, trained=batch[trial.number]), steps, describe)[0]
+    return _told(trial, batch[trial.number], steps, describe)[0]
 
 
-def _told(entry: _Entry, steps: int, describe) -> tuple[dict[str, Any], float | None]:
+def _told(trial: Trial, trained: Trained | None, steps: int, describe) -> tuple[dict[str, Any], float | None]:
     """What is stored of a trial after some steps, and its objective."""
-    kept, value = describe(entry.trial, *entry.trained)
-    stopped = kept["feasible"] and steps < entry.trial.spec.train_steps
+    assert trained is not None
+    kept, value = describe(trial, *trained)
+    stopped = kept["feasible"] and steps < trial.spec.train_steps
     return kept | {"steps": steps, "stopped_early": stopped}, value
 
 
@@ -205,7 +206,12 @@ def _trained(
     train_steps = block[0].trial.spec.train_steps
     rungs = sorted({max(1, train_steps // (halving or 1) ** k) for k in range(RUNGS)})
     shown.begin(len(block), rungs, halving or 1)
-    objective = lambda entry: describe(entry.trial, *entry.trained)[1]
+
+    def objective(entry: _Entry) -> float:
+        value = _told(entry.trial, entry.trained, train_steps, describe)[1]
+        assert value is not None  # as it is feasible
+        return value
+
     for before, until in itertools.pairwise([0, *rungs]):
         entries, reached = {entry.trial.number: entry for entry in block}, []
         for batch in crew.train([entry.trial for entry in block], until, shown.between(before, until)):

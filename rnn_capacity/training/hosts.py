@@ -142,7 +142,7 @@ def _connect(given: Mapping[str, Any], timeout: int) -> None:
         except Exception as error:
             failed.append(error)
 
-    preemption = jax.config.jax_enable_preemption_service
+    preemption = jax.config.values["jax_enable_preemption_service"]
     jax.config.update("jax_enable_preemption_service", False)  # until signals are no longer noticed here
     thread = threading.Thread(target=initialize, daemon=True)
     announced, begun = False, time.monotonic()
@@ -270,7 +270,10 @@ def all_or_none() -> Iterator[None]:
         agree("the end")
     except BaseException as error:
         if count() > 1 and _ended is None:
-            failed = {FAILED: f"{_name()}: {str(error).strip() or type(error).__name__}", "signal": None}
+            failed: dict[str, Any] = {
+                FAILED: f"{_name()}: {str(error).strip() or type(error).__name__}",
+                "signal": None,
+            }
             if isinstance(error, stop.Stopped):
                 failed = {FAILED: str(error), "signal": error.number}
             with contextlib.suppress(JobError, stop.Stopped):
