@@ -7,7 +7,7 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_type_hints
 
 from rnn_capacity.display.tables import Columns
 from rnn_capacity.measure.result import R
@@ -67,6 +67,7 @@ def asks(
     by_name = {p.name: p for p in parameters}
     first = [by_name[name].replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in positional]
     signature = inspect.Signature(first + [p for p in parameters if p.name not in positional])
+    hints = {name: hint for kind in (config, Budget, Runtime) for name, hint in get_type_hints(kind).items()}
 
     def decorate(answer: Callable[[Any, Budget, Runtime], Answer]) -> Callable[..., Answer]:
         @functools.wraps(answer)
@@ -80,7 +81,7 @@ def asks(
 
         returned = inspect.signature(answer).return_annotation
         call.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
-        call.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()} | {"return": returned}
+        call.__annotations__ = {name: hints[name] for name in signature.parameters} | {"return": returned}
         call.__doc__ = _documented(answer.__doc__ or "", config, signature.parameters)
         return call
 

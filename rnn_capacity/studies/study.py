@@ -213,7 +213,7 @@ def _trained(
         return value
 
     for before, until in itertools.pairwise([0, *rungs]):
-        entries, reached = {entry.trial.number: entry for entry in block}, []
+        entries, reached = {entry.trial.number: entry for entry in block}, list[_Entry]()
         for batch in crew.train([entry.trial for entry in block], until, shown.between(before, until)):
             for number, trained in batch.items():
                 entry = entries[number]._replace(trained=trained)
@@ -222,8 +222,10 @@ def _trained(
                 else:
                     yield entry, until
         # Those that went on before a worker was stopped go on again, and first of all it is kept which do.
-        reached.sort(key=lambda e, until=until: (until not in e.passed, -shown.sign * objective(e), e.trial.number))
-        block = reached[: max(-(-len(reached) // (halving or 1)), sum(until in entry.passed for entry in reached))]
+        reached.sort(key=lambda entry: (-shown.sign * objective(entry), entry.trial.number))
+        gone_on = [entry for entry in reached if until in entry.passed]
+        reached = gone_on + [entry for entry in reached if until not in entry.passed]
+        block = reached[: max(-(-len(reached) // (halving or 1)), len(gone_on))]
         for entry in block:
             if until < train_steps and until not in entry.passed:
                 store.report(entry.proposal, objective(entry), until)

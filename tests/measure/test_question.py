@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import typing
 
 import pytest
 from tiny import TINY
@@ -11,6 +12,7 @@ from rnn_capacity import sweep
 from rnn_capacity.checks import InputError
 from rnn_capacity.measure.question import asks
 from rnn_capacity.measure.questions import CAPACITY, QUESTIONS
+from rnn_capacity.measure.result import Result
 from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, option, texts
 
 every_question = pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
@@ -35,6 +37,15 @@ def test_all_but_the_first_arguments_are_given_by_name(question):
     kinds = {p.name: p.kind for p in inspect.signature(question.call).parameters.values()}
     first = ["cell", "task"] if question.name == "trainability" else ["cell"]
     assert [name for name, kind in kinds.items() if kind is not inspect.Parameter.KEYWORD_ONLY] == first
+
+
+@every_question
+def test_the_types_of_arguments_and_result_resolve(question):
+    hints = typing.get_type_hints(question.call)
+    assert list(hints) == [*inspect.signature(question.call).parameters, "return"]
+    assert hints["num_trials"] is int
+    assert issubclass(hints.pop("return"), Result)
+    assert not any(isinstance(hint, str) for hint in hints.values())
 
 
 def test_an_argument_that_there_is_not_is_refused_as_of_any_function():
