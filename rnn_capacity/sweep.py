@@ -101,8 +101,8 @@ def _grid(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     known = defaults(task)
     for field, value in config.items():
         if field not in known and value is not None:
-            fields = ", ".join(known)
-            raise InputError(f"{field}: {value!r} given; {task} has no such field of the config, but {fields}")
+            names = ", ".join(known)
+            raise InputError(f"{field}: {value!r} given; {task} has no such field of the config, but {names}")
     config = known | {field: value for field, value in config.items() if field in known}
     question = question_of(task)
     grid = {field: name for field, name in GRID.items() if field in known}
@@ -159,7 +159,8 @@ def sweeps_of(config: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[d
         check_choice("config field", field, (SWEEPS, "workdir"))
     if not check_mapping(SWEEPS, config[SWEEPS]):
         raise InputError("sweeps: none given; a config of several sweeps must name one at least")
-    workdir, found = config.get("workdir", OF_A_SWEEP["workdir"]), []
+    workdir = config.get("workdir", OF_A_SWEEP["workdir"])
+    found: list[tuple[Mapping[str, Any], list[dict[str, Any]]]] = []
     if not isinstance(workdir, str | os.PathLike):
         store.check_workdir(workdir)  # refuses it
     for name, fields in config[SWEEPS].items():

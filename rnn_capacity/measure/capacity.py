@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnn_capacity.checks import check_positive_int
+from rnn_capacity.dimension import Range
 from rnn_capacity.display.tables import Column
 from rnn_capacity.measure.question import Question, asks
 from rnn_capacity.measure.result import NAN, Facts, Result
@@ -57,7 +58,7 @@ class CapacityConfig(StudyConfig):
         task = Memorization(unroll=self.unroll, num_inputs=num_inputs, max_mappings=1)
         plan = self.make_plan(CapacityPlan, task, num_params=num_params)
         shown, distinct = plan.space["mappings_per_param"], 2 ** min(num_inputs, 64) / plan.num_params
-        if spaces.follows_best(plan.space) and shown.low < distinct < shown.high:  # more need not be shown
+        if isinstance(shown, Range) and shown.around_best and shown.low < distinct < shown.high:  # more is not shown
             most = distinct
             space = {**plan.space, "mappings_per_param": dataclasses.replace(shown, high=distinct)}
             plan = dataclasses.replace(plan, space=space)
@@ -69,6 +70,8 @@ class CapacityConfig(StudyConfig):
 @dataclasses.dataclass(frozen=True)
 class CapacityPlan(Plan):
     """A study of memorization: what is tuned is the bits stored in a parameter, and b belongs to the search."""
+
+    task: Memorization
 
     sign: ClassVar[int] = 1
     unit: ClassVar[str] = "bits/param"
@@ -89,7 +92,7 @@ class CapacityPlan(Plan):
     def outcome(self, trial: Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
         known = lambda value: float(value) if outcome.feasible else None
         score = outcome.score["eval"]
-        kept = {
+        kept: dict[str, Any] = {
             "feasible": outcome.feasible,
             "bits": known(score["bits"]),
             "bits_per_param": known(score["bits"] / self.num_params),

@@ -37,9 +37,10 @@ class RecallConfig(StudyConfig):
     batch_size: int | None = option("vectors a step; None: 64", None)
 
     def studies(self) -> list[RecallConfig]:
-        several = isinstance(self.num_units, Sequence) and not isinstance(self.num_units, str | bytes)
-        several = several or (isinstance(self.num_units, np.ndarray) and self.num_units.ndim > 0)
-        units = tuple(self.num_units) if several else (self.num_units,)
+        given: Any = self.num_units
+        several = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+        several = several or (isinstance(given, np.ndarray) and given.ndim > 0)
+        units = tuple(given) if several else (given,)
         if not units:
             raise InputError("num_units: none given; it must be a number, or several")
         return [dataclasses.replace(self, num_units=n) for n in units]

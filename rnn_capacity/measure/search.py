@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -40,7 +40,7 @@ def search(plan: Plan, budget: Budget, runtime: Runtime) -> Searched:
     devices = sharding.choose_devices(runtime.devices)
     folder = store.checkpoint_folder(runtime.storage) if runtime.checkpoints is None else runtime.checkpoints
     shown = runtime.progress if isinstance(runtime.progress, Reporter) else reporter(bool(runtime.progress))
-    where = {
+    where: dict[str, Any] = {
         "devices": devices,
         "trials_per_device": int(runtime.trials_per_device or sharding.default_trials_per_device(devices)),
     }
@@ -51,7 +51,7 @@ def search(plan: Plan, budget: Budget, runtime: Runtime) -> Searched:
         identity = hashlib.sha256(identity.encode()).hexdigest()
         with _checkpoints(folder, identity) as kept:
             here = {**where, "checkpoints": kept, "identity": identity}
-            if hosts.index() > 0:
+            if storage is None:
                 return None, study.follow(plan.trial, **here)
             sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
             opened = store.open_study(storage, plan.name, described, sampler, plan.direction)
@@ -72,7 +72,7 @@ def search(plan: Plan, budget: Budget, runtime: Runtime) -> Searched:
             return opened, trials
 
     what = f"{plan.cell.name}, depth {plan.static['depth']}, {plan.num_params} params, {plan.num_units} units"
-    storage = store.open_storage(runtime.storage) if hosts.index() == 0 else None
+    storage = store.open_storage(runtime.storage) if hosts.index() == 0 else None  # process 0 alone has it
     searched, trials = run(plan, num_trials, what)
     best = best_of(trials, plan.sign)
     repeats: list[FrozenTrial] = []

@@ -311,7 +311,7 @@ def largest(dimension: Dimension) -> float:
     return dimension.high if isinstance(dimension, Range) else float(dimension)
 
 
-def branches(space: Space) -> dict[str, str | tuple[str, ...]]:
+def branches(space: Space) -> dict[str, Any]:
     """The fields of a Spec that the space says: a name, or those that are searched."""
     found = {name: tuple(options(space[name])) for name in BRANCHES if name in space}
     return {name: names if len(names) > 1 else names[0] for name, names in found.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import jax
 import optuna
@@ -26,6 +26,8 @@ from rnn_capacity.tasks import TASKS, Task
 from rnn_capacity.training import sharding
 
 BUDGET_OF_PARAMS = "parameters; the network is the largest that has no more, readout and initial carry included"
+
+P = TypeVar("P", bound=Plan)
 
 
 def option(text: str, default: Any = dataclasses.MISSING) -> Any:
@@ -110,12 +112,12 @@ class StudyConfig:
 
     def make_plan(
         self,
-        kind: type[Plan],
+        kind: type[P],
         task: Task,
         *,
         num_params: int | None = None,
         num_units: int | None = None,
-    ) -> Plan:
+    ) -> P:
         """The plan of a network of this budget, or of so many units, on a task."""
         cell, depth = find_cell(self.cell), int(self.depth)
         reserved = (*STATIC, *SIZES, *SEARCH, "task", "cell")
@@ -157,7 +159,7 @@ class StudyConfig:
         )
 
 
-def checked(plan: Plan) -> Plan:
+def checked(plan: P) -> P:
     """The plan, if its cell can take a step.
 
     Raises:

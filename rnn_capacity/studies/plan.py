@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import jax
 
@@ -130,7 +130,7 @@ class Plan:
     searched: spaces.Space | None = dataclasses.field(default=None, compare=False)
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Literal["minimize", "maximize"]:
         """Of the search, as Optuna says it."""
         return "maximize" if self.sign > 0 else "minimize"
 
@@ -238,7 +238,7 @@ class Plan:
     def outcome(self, trial: Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
         """What is kept of a trial, and its objective, None where it is infeasible."""
         known = lambda value: float(value) if outcome.feasible else None
-        kept = {"feasible": outcome.feasible}
+        kept: dict[str, Any] = {"feasible": outcome.feasible}
         kept |= {f"{split}_loss": known(outcome.loss[split]) for split in SPLITS}
         kept |= {name: known(value) for name, value in outcome.score["eval"].items()}
         kept |= {f"untrained_{name}": float(value) for name, value in outcome.untrained_score.items()}

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import optuna
@@ -67,6 +67,7 @@ def open_storage(storage: str | os.PathLike | optuna.storages.BaseStorage | None
         return optuna.storages.InMemoryStorage()
     url = url_of(storage)
     if url is None or isinstance(storage, Database):
+        assert isinstance(storage, optuna.storages.BaseStorage)
         return storage
     if isinstance(storage, str | os.PathLike) and "://" not in str(storage):
         check_workdir(storage, "storage")
@@ -105,18 +106,19 @@ def connect(url: sqlalchemy.URL, make: bool = True) -> Database:
     Raises:
         InputError: it does not answer, or is of another program.
     """
-    for attempt in range(10):
+    attempts = 0
+    while True:
         try:
             return Database(url, make)
         except ImportError as error:
             missing = f"its driver is not installed; pip install '.[postgres]' brings that of {database.POSTGRES}"
             raise InputError(f"storage: {database.show(url)!r} given; {missing}") from error
         except Exception as error:
-            if attempt < (9 if database.being_made(error) else 1 if database.passes(error) else 0):
-                time.sleep(database.RETRY / 10)
-                continue
-            must = f"it must be a database that answers ({database.reason(error)})"
-            raise InputError(f"storage: {database.show(url)!r} given; {must}") from error
+            if attempts >= (9 if database.being_made(error) else 1 if database.passes(error) else 0):
+                must = f"it must be a database that answers ({database.reason(error)})"
+                raise InputError(f"storage: {database.show(url)!r} given; {must}") from error
+            time.sleep(database.RETRY / 10)
+            attempts += 1
 
 
 def checkpoint_folder(storage: str | os.PathLike | optuna.storages.BaseStorage | None) -> pathlib.Path | None:
@@ -131,7 +133,7 @@ def open_study(
     name: str,
     plan: Mapping[str, Any],
     sampler: optuna.samplers.BaseSampler,
-    direction: str = "maximize",
+    direction: Literal["minimize", "maximize"] = "maximize",
 ) -> optuna.Study:
     """The study of that name, made if it is not there yet, with the plan beside it that its name is a digest of."""
     with _without_info(storage):
@@ -179,8 +181,8 @@ def command() -> str | None:
     main = sys.modules["__main__"]
     if not getattr(main, "__file__", None):  # a notebook, an interactive session, python -c
         return None
-    if getattr(main, "__spec__", None) is not None:
-        start = ["python", "-m", main.__spec__.name.removesuffix(".__main__")]
+    if (spec := getattr(main, "__spec__", None)) is not None:
+        start = ["python", "-m", spec.name.removesuffix(".__main__")]
     else:
         start = ["python"] * sys.argv[0].endswith(".py") + sys.argv[:1]
     return shlex.join([*start, *map(hide_password, sys.argv[1:])])
@@ -247,7 +249,7 @@ def tell(study: optuna.Study, trial: optuna.Trial, outcome: Mapping[str, Any], v
     """
     try:
         trial.set_user_attr(OUTCOME, dict(outcome))
-        if not outcome["feasible"]:
+        if value is None or not outcome["feasible"]:
             study.tell(trial.number, state=TrialState.FAIL)
         elif outcome["stopped_early"]:
             trial.report(value, outcome["steps"])

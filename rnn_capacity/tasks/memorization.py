@@ -100,7 +100,7 @@ class Memorization(Task):
     quick: ClassVar[Space] = {}  # `search/recipe.py` has it, by size and steps
     tunes: ClassVar[tuple[str, ...]] = ("input_steps", "mappings_per_param")
     num_outputs: ClassVar[int] = 1
-    batch_size: ClassVar[int | None] = 4096
+    batch_size: ClassVar[int] = 4096
     one_set: ClassVar[bool] = True
 
     unroll: int = 5  #: T, the steps after which the label is read
