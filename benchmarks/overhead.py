@@ -158,15 +158,11 @@ def main():
             before = dict(watch.seconds)
             study.run(
                 opened,
-                plan.space,
-                plan.trial,
-                plan.outcome,
+                plan,
                 num_trials=quarter * args.num_trials // 4,
                 devices=devices,
                 trials_per_device=sharding.default_trials_per_device(devices),
                 reporter=Silent(),
-                what="",
-                unit="",
             )
             watch.lap()
             quarters.append({name: watch.seconds[name] - before[name] for name in watch.seconds})

@@ -57,16 +57,11 @@ def run(task):
     with sharding.keep_compiled():
         trials = study.run(
             opened,
-            plan.space,
-            plan.trial,
-            plan.outcome,
+            plan,
             num_trials=num_trials,
             devices=sharding.choose_devices(1),
             trials_per_device=1,
-            halving=halving,
             reporter=Silent(),
-            what="",
-            unit="",
         )
     ended = np.array([t.value if t.state == TrialState.COMPLETE else -np.inf for t in trials])
     outcomes = [t.user_attrs[store.OUTCOME] for t in trials]

@@ -16,7 +16,7 @@ STUDY = {
     "train_steps": 10,
     "batch_size": None,
     "space": "quick",
-    # Trials of two specs, so that they are trained in another order than they are numbered; little else to tune.
+    # Trials that branch, and little else to tune.
     "hparams": {
         "mappings_per_param": (0.5, 1.0),
         "optimizer": ["sgd", "adam"],
@@ -36,16 +36,12 @@ def run(storage, num_trials, *, reporter=None, num_devices=1, trials_per_device=
     searched = store.open_study(storage, plan.name, plan.describe(), SAMPLERS[plan.sampler](plan.space, plan.seed))
     return study.run(
         searched,
-        plan.space,
-        plan.trial,
-        plan.outcome,
+        plan,
         num_trials=num_trials,
         devices=jax.devices()[:num_devices],
         trials_per_device=trials_per_device,
         reporter=reporter or Silent(),
         what="a study",
-        unit="bits",
-        halving=plan.halving,
     )
 
 

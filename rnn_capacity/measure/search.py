@@ -57,18 +57,7 @@ def search(plan: Plan, budget: Budget, runtime: Runtime) -> Searched:
             opened = store.open_study(storage, plan.name, described, sampler, plan.direction)
             if plan.again is None:
                 store.ask_for(opened, num_trials, num_repeats)
-            trials = study.run(
-                opened,
-                plan.space,
-                plan.trial,
-                plan.outcome,
-                num_trials=num_trials,
-                reporter=shown,
-                what=what,
-                unit=plan.unit,
-                halving=plan.halving,
-                **here,
-            )
+            trials = study.run(opened, plan, num_trials=num_trials, reporter=shown, what=what, **here)
             return opened, trials
 
     what = f"{plan.cell.name}, depth {plan.static['depth']}, {plan.num_params} params, {plan.num_units} units"

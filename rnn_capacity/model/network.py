@@ -143,20 +143,13 @@ def unroll(
     step = lambda drive, carry: combine(weights, drive, recall(weights, carry))
     to_batch = functools.partial(_to_batch, batch=x_tib.shape[-1])
 
+    # Without input it is the same for all examples what a step adds, so that is computed once and spread.
+    silent = lambda: tuple(map(to_batch, stages.project(narrow, jnp.zeros(x_tib.shape[1], x_tib.dtype))))
     num_given = min(len(x_tib), num_steps)
     num_after = num_steps - num_given
-
-    def after(last: Callable[[], tuple]) -> tuple:
-        """What the input adds at a step that is not given."""
-        if hold is True:
-            return last()
-        # Without input it is the same for all examples, so computed once and spread.
-        silent = map(to_batch, stages.project(narrow, jnp.zeros(x_tib.shape[1], x_tib.dtype)))
-        return tuple(silent) if hold is False else tuple(map(functools.partial(jnp.where, hold), last(), silent))
-
     if num_steps <= FULL_UNROLL:
         drives = [project(weights, x_ib) for x_ib in x_tib[:num_given]]
-        drives += [after(lambda: drives[-1])] * num_after
+        drives += [_drive_after(hold, lambda: drives[-1], silent)] * num_after
         outputs = []
         for drive in drives:
             # The learned initial carry is the same for all examples: what is made of it is computed once and spread.
@@ -173,10 +166,17 @@ def unroll(
         carry, y_thb = jax.lax.scan(lambda carry, drive: step(drive, carry), carry, drive_t, num_given)
         pieces.append(y_thb)
     if num_after:
-        drive_after = after(lambda: tuple(d[-1] for d in drive_t))
+        drive_after = _drive_after(hold, lambda: tuple(d[-1] for d in drive_t), silent)
         carry, y_thb = jax.lax.scan(lambda carry, _: step(drive_after, carry), carry, length=num_after)
         pieces.append(y_thb)
     return carry, jnp.concatenate(pieces)
+
+
+def _drive_after(hold: bool | Array, last: Callable[[], tuple], silent: Callable[[], tuple]) -> tuple:
+    """What the input adds at a step that is not given: as at the last one that is, or nothing."""
+    if isinstance(hold, bool):
+        return last() if hold else silent()
+    return tuple(map(functools.partial(jnp.where, hold), last(), silent()))
 
 
 def apply_cell(cell: Cell, nonlinearity, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:

@@ -60,22 +60,7 @@ def space_for(
     overrides = _given(overrides)
     read = layout.hparam_names(cell, **(sizes or {}))
     table = table_for(cell, space, task, read, num_params=num_params, train_steps=train_steps)
-    names = [name for name in table if name not in (*INIT_FAMILIES, *read)] + list(read)
-
-    families: dict[str, str] = {}
-    for name in names:
-        families[name] = family_of(name) or (name if name in table else "")
-        if not families[name]:
-            raise InputError(
-                f"cell: {cell.name!r} reads hparams[{name!r}], which is of no known family; name it after one of "
-                f"{', '.join(INIT_FAMILIES)}, with an underscore and a gate behind it if there are several, or give "
-                f"it a Range: Cell(..., ranges={{'quick': {{{name!r}: rnn_capacity.dimension.Range(low, high)}}}})"
-            )
-    known = sorted({*names, *families.values()})
-    for name in overrides:
-        if name not in known:
-            raise InputError(f"hparams: {name!r} is no hparam of {cell.name!r}; there are {', '.join(known)}")
-
+    families = _families(cell, table, read, overrides)
     limits, chosen = names_of(cell), dict[str, Dimension]()
     for name, family in families.items():
         usual = table[name if name in table else family]
@@ -97,6 +82,30 @@ def space_for(
                 )
             chosen[name] = _middle(dimension)
     return chosen
+
+
+def _families(cell: Cell, table: Space, read: Sequence[str], overrides: Mapping[str, Any]) -> dict[str, str]:
+    """The family of every dimension, by name.
+
+    Raises:
+        InputError: an hparam of the cell has none; an override names no dimension and no family.
+    """
+    names = [name for name in table if name not in (*INIT_FAMILIES, *read)] + list(read)
+
+    families: dict[str, str] = {}
+    for name in names:
+        families[name] = family_of(name) or (name if name in table else "")
+        if not families[name]:
+            raise InputError(
+                f"cell: {cell.name!r} reads hparams[{name!r}], which is of no known family; name it after one of "
+                f"{', '.join(INIT_FAMILIES)}, with an underscore and a gate behind it if there are several, or give "
+                f"it a Range: Cell(..., ranges={{'quick': {{{name!r}: rnn_capacity.dimension.Range(low, high)}}}})"
+            )
+    known = sorted({*names, *families.values()})
+    for name in overrides:
+        if name not in known:
+            raise InputError(f"hparams: {name!r} is no hparam of {cell.name!r}; there are {', '.join(known)}")
+    return families
 
 
 def searched(name: str, space: str, overrides: Mapping[str, Any] | None) -> Dimension:

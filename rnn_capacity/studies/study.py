@@ -22,11 +22,12 @@ from rnn_capacity.search.space import Space, distributions, follows_best
 from rnn_capacity.studies import database, store
 from rnn_capacity.studies.crew import Crew
 from rnn_capacity.studies.lease import Lease
+from rnn_capacity.studies.plan import Plan
 from rnn_capacity.studies.progress import Reporter
 from rnn_capacity.training import sharding, stop
 from rnn_capacity.training.checkpoint import Checkpoints
 from rnn_capacity.training.trainer import Trained, Trainer
-from rnn_capacity.training.trial import Outcome, Trial
+from rnn_capacity.training.trial import Trial
 
 ASK_AT_ONCE = 16  # trials asked for together at least, so that those of one spec can be trained together
 ROUNDS = 8  # at least: a bandit needs outcomes of some trials to propose others
@@ -48,32 +49,26 @@ class _Entry(NamedTuple):
 
 def run(
     study: optuna.Study,
-    space: Space,
-    make_trial: Callable[[int, Mapping[str, Any]], Trial],
-    describe: Callable[[Trial, Outcome, float], tuple[dict[str, Any], float | None]],
+    plan: Plan,
     *,
     num_trials: int,
     devices: Sequence[jax.Device],
     trials_per_device: int,
     reporter: Reporter,
-    what: str,
-    unit: str,
-    halving: int | None = None,
+    what: str = "",
     checkpoints: Checkpoints | None = None,
     identity: str = "",
 ) -> list[FrozenTrial]:
     """Trains until the study holds `num_trials` measured trials, and returns these.
 
-    Trials that a worker asked for and did not live to tell are trained first. Trials of one spec train together, as
-    many at once as the devices take; after each such batch its outcomes are stored, so a killed run loses that batch at
-    most, and where there are checkpoints half a minute of its training.
+    Trials that a worker asked for and did not live to tell are trained first. As many train together as the devices
+    take; after each such batch its outcomes are stored, so a killed run loses that batch at most, and where there are
+    checkpoints half a minute of its training.
+
+    With `plan.halving` trials race (successive halving, Jamieson, Talwalkar 2016): of those asked for together, one in
+    so many is trained on after each rung, and the others are stopped early.
 
     Args:
-        space: what is tuned, and what is fixed.
-        make_trial: (number, a value for every dimension of the space) -> the trial.
-        describe: (trial, outcome, seconds) -> (what is kept of it, the objective; None where it is infeasible).
-        halving: successive halving (Jamieson, Talwalkar 2016): of the trials asked for together, one in so many is
-            trained on after each rung, and the others are stopped early. None: all are trained to the end.
         checkpoints: where batches in training are kept; None: nowhere.
         identity: of the study and the code, which must be the same in all processes of a job.
 
@@ -85,7 +80,7 @@ def run(
     """
     width = f"trials per {devices[0].device_kind}"  # less once their memory did not suffice, which the study remembers
     trials_per_device = min(trials_per_device, study.user_attrs.get(width, trials_per_device))
-    shown = _Shown(study, reporter, unit, f"{len(devices)} x {devices[0].device_kind}")
+    shown = _Shown(study, reporter, plan.unit, f"{len(devices)} x {devices[0].device_kind}")
     reporter.start("study", what, len(store.measured(study)), num_trials, shown.best)
     try:
         with stop.noticed(), Lease(study) as lease:
@@ -95,25 +90,29 @@ def run(
             store.add_worker(study, lease.worker)
             while len(store.measured(study)) < num_trials:
                 stop.check()
-                at_once = _at_once(study, space, num_trials, crew.together, halving)
-                proposals = _proposals(study, space, lease, num_trials, at_once)
-                if not proposals:
-                    note = f"waiting for other workers' trials; those of a dead one are taken after {database.GRACE} s"
-                    reporter.update("study", len(store.measured(study)), note)
-                    time.sleep(SECONDS_BETWEEN_LOOKS)
-                    crew.wait()
-                    continue
-                block = [_Entry(p, make_trial(p.number, values), store.reported(study, p)) for p, values in proposals]
-                for entry, steps in _trained(block, halving, crew, shown, describe):
-                    store.tell(study, entry.proposal, *_told(entry.trial, entry.trained, steps, describe))
-                    lease.release(entry.proposal)
-                    crew.told(entry.trial.number)
+                _next_block(study, plan, num_trials, lease, crew, shown)
             trials = store.measured(study)[:num_trials]
             crew.dismiss([store.to_json(trial) for trial in trials])
             _prune(checkpoints, study.get_trials(deepcopy=False))
             return trials
     finally:
         reporter.stop("study")
+
+
+def _next_block(study: optuna.Study, plan: Plan, num_trials: int, lease: Lease, crew: Crew, shown: _Shown) -> None:
+    """Asks for trials, trains them and stores what they gave; where other workers have the last ones, waits."""
+    at_once = _at_once(study, plan.space, num_trials, crew.together, plan.halving)
+    proposals = _proposals(study, plan.space, lease, num_trials, at_once)
+    if not proposals:
+        shown.wait(f"waiting for other workers' trials; those of a dead one are taken after {database.GRACE} s")
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        crew.wait()
+        return
+    block = [_Entry(p, plan.trial(p.number, values), store.reported(study, p)) for p, values in proposals]
+    for entry, steps in _trained(block, plan.halving, crew, shown, plan.outcome):
+        store.tell(study, entry.proposal, *_told(entry.trial, entry.trained, steps, plan.outcome))
+        lease.release(entry.proposal)
+        crew.told(entry.trial.number)
 
 
 def follow(
@@ -238,6 +237,10 @@ class _Shown:
     def __init__(self, study: optuna.Study, reporter: Reporter, unit: str, where: str):
         self._study, self._reporter, self._unit, self._where = study, reporter, unit, where
         self.sign = store.sign(study)
+
+    def wait(self, note: str) -> None:
+        """While nothing trains here."""
+        self._reporter.update("study", len(store.measured(self._study)), note)
 
     def begin(self, num_trials: int, rungs: Sequence[int], halving: int) -> None:
         """Of a block."""

@@ -64,13 +64,11 @@ def test_exactly_as_many_trials_as_asked_for_are_trained_each_once(trainer, num_
     assert all(t.state.name == "COMPLETE" and t.value == t.user_attrs[store.OUTCOME]["bits_per_param"] for t in trials)
 
 
-def test_trials_of_one_spec_train_together_and_keep_what_is_theirs(trainer):
+def test_trials_train_together_whatever_they_choose_and_keep_what_is_theirs(trainer):
     together = run(in_memory(), 12, num_devices=2, trials_per_device=3)
-    specs = [spec for spec, *_ in trainer.trained]
-    assert len(set(specs)) == 2
-    assert sum(before != after for before, after in itertools.pairwise(specs)) == 1
-    full, rest = zip(*(divmod(specs.count(spec), 6) for spec in dict.fromkeys(specs)), strict=True)
-    assert sorted(trainer.batches) == sorted([6] * sum(full) + [left for left in rest if left])
+    assert {trial.params["optimizer"] for trial in together} == {"sgd", "adam"}
+    assert len({spec for spec, *_ in trainer.trained}) == 1
+    assert trainer.batches == [6, 6]
     assert contents(together) == contents(run(in_memory(), 12, trials_per_device=1))
 
 
@@ -357,7 +355,7 @@ def test_a_run_tells_its_reporter_what_runs_how_far_and_the_best(trainer):
     ]
     told.clear()
     trials = run(storage, 5, reporter=Told(), hparams=STUDY["hparams"] | {"optimizer": "sgd"})
-    best = {n: f"best {max(t.value for t in trials[:n]):#.3g} bits" for n in (2, 4)}
+    best = {n: f"best {max(t.value for t in trials[:n]):#.3g} bits/param" for n in (2, 4)}
     assert (told[0], told[-1]) == (("study", "a study", 2, 5, best[2]), "study")
     assert [done for _, done, _ in of_study()] == [2, 3, 4, 4, 4.5, 5]
     assert [note for *_, note in of_study()] == [best[2]] * 3 + [best[4]] * 3

@@ -53,15 +53,11 @@ def run(url, num_trials, reporter=None, **fields):
 def run_of(plan, opened, num_trials, reporter=None):
     return study.run(
         opened,
-        plan.space,
-        plan.trial,
-        plan.outcome,
+        plan,
         num_trials=num_trials,
         devices=jax.devices()[:1],
         trials_per_device=2,
         reporter=reporter or Silent(),
-        what="",
-        unit="",
     )
 
 
@@ -674,8 +670,8 @@ class Small(FakeTrainer):
 
 def run_wide(storage, num_trials, width):
     plan, opened = open_study(storage)
-    options = {"devices": jax.devices()[:1], "trials_per_device": width, "reporter": Silent(), "what": "", "unit": ""}
-    return study.run(opened, plan.space, plan.trial, plan.outcome, num_trials=num_trials, **options)
+    options = {"devices": jax.devices()[:1], "trials_per_device": width, "reporter": Silent()}
+    return study.run(opened, plan, num_trials=num_trials, **options)
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_the_size_remembered(monkeypatch, caplog):

@@ -74,8 +74,8 @@ def test_padding_gives_no_device_more_trials_than_were_asked_for(platform, num_d
 
 @pytest.mark.parametrize("num_devices", [1, 2, 4])
 def test_mapped_trials_share_what_is_shared_and_keep_their_order(num_devices):
-    mapped = sharding.map_trials(lambda shared, a, b: {"out": shared * a + b}, jax.devices()[:num_devices])
-    out = mapped(10, np.arange(8), np.arange(8) / 2)["out"]
+    mapped = sharding.map_trials(lambda shared, _, a, b: {"out": shared * a + b}, jax.devices()[:num_devices])
+    out = mapped(10, (), np.arange(8), np.arange(8) / 2)["out"]
     np.testing.assert_array_equal(out, 10 * np.arange(8) + np.arange(8) / 2)
     assert len(out.sharding.device_set) == num_devices
 
@@ -106,7 +106,7 @@ def test_trials_on_every_device_read_what_is_replicated():
     devices = jax.devices()[:4]
     table = sharding.replicate(np.arange(10, dtype=np.float32) ** 2, devices)
     index = np.array([9, 0, 3, 3, 1, 2, 8, 7])  # two a device, from either end of the table
-    found = sharding.map_trials(lambda shared, i: shared[i], devices)(table, index)
+    found = sharding.map_trials(lambda shared, _, i: shared[i], devices)(table, (), index)
     np.testing.assert_array_equal(found, index**2)
     assert len(found.sharding.device_set) == 4
 
@@ -116,7 +116,7 @@ import jax
 from rnn_capacity.training import sharding
 with sharding.keep_compiled():
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    sharding.map_trials(lambda shared, a: shared * jax.numpy.sin(a), jax.devices())(2.0, jax.numpy.ones(1))
+    sharding.map_trials(lambda shared, _, a: shared * jax.numpy.sin(a), jax.devices())(2.0, (), jax.numpy.ones(1))
     print(jax.config.jax_compilation_cache_dir)
 """
 
