@@ -153,8 +153,8 @@ def test_halving_keeps_the_least_losses(monkeypatch):
     reached = {}
 
     class Racing(FakeTrainer):
-        def __call__(self, spec, hparams, keys, state, until, **kwargs):
-            outcomes, after = super().__call__(spec, hparams, keys, state, until, **kwargs)
+        def __call__(self, spec, hparams, keys, state, start, until, **kwargs):
+            outcomes, after = super().__call__(spec, hparams, keys, state, start, until, **kwargs)
             for rate, loss in zip(hparams["learning_rate"], outcomes.loss["valid"], strict=True):
                 reached.setdefault(until, {})[float(rate)] = float(loss)
             return outcomes, after
