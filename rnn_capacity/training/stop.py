@@ -68,7 +68,7 @@ def noticed(then: str = THEN) -> Iterator[None]:
     ours = [number for number, default in DEFAULTS.items() if main and signal.getsignal(number) is default]
     if preempted is not None:
         ours = [number for number in ours if number != signal.SIGTERM]  # it is JAX's
-    if not ours:
+    if not ours and (preempted is None or not main):
         yield
         return
 

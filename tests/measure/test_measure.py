@@ -320,7 +320,7 @@ def test_a_cell_that_returns_nan_is_infeasible_and_no_crash(tmp_path):
     assert not found.trials["feasible"].any()
     assert repr(found).startswith("fragile, depth 1: every trial diverged\n")
     assert "fragile, depth 1: every trial diverged" in found._repr_html_()
-    assert "none: every trial diverged" in found._repr_html_()
+    assert "<summary>best hparams</summary><p>none</p>" in found._repr_html_()
     assert [text.get_text() for text in found.plot().texts] == ["every trial diverged"]
     assert json.loads(json.dumps(found.to_dict()))["num_infeasible"] == 4
     again = measure(FRAGILE, hparams=TINY["hparams"] | {"input_scale": 0.9}, storage=tmp_path)

@@ -91,10 +91,17 @@ def collection(*results, notes=(), sources=("fig1",)):
     return Collection(list(results), list(notes), list(sources), "results")
 
 
+COLUMN = {"capacity": "bits_per_param", "trainability": "valid_loss"}  # of a trial
+
+
+def _value(result):
+    return result.bits_per_param if result.measure == "capacity" else result.loss
+
+
 def _claims(results):
     if not results:
         return [Claim("Every cell stores about the same", "3 to 6", "–", MISSING)]
-    best = ", ".join(f"{r.cell} {r.bits_per_param:.2f}" for r in results)
+    best = ", ".join(f"{r.cell} {_value(r):.2f}" for r in results)
     return [
         Claim("Every cell stores about the same", "3 to 6", best, AGREES),
         Claim("What is stored does not depend on the size", "flat", "slope 0.1 (-0.2 to 0.4)", UNDECIDED),
@@ -103,13 +110,14 @@ def _claims(results):
 
 
 def _charts(results):
-    names = ("study", "cell", "num_params", "bits_per_param")
+    names = ("study", "cell", "num_params")
     points = [{"source": r.record.source} | {name: getattr(r, name) for name in names} for r in results]
-    points = [{**point, "number": r.record.best_number} for point, r in zip(points, results, strict=True)]
+    own = [{"number": r.record.best_number, "bits_per_param": _value(r)} for r in results]
+    points = [point | more for point, more in zip(points, own, strict=True)]
     trials = [
-        {"source": r.record.source, "study": r.study, "number": t.number, "cell": r.cell, "bits": t.bits_per_param}
+        {"source": r.record.source, "study": r.study, "number": t.number, "cell": r.cell, "bits": value}
         for r in results
-        for t in r.trials.itertuples()
+        for t, value in zip(r.trials.itertuples(), r.trials[COLUMN[r.measure]], strict=True)
     ]
     x = {"field": "num_params", "type": "quantitative", "scale": {"type": "log"}, "title": "parameters"}
     y = {"field": "bits_per_param", "type": "quantitative", "title": "bits per parameter", "scale": {"domain": [0, 6]}}
@@ -129,13 +137,13 @@ def _charts(results):
 
 
 def _table(results):
-    rows = [(r.cell, r.num_params, r.bits_per_param, "3 to 6") for r in results]
+    rows = [(r.cell, r.num_params, _value(r), "3 to 6") for r in results]
     return pd.DataFrame(rows, columns=["cell", "params", "bits/param", "paper"])
 
 
 def _draw(results):
     drawing = Drawing()
-    drawing.subplots().plot([r.num_params for r in results], [r.bits_per_param for r in results])
+    drawing.subplots().plot([r.num_params for r in results], [_value(r) for r in results])
     return drawing
 
 
@@ -536,8 +544,8 @@ def test_a_point_tells_its_trials_hparams(browser, report):
     told = browser.execute_script(TIP)
     assert "capacity gru depth=1 params=250 T=5" in told
     best = result("gru", 250)
-    trial = best["trials"].set_index("number").loc[best["best_number"]]
-    assert re.search(rf"Trial {best['best_number']}\s*best", told)
+    trial = best.trials.set_index("number").loc[best.record.best_number]
+    assert re.search(rf"Trial {best.record.best_number}\s*best", told)
     assert re.search(rf"optimizer\n{trial['optimizer']}\n", told)
     rate = re.search(r"learning_rate\n(.*)\n", told)[1]
     assert float(rate) == pytest.approx(trial["learning_rate"], rel=2e-3)
@@ -569,7 +577,7 @@ def test_the_explorer_draws_the_study_that_is_chosen(browser, report):
     points = "#scores .mark-symbol path"
     count = f"document.querySelectorAll('{points}').length"
     gru = browser.execute_script(names)
-    assert gru[0] == "bits per parameter"
+    assert gru[0] == "bits/param"
     assert "recurrent_scale_u" in gru
     assert browser.execute_script(f"return {count}") >= 24
     chosen = "const list = document.getElementById('study'); list.value = %d; list.dispatchEvent(new Event('change'))"
@@ -607,11 +615,11 @@ def test_the_explorer_of_a_study_without_a_score_has_axes_without_its_numbers(br
     assert not re.search("Infinity|NaN|undefined|null", " ".join([*of_scores, *of_hparams]))
     if num_trials:
         assert of_scores == [*map(str, range(6)), "trial"]
-        assert {"bits per parameter", "learning_rate", "1.00e-4", "0.1"} <= set(of_hparams)
+        assert {"bits/param", "learning_rate", "1.00e-4", "0.1"} <= set(of_hparams)
         count = "document.querySelectorAll('#scores .mark-symbol path').length"
         assert browser.execute_script(f"return {count}") == num_trials  # crosses
     else:
-        assert (of_scores, of_hparams) == ([], ["bits per parameter"])
+        assert (of_scores, of_hparams[:2]) == ([], ["bits/param", "nonlinearity"])
     browser.execute_script(
         "const list = document.getElementById('study'); list.value = 1; list.dispatchEvent(new Event('change'))"
     )

@@ -306,7 +306,7 @@ def test_a_measurement_tells_a_reporter_of_ones_own_of_its_studies_and_batches(t
     options = TINY | {"num_trials": 2, "num_repeats": 1, "hparams": TINY["hparams"] | {"optimizer": "adam"}}
     result = measure_capacity("irnn", devices=1, progress=shown, **options)
     what = f"irnn, depth 1, {result.num_params} params, {result.num_units} units"
-    batch = ("start", "batch", "relu, adam, 1 trial on 1 x cpu", 0, 40, "compiling")
+    batch = ("start", "batch", "1 trial on 1 x cpu", 0, 40, "compiling")
     best = f"best {result.bits_per_param:#.3g} bits/param"
     assert shown.told[:6] == [
         ("start", "study", what, 0, 2, "no result yet"),
