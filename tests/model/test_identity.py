@@ -8,8 +8,8 @@ from tiny import TINY
 
 from rnn_capacity import Cell, measure_capacity, measure_recall
 from rnn_capacity.cells import CELLS, initializers
-from rnn_capacity.model.fingerprint import fingerprint
 from rnn_capacity.model.cell_check import program_digest
+from rnn_capacity.model.fingerprint import fingerprint
 
 RNN = CELLS["rnn"]
 SIZES = {"num_inputs": 8, "num_units": 4, "depth": 1, "num_outputs": 1}
