@@ -67,6 +67,14 @@ def optimized():
     jax.config.update("jax_disable_most_optimizations", kept)
 
 
+@pytest.fixture(autouse=True)
+def handlers():
+    """Restores what is done on Ctrl-C: a script of launch/ that runs in this process changes it as it is imported."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def drop_flags():
     """Drops the flags that were defined in the test, so that a script of launch/ can be run again."""
@@ -96,7 +104,6 @@ def launch(monkeypatch, capsys, tmp_path, drop_flags):
     monkeypatch.setattr(command_line.app, "run", lambda main, flags_parser: main(flags_parser(sys.argv)))
     monkeypatch.setattr(command_line.logging, "root", command_line.logging.Logger("root"))
     monkeypatch.setattr(sys, "path", sys.path.copy())
-    handler = signal.getsignal(signal.SIGINT)
 
     def run(script, *argv):
         monkeypatch.setattr(sys, "argv", [f"launch/{script}.py", *(arg.replace("TMP", str(tmp_path)) for arg in argv)])
@@ -113,8 +120,7 @@ def launch(monkeypatch, capsys, tmp_path, drop_flags):
             flags.FLAGS.unparse_flags()
         return code, *capsys.readouterr()
 
-    yield run
-    signal.signal(signal.SIGINT, handler)
+    return run
 
 
 @pytest.fixture
