@@ -19,7 +19,8 @@ myst_heading_anchors = 2
 highlight_language = "text"  # equations; code says its language
 default_role = "py:obj"  # in docstrings, of which most are of no object of ours: then it is shown as code
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!rnn_capacity\b).*"), ("py:class", r".*\.R")]  # R is a type variable
+# What is not ours, and what the reference leaves out.
+nitpick_ignore_regex = [("py:.*", r"(?!rnn_capacity\b).*"), ("py:class", r".*\.(R|Batch|Mappings)")]
 
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
