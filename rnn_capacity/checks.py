@@ -52,3 +52,8 @@ def check_choice(field: str, value: Any, choices: Sequence[str]) -> Any:
     if not isinstance(value, str) or value not in choices:
         raise InputError(f"{field}: {value!r} given; it must be one of {', '.join(map(repr, choices))}")
     return value
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line; its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rnn_capacity.cells import Cell
+from rnn_capacity.checks import first_line
 from rnn_capacity.measure.capacity import CAPACITY
 from rnn_capacity.measure.question import Question
 from rnn_capacity.measure.recall import RECALL
 from rnn_capacity.measure.result import Result, result_of
 from rnn_capacity.measure.trainability import TRAINABILITY
-from rnn_capacity.studies import database, reader, store
+from rnn_capacity.studies import reader, store
 from rnn_capacity.studies.plan import Plan, find_task, is_again
 from rnn_capacity.tasks import Task
 from rnn_capacity.tasks.memorization import Memorization
@@ -79,7 +80,7 @@ def results_in(storage: reader.Storage, source: str = "") -> tuple[list[Result],
         try:
             results.append(result_of(question_asked(study.plan), name, studies, source=source))
         except Exception as error:  # of a version that nobody can foresee
-            reason = f"{type(error).__name__}: {database.first_line(error)}"
+            reason = f"{type(error).__name__}: {first_line(error)}"
             notes.append(f"the study {name!r} is of another version{_version(study)}, and left out ({reason})")
     return results, notes
 

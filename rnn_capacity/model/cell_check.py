@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.cells.base import NONLINEARITIES, Cell
-from rnn_capacity.checks import InputError
+from rnn_capacity.checks import InputError, first_line
 from rnn_capacity.model import network
 from rnn_capacity.model.fingerprint import fingerprint
-from rnn_capacity.model.layout import accepted, hparam_names, input_sizes, layer, reason
+from rnn_capacity.model.layout import accepted, hparam_names, input_sizes, layer
 from rnn_capacity.model.spec import Spec
 
 
@@ -38,7 +38,9 @@ def _check_step(cell: Cell, num_inputs: int, num_units: int, nonlinearity: str) 
         carry = jax.eval_shape(lambda params: jax.tree.map(jnp.asarray, cell.initial_carry(params)), params)
         after, y = jax.eval_shape(step, params, carry, x)
     except Exception as error:  # of a user's own code
-        raise InputError(f"cell: {cell.name!r} cannot take a step with {num_inputs} inputs: {reason(error)}") from error
+        raise InputError(
+            f"cell: {cell.name!r} cannot take a step with {num_inputs} inputs: {first_line(error)}"
+        ) from error
     if _signature(after) != _signature(carry):
         raise InputError(
             f"cell: {cell.name!r} changes its carry from {_signature(carry)} to {_signature(after)} in a step; "

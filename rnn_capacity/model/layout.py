@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from rnn_capacity.cells.base import Cell
-from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.checks import InputError, check_positive_int, first_line
 from rnn_capacity.model import network
 from rnn_capacity.types import Array, Hparams, Params
 
@@ -92,13 +92,9 @@ def accepted(cell: Cell, num_inputs: int, num_units: int, depth: int = 1, num_ou
     if layout.error is not None:
         raise InputError(
             f"num_units: {num_units} given; it must be a number of units that the cell {cell.name!r} takes "
-            f"({reason(layout.error)})"
+            f"({first_line(layout.error)})"
         ) from layout.error
     return layout
-
-
-def reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def hparam_names(
@@ -162,7 +158,7 @@ def units_for_budget(budget: int, cell: Cell, *, num_inputs: int, depth: int = 1
     if not best:
         raise InputError(_too_small(budget, cell, layout, num_inputs, depth))
     if (refused := layout(best + 1).error) is not None:
-        _warn_once(f"the cell {cell.name!r} does not take {best + 1} units ({reason(refused)}); it is given {best}")
+        _warn_once(f"the cell {cell.name!r} does not take {best + 1} units ({first_line(refused)}); it is given {best}")
     return best
 
 
@@ -187,7 +183,7 @@ def _about_right(budget: int, layout: Callable[[int], _Layout]) -> int:
 def _too_small(budget, cell, layout, num_inputs, depth) -> str:
     smallest = next((n for n in range(1, min(budget, MOST_SKIPPED) + 1) if layout(n).error is None), None)
     if smallest is None:
-        return f"cell: {cell.name!r} given; its init must take some number of units ({reason(layout(1).error)})"
+        return f"cell: {cell.name!r} given; its init must take some number of units ({first_line(layout(1).error)})"
     least = layout(smallest).num_params
     return (
         f"num_params: {budget} given; a {cell.name} of depth {depth} with {num_inputs} inputs has at least "

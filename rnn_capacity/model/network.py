@@ -21,20 +21,14 @@ SEGMENTS = range(8, 33)  # and the inside of each, so many steps, is computed ag
 
 def init(key: Array, spec: Spec, hparams: Hparams) -> Params:
     """The weights of all layers and of the readout. Layers share the hparams, not the draws."""
-    return init_of(spec.cell, key=key, hparams=hparams, **spec.sizes)
+    *layer_keys, key_w, key_b = jax.random.split(key, spec.depth + 2)
+    sizes = [spec.task.num_inputs] + [spec.num_units] * (spec.depth - 1)
+    layers = [spec.cell.init(k, size, spec.num_units, hparams) for k, size in zip(layer_keys, sizes, strict=True)]
+    return {"layers": layers, "readout": init_readout(key_w, key_b, spec.num_units, spec.task.num_outputs, hparams)}
 
 
-def init_of(cell, *, num_inputs, num_outputs, num_units, depth, key, hparams):
-    """The same from the sizes alone."""
-    *layer_keys, key_w, key_b = jax.random.split(key, depth + 2)
-    sizes = [num_inputs] + [num_units] * (depth - 1)
-    return {
-        "layers": [cell.init(k, size, num_units, hparams) for k, size in zip(layer_keys, sizes, strict=True)],
-        "readout": init_readout(key_w, key_b, num_units, num_outputs, hparams),
-    }
-
-
-def init_readout(key_w, key_b, num_units, num_outputs, hparams):
+def init_readout(key_w: Array, key_b: Array, num_units: int, num_outputs: int, hparams: Hparams) -> Params:
+    """The weights that read the top layer out."""
     return {
         "W": initializers.rectangular(key_w, num_units, num_outputs, hparams, family="readout_scale"),
         "b": initializers.bias(key_b, num_outputs, hparams, ("readout",)),

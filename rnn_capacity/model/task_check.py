@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.checks import InputError, check_positive_int, first_line
 from rnn_capacity.dimension import check_range
 from rnn_capacity.model.fingerprint import fingerprint
 from rnn_capacity.tasks.base import Batch, Source, Task
@@ -109,8 +109,7 @@ def _traced(task: Task) -> Any:
         run = lambda shared, hparams: _run(task, shared, hparams, EXAMPLES)[:3]
         return jax.eval_shape(run, task.shared(), hparams)
     except Exception as error:  # of a user's own code
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"task: {task.name!r} cannot make or judge a batch: {reason}") from error
+        raise InputError(f"task: {task.name!r} cannot make or judge a batch: {first_line(error)}") from error
 
 
 def _run(task: Task, shared: Any, hparams: Hparams, batch_size: int | None) -> tuple[Batch, Any, Any, Any]:

@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
+from rnn_capacity.checks import first_line
 from rnn_capacity.display import plots, tables
 from rnn_capacity.measure.question import Question
 from rnn_capacity.measure.result import Result
 from rnn_capacity.report.figure import Chart, Claim, Figure
-from rnn_capacity.studies.database import first_line
 
 NUMBER = re.compile(r"[-+−]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( to .*|\+\d+| of \d+)?%?")
 NOTHING = ("", "-", "–", "nan", "None")

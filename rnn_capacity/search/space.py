@@ -138,9 +138,8 @@ def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] |
     if isinstance(value, Range):
         value = (value.low, value.high)
     low, high = value if isinstance(value, tuple | list) and len(value) == 2 else (value, value)
-    scale = (
-        dimension if isinstance(dimension, Range) else PAPER.get(family_of(name) or name)
-    )  # what is fixed has none itself
+    # What is fixed has no scale itself.
+    scale = dimension if isinstance(dimension, Range) else PAPER.get(family_of(name) or name)
     log, whole = (scale.log, scale.whole) if isinstance(scale, Range) else (False, False)
     for bound in (low, high):
         check_number(f"hparams.{name}:", name, bound, whole)

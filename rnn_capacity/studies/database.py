@@ -17,7 +17,7 @@ import sqlalchemy.exc
 from sqlalchemy.pool import StaticPool
 
 from rnn_capacity import private
-from rnn_capacity.checks import InputError
+from rnn_capacity.checks import InputError, first_line
 from rnn_capacity.private import models
 from rnn_capacity.training import stop
 
@@ -136,10 +136,6 @@ def reason(error: BaseException) -> str:
     return hide_password(first_line(getattr(error, "orig", None) or error))
 
 
-def first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def being_made(error: BaseException) -> bool:
     """Whether opening a database failed since another worker makes its tables at this moment."""
     both = (error, error.__cause__)
@@ -196,19 +192,16 @@ class Database(private.BeatingStorage):
 
     Args:
         url: as `parse` gives it.
-        make: whether tables are made where there are none.
     """
 
-    def __init__(self, url: sqlalchemy.URL, make: bool = True):
-        if make:
-            _check_free(url)
+    def __init__(self, url: sqlalchemy.URL):
+        _check_free(url)
         self.shown = show(url)
         text = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")  # Optuna formats it
         options = {"connect_args": connect_args(url)}
         # To make and check its tables Optuna asks for a connection while it holds another, which behind a pooler of few
         # deadlocks several workers; so this is done first, with one connection for both.
-        one: dict[str, Any] = {"engine_kwargs": options | {"poolclass": StaticPool}, "skip_table_creation": not make}
-        optuna.storages.RDBStorage(text, **one).engine.dispose()
+        optuna.storages.RDBStorage(text, engine_kwargs=options | {"poolclass": StaticPool}).engine.dispose()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
             super().__init__(

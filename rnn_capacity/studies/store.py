@@ -97,11 +97,8 @@ def url_of(storage: str | os.PathLike | optuna.storages.BaseStorage | None) -> s
     return sqlalchemy.URL.create("sqlite", database=os.path.join(os.path.expanduser(storage), DATABASE))
 
 
-def connect(url: sqlalchemy.URL, make: bool = True) -> Database:
-    """Opens a database.
-
-    Args:
-        make: whether it is made if it is not there yet.
+def connect(url: sqlalchemy.URL) -> Database:
+    """Opens a database, and makes its tables where there are none.
 
     Raises:
         InputError: it does not answer, or is of another program.
@@ -109,7 +106,7 @@ def connect(url: sqlalchemy.URL, make: bool = True) -> Database:
     attempts = 0
     while True:
         try:
-            return Database(url, make)
+            return Database(url)
         except ImportError as error:
             missing = f"its driver is not installed; pip install '.[postgres]' brings that of {database.POSTGRES}"
             raise InputError(f"storage: {database.show(url)!r} given; {missing}") from error

@@ -24,7 +24,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.checks import InputError, check_positive_int, first_line
 from rnn_capacity.private import distributed
 from rnn_capacity.training import stop
 
@@ -94,7 +94,7 @@ def start(
     except JobError:
         raise
     except Exception as error:  # of any kind: what detects a cluster calls its services
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         detecting = alone and distributed.global_state.coordinator_address is None and "before any JAX" not in reason
         if detecting and "KUBERNETES_SERVICE_HOST" in os.environ:
             _logger.warning("Kubernetes: no job of several pods found (%s); this process measures alone", reason)

@@ -622,7 +622,7 @@ def test_a_new_database_is_opened_with_one_connection_at_a_time(server_url):
     """Or two workers that open it at once behind a pooler wait for each other's."""
     with pooled(server_url, 1) as url:
         assert store.open_storage(url).get_all_studies() == []
-        assert store.connect(store.url_of(url), make=False).get_all_studies() == []
+        assert store.connect(store.url_of(url)).get_all_studies() == []  # which is there already
 
 
 def test_workers_behind_a_pooler_that_shares_connections_train_each_trial_once(pooled_url, tmp_path):
