@@ -47,6 +47,7 @@ setup(
     },
     install_requires=[
         "absl-py>=2.1",
+        "flax>=0.12,<0.14",
         "jax>=0.10,<0.13",
         "matplotlib>=3.9",
         "ml_collections>=1.0",
@@ -72,7 +73,7 @@ setup(
             *REPORT,
             *TEXT8,
             "chex>=0.1.90",
-            "flax>=0.12",
+            "equinox>=0.13",
             "ipykernel>=6.29",
             "ipywidgets>=8.1",
             "mypy>=1.19",

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from rnn_capacity.measure.search import answer
 from rnn_capacity.measure.shown import AGAIN, RISING, again, columns
 from rnn_capacity.paper import published
 from rnn_capacity.studies import store
-from rnn_capacity.studies.config import BUDGET_OF_PARAMS, Budget, Runtime, StudyConfig, checked, option
+from rnn_capacity.studies.config import A_CELL, BUDGET_OF_PARAMS, Budget, Runtime, StudyConfig, checked, option
 from rnn_capacity.studies.plan import Plan, find_task, of_the_package
 from rnn_capacity.studies.trials import box, curve, finite, losses, welch
 from rnn_capacity.tasks import Task
@@ -37,7 +37,7 @@ BUDGET = Budget(num_trials=32, num_repeats=0)
 class TrainabilityConfig(StudyConfig):
     """A study of how hard it is to train a network on a task."""
 
-    cell: str | Cell = option("a name of CELLS, or a Cell of your own")
+    cell: str | Cell | Callable[..., Any] = option(A_CELL)
     task: str | Task = option("a name of TASKS but memorization, text8:synthetic, or a Task of your own")
     task_fields: Mapping[str, Any] | None = option(
         "fields of the task, {'num_types': 2}; its class documents them", None

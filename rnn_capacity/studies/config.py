@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import jax
@@ -25,6 +25,7 @@ from rnn_capacity.studies.progress import Reporter
 from rnn_capacity.tasks import TASKS, Task
 from rnn_capacity.training import sharding
 
+A_CELL = "a name of CELLS, a Cell of your own, or the class of a recurrent cell of Flax"
 BUDGET_OF_PARAMS = "parameters; the network is the largest that has no more, readout and initial carry included"
 
 P = TypeVar("P", bound=Plan)
@@ -52,7 +53,7 @@ class StudyConfig:
         InputError: bad input, by name; some of it when the plan is made. Nothing is compiled.
     """
 
-    cell: str | Cell = option("a name of CELLS, or a Cell of your own", "gru")
+    cell: str | Cell | Callable[..., Any] = option(A_CELL, "gru")
     depth: int = option("layers", 1)
     train_steps: int = option("gradient steps a trial")
     batch_size: int | None = option("examples a step; None: the task's own", None)

@@ -7,12 +7,13 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import jax
 
 from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.cells.adapters import from_flax
 from rnn_capacity.checks import InputError, check_choice
 from rnn_capacity.model import cell_check, task_check
 from rnn_capacity.model.spec import Spec
@@ -32,12 +33,14 @@ BEYOND_THE_PAPER = {"learning_rate_warm_up": 0.0, "weight_decay": 0.0, "fan_in_p
 DIGITS = 8  # of what tells studies of one title apart
 
 
-def find_cell(cell: str | Cell) -> Cell:
-    """A cell by name, or the user's own."""
+def find_cell(cell: str | Cell | Callable[..., Any]) -> Cell:
+    """A cell by name, the user's own, or that of a class of Flax."""
     if isinstance(cell, Cell) and isinstance(cell.name, str) and all(map(callable, cell[1:4])):
         return cell
     if not isinstance(cell, str):
-        raise InputError(f"cell: {cell!r} given; it must be one of {', '.join(CELLS)}, or a Cell")
+        if (of_flax := from_flax(cell)) is not None:
+            return of_flax
+        raise InputError(f"cell: {cell!r} given; it must be one of {', '.join(CELLS)}, a Cell, or a class of Flax")
     return CELLS[check_choice("cell", cell, tuple(CELLS))]
 
 

@@ -1,4 +1,4 @@
-"""What every cell keeps to: the six of the paper, and two written here as a user would write them."""
+"""What every cell keeps to: the package's, two written here as a user would write them, and cells of Flax."""
 
 import functools
 from collections.abc import Callable
@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen, nnx
 from helpers import flatten, make_hparams, make_keys, make_spec, noisy, trial
 
 from rnn_capacity.cells import CELLS, Cell, initializers
+from rnn_capacity.cells.adapters import from_flax
 from rnn_capacity.model import layout, network
 from rnn_capacity.model.hoist import hoist
 from rnn_capacity.tasks.base import Source
@@ -72,7 +74,8 @@ def _diagonal() -> Cell:
 
 
 MINE = {cell.name: cell for cell in (_mgu(), _diagonal())}
-ALL = CELLS | MINE
+OF_FLAX = {cell.name: cell for cell in map(from_flax, (linen.GRUCell, nnx.GRUCell, nnx.LSTMCell))}
+ALL = CELLS | MINE | OF_FLAX
 every_cell = pytest.mark.parametrize("cell", ALL.values(), ids=ALL.keys())
 UNITS, INPUTS, BATCH = 3, 4, 2
 
@@ -343,5 +346,5 @@ def test_a_step_multiplies_no_input(cell):
     in_project = count(stages.project, weights, x_i)
     assert in_project >= 1
     assert in_step + in_project == in_cell
-    products_with_the_carry = {"gru": 2, "mgu": 2, "diagonal": 0}
+    products_with_the_carry = {"gru": 2, "mgu": 2, "diagonal": 0, "linen.GRUCell": 3, "nnx.LSTMCell": 4}
     assert in_step == products_with_the_carry.get(cell.name, 1)

@@ -12,6 +12,7 @@ from helpers import ROOT
 import rnn_capacity
 from rnn_capacity import sweep
 from rnn_capacity.cells import CELLS
+from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.model.task_check import check_task
 from rnn_capacity.search import ranges
 from rnn_capacity.studies import config
@@ -132,6 +133,16 @@ def test_the_task_of_your_own_is_one(monkeypatch):
     ((task, fields),) = given
     check_task(task)
     assert (task.num_outputs, fields) == (1, {"num_params": 500})
+
+
+def test_the_cells_of_other_libraries_are_cells(monkeypatch):
+    given = []
+    monkeypatch.setattr(rnn_capacity, "measure_capacity", lambda cell, **fields: given.append((cell, fields)))
+    for example in re.findall(r"```python\n(.*?)```", PAGES["cells"], re.DOTALL):
+        exec(example, {"__name__": "example"})
+    plans = [CapacityConfig(cell=cell, **fields).plan() for cell, fields in given]  # each is checked
+    assert [plan.cell.name for plan in plans] == ["nnx.GRUCell", "linen.LSTMCell", "equinox", "decay"]
+    assert all(400 < plan.num_params <= 500 for plan in plans)
 
 
 WITH_EXAMPLES = [
