@@ -28,6 +28,8 @@ OF_ALL = {
     "max_params": 1000,
     "num_params": 981,
     "num_units": 21,
+    "state_floats": 21,
+    "operations": 1785,
     "num_inputs": 20,
     "unroll": 5,
     "still_improving": False,

@@ -26,11 +26,21 @@ import jax.numpy as jnp
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import Cell
 from rnn_capacity.checks import InputError
-from rnn_capacity.dimension import Range
+from rnn_capacity.dimension import Range, Space
 from rnn_capacity.types import Array, Carry
 
 LINEN, NNX = "linen", "nnx"
-RANGES = {"quick": {"recurrent_scale": Range(0.4, 1.1), "input_scale": Range(0.15, 1.1, log=True)}}
+# A gate that forgets has no hparam of its own here, so a constant is tuned of each layer's biases: without it Flax's
+# LSTM recalled 16 numbers of 16 with a squared error of 0.28, with it of 0.12 (ours: 0.02).
+RANGES: dict[str, Space] = {
+    "quick": {
+        "recurrent_scale": Range(0.4, 1.1),
+        "input_scale": Range(0.15, 1.1, log=True),
+        "bias_init": "constant",
+        "bias_scale": Range(-1.0, 3.0),
+        "bias_scale_readout": 0.0,
+    }
+}
 PROBED = (3, 2)  # inputs and units of a module that is made to see what it is
 
 

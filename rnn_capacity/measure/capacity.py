@@ -147,8 +147,21 @@ class CapacityResult(Result):
         return self.mean
 
     @property
+    def bits_per_state(self) -> float:
+        """Bits per number that is carried from step to step."""
+        return self.bits / self.state_floats
+
+    @property
+    def operations_per_bit(self) -> float:
+        """Operations of a step per bit; NaN where none is stored."""
+        return self.operations / self.bits if self.bits else NAN
+
+    @property
     def answer(self) -> str:
         return f"{self.bits_per_param:.2f} bits per parameter"
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {n: getattr(self, n) for n in ("bits_per_state", "operations_per_bit")}
 
 
 @asks(CapacityConfig, BUDGET, "cell")
@@ -168,6 +181,8 @@ COLUMNS = {
     **columns("cell", "depth", "T", "params", "units"),
     "bits": Column(lambda r: f"{r.bits:.0f}", 8),
     "bits/param": Column(lambda r: f"{r.bits_per_param:.2f}"),
+    "bits/state": Column(lambda r: f"{r.bits_per_state:.1f}"),
+    "ops/bit": Column(lambda r: f"{r.operations_per_bit:.2f}"),
     **columns("rising"),
     **again(".2f", 14),
     "chance": Column(lambda r: f"{r.chance_bits_per_param:.3f}"),
@@ -234,7 +249,8 @@ CAPACITY = Question(
     result=CapacityResult,
     call=measure_capacity,
     columns=COLUMNS,
-    caption=f"bits/param: best of the trials. {RISING} {AGAIN} chance: the same selection, untrained. "
+    caption="bits/param: best of the trials; bits/state: per number carried from step to step; ops/bit: operations of "
+    f"a step per bit. {RISING} {AGAIN} chance: the same selection, untrained. "
     "infeasible: diverged, + again. paper: best of 1000+ tuned trials.",
     draw=draw_trials,
     figures=lambda results: {"capacity": draw_sizes},

@@ -11,8 +11,10 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from rnn_capacity import information
+from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.display import tables
 from rnn_capacity.measure.shown import Shown
+from rnn_capacity.model import counters
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import store
 from rnn_capacity.studies.plan import HPARAM, again_name, space_of
@@ -50,6 +52,7 @@ class Facts(NamedTuple):
 
     plan: Mapping[str, Any]
     task: Task | None  # None where it is a user's own, and not at hand
+    cell: Cell | None  # likewise
     kept: Mapping[str, Any]  # the result that was kept with the study, which knows more of such a task
     trials: Sequence[FrozenTrial]
     best: FrozenTrial | None
@@ -79,6 +82,8 @@ class Result(Shown):
     max_params: int | None  #: the budget; None where the units were given
     num_params: int  #: all that is trained, readout and initial carry included
     num_units: int  #: of each layer
+    state_floats: float  #: carried from step to step, in all layers; NaN where an older version measured a user's cell
+    operations: float  #: of a step for one example, in all layers, as `counters.Counts` has them; NaN as above
     num_inputs: int
     unroll: int  #: T, steps in time
     still_improving: bool  #: whether the last quarter of the trials bettered the best by over 1 %
@@ -154,14 +159,19 @@ R = TypeVar("R", bound=Result)
 
 
 def result_of(
-    question: Question[R], name: str, studies: Mapping[str, Stored], task: Task | None = None, source: str = ""
+    question: Question[R],
+    name: str,
+    studies: Mapping[str, Stored],
+    task: Task | None = None,
+    cell: Cell | None = None,
+    source: str = "",
 ) -> R:
     """The result of a study, finished or not, from its plan and its trials.
 
     Args:
         name: of the study.
         studies: by name; the repeats of its best trial among them, if there are any.
-        task: if it is at hand; one of the package's own is made from the plan.
+        task, cell: if they are at hand; those of the package are known from the plan.
         source: where the study is kept, for people.
 
     Raises:
@@ -178,7 +188,7 @@ def result_of(
         finished = (kept.get("num_trials"), _count(kept)) == (len(trials), len(again))
     else:
         finished = len(trials) >= wanted and (best is None or len(again) >= wanted_repeats)
-    facts = Facts(plan, task or task_of(plan), kept, trials, best)
+    facts = Facts(plan, task or task_of(plan), cell or cell_of(plan), kept, trials, best)
     record = Record(
         source=source,
         plan=plan,
@@ -200,6 +210,11 @@ def task_of(plan: Mapping[str, Any]) -> Task | None:
     return kind(**{field.name: plan[field.name] for field in dataclasses.fields(kind)})
 
 
+def cell_of(plan: Mapping[str, Any]) -> Cell | None:
+    """The cell of a described plan; None where it is a user's own."""
+    return None if "cell's program" in plan else CELLS.get(plan["cell"])
+
+
 def best_of(trials: Sequence[FrozenTrial], sign: int) -> FrozenTrial | None:
     """The trial of the best objective, of those that were trained to the end if any was; None where there is none."""
     ended = [t for t in trials if t.state == TrialState.COMPLETE] or [t for t in trials if t.value is not None]
@@ -209,7 +224,12 @@ def best_of(trials: Sequence[FrozenTrial], sign: int) -> FrozenTrial | None:
 def _of_plan(facts: Facts) -> dict[str, Any]:
     names = ("cell", "depth", "max_params", "num_params", "num_units", "train_steps")
     known = lambda name: getattr(facts.task, name, facts.plan.get(name, facts.kept.get(name)))
-    return {name: facts.plan[name] for name in names} | {name: known(name) for name in ("num_inputs", "unroll")}
+    found = {name: facts.plan[name] for name in names} | {name: known(name) for name in ("num_inputs", "unroll")}
+    counted = counters.Counts._fields
+    if facts.cell is None or found["num_inputs"] is None:
+        return found | {name: NAN if (n := facts.kept.get(name)) is None else n for name in counted}
+    sizes = {name: found[name] for name in ("num_inputs", "num_units", "depth")}
+    return found | counters.count(facts.cell, **sizes)._asdict()
 
 
 def _of_trials(facts: Facts, repeats: Sequence[FrozenTrial], question: Question) -> dict[str, Any]:

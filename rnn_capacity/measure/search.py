@@ -85,7 +85,7 @@ def answer(question: Question[R], plan: Plan, budget: Budget, runtime: Runtime) 
     if searched.best is not None:
         again = again_name(plan.name, searched.best.number)
         studies[again] = Stored(again, {}, searched.repeats)
-    result = result_of(question, plan.name, studies, plan.task)
+    result = result_of(question, plan.name, studies, plan.task, plan.cell)
     if searched.study is not None:
         store.save_result(searched.study, result.to_dict())
     return result

@@ -136,6 +136,8 @@ def test_a_row_says_what_was_measured():
         "21",
         "3188",
         "3.25",
+        "151.8",
+        "0.56",
         "yes",
         "3.00 to 3.38",
         "0.062",
@@ -149,7 +151,7 @@ def test_a_row_says_what_was_measured():
 
 
 def test_a_result_without_numbers_is_shown_as_such():
-    assert re.split(" {2,}", line(NOTHING).strip())[5:10] == ["nan", "nan", "no", "-", "0.062"]
+    assert re.split(" {2,}", line(NOTHING).strip())[5:12] == ["nan"] * 4 + ["no", "-", "0.062"]
 
 
 def test_a_users_cell_has_a_row_and_no_number_of_the_paper():

@@ -239,7 +239,8 @@ def test_the_repr_is_the_table_on_its_side(result):
 def test_the_dict_is_plain_json(result):
     found = result.to_dict()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert set(found) == {f.name for f in dataclasses.fields(CapacityResult)} - {"trials", "record"} | {"measure"}
+    known = {f.name for f in dataclasses.fields(CapacityResult)} - {"trials", "record"}
+    assert set(found) == known | {"measure", "bits_per_state", "operations_per_bit"}
     assert found["measure"] == "capacity"
     assert found["interval"] == list(result.interval)
     assert found["best_hparams"]["optimizer"] == result.best_hparams["optimizer"]
