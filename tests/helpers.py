@@ -31,6 +31,10 @@ FAMILIES = {  # values of the cells' hparams, by family, the longest name that f
     "bias_init": 1,  # normal
     "bias_scale": 0.3,
     "forget_bias": 1.0,
+    "radius": 0.6,
+    "phase": 1.5,
+    "zeta": 1.0,
+    "nu": -2.0,
 }
 TRAINING = {
     "learning_rate": 0.02,

@@ -1,5 +1,23 @@
-"""The six cells of the paper, by name."""
+"""The cells by name: the six of the paper, modern ones, and classical ones that the paper left out."""
 
+from rnn_capacity.cells import (
+    deltanet,
+    fastgrnn,
+    gated_deltanet,
+    gla,
+    janet,
+    lem,
+    lru,
+    mamba_2,
+    mgu,
+    mingru,
+    mlstm,
+    nbrc,
+    peephole_lstm,
+    rg_lru,
+    s6,
+    slstm,
+)
 from rnn_capacity.cells.base import Cell
 from rnn_capacity.cells.gru import gru
 from rnn_capacity.cells.irnn import irnn
@@ -8,6 +26,27 @@ from rnn_capacity.cells.plus_rnn import plus_rnn
 from rnn_capacity.cells.rnn import rnn
 from rnn_capacity.cells.ugrnn import ugrnn
 
-CELLS: dict[str, Cell] = {cell.name: cell for cell in (rnn, irnn, ugrnn, gru, lstm, plus_rnn)}
 
-__all__ = ["CELLS", "Cell"]
+def _by_name(*cells: Cell) -> dict[str, Cell]:
+    return {cell.name: cell for cell in cells}
+
+
+PAPER_CELLS = _by_name(rnn, irnn, ugrnn, gru, lstm, plus_rnn)
+MODERN_CELLS = _by_name(
+    mingru.mingru,
+    rg_lru.rg_lru,
+    lru.lru,
+    s6.s6,
+    mamba_2.mamba_2,
+    slstm.slstm,
+    mlstm.mlstm,
+    deltanet.deltanet,
+    gated_deltanet.gated_deltanet,
+    gla.gla,
+    gla.linear_attention,
+    gla.retnet,
+)
+CLASSICAL_CELLS = _by_name(mgu.mgu, janet.janet, fastgrnn.fastgrnn, lem.lem, nbrc.nbrc, peephole_lstm.peephole_lstm)
+CELLS: dict[str, Cell] = PAPER_CELLS | MODERN_CELLS | CLASSICAL_CELLS
+
+__all__ = ["CELLS", "CLASSICAL_CELLS", "MODERN_CELLS", "PAPER_CELLS", "Cell"]

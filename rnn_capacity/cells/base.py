@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from rnn_capacity.dimension import Range, Space
@@ -23,8 +24,30 @@ def relu(z: Array) -> Array:
     return z * (z > 0)
 
 
+def silu(z: Array) -> Array:
+    """z sigma(z), without the call of `jax.nn.silu`."""
+    return z * sigmoid(z)
+
+
+def softplus(z: Array) -> Array:
+    """log(1 + e^z), without overflow and without the call of `jax.nn.softplus`."""
+    return jnp.maximum(z, 0) + jnp.log1p(jnp.exp(-jnp.abs(z)))
+
+
+def inverse_softplus(z: Array) -> Array:
+    """What `softplus` makes z of, for z > 0."""
+    return z + jnp.log(-jnp.expm1(-z))
+
+
+def where(condition: Array, a: Array, b: Array) -> Array:
+    """As `jnp.where` for arrays of one shape, without its call."""
+    return jax.lax.select(condition, a, b)
+
+
 NONLINEARITIES: dict[str, Nonlinearity] = {"tanh": jnp.tanh, "relu": relu}
 RELU_RATE = Range(0.0165, 0.037125, log=True)  # the quick space's learning rate where a cell is of ReLUs: smaller steps
+# Where what a cell carries decays linearly, good rates lie lower and further apart (Okpekpe and Orvieto 2025).
+WIDER_RATE = Range(0.01, 0.0675, log=True)
 
 
 class Cell(NamedTuple):
@@ -49,6 +72,7 @@ class Cell(NamedTuple):
     #: none), or in place of the usual ones of that space; where batches are drawn `Task.quick` goes first. A Choice in
     #: "paper" holds in both spaces: other names make no sense in this cell.
     ranges: Mapping[str, Space] = {}
+    track: str = "bare"  #: "bare", or "block" with the norms, gates and convolutions that its authors have around it
 
     def __hash__(self) -> int:  # `ranges` is a plain mapping, and what is wrong with it is reported later
         return hash((self.name, self.init, self.initial_carry, self.apply))

@@ -33,6 +33,8 @@ LIMITS = {
     "learning_rate_warm_up": (0, 1, True),
     "weight_decay": (0, math.inf, True),
     "fan_in_power": (0, 1, True),
+    "radius": (0, 0.9999, True),
+    "phase": (0, 2 * math.pi, False),
 }
 UNLIMITED = (-math.inf, math.inf, False)
 

@@ -5,6 +5,7 @@ the package adds it to them when it initialises.
 """
 
 import numpy as np
+import reference_modern_cells as modern
 
 
 def sigma(z):
@@ -81,8 +82,13 @@ GATES = {  # in the order in which the package stacks them
 
 
 def unpack(name, params):
-    """The package's stacked parameters as one matrix a gate, float64: `Wch`, `Wcx`, `bc`, and `h_0` (and `c_0`)."""
+    """The package's stacked parameters as one matrix a gate, float64: `Wch`, `Wcx`, `bc`, and `h_0` (and `c_0`).
+
+    Of other cells than the paper's as they are.
+    """
     params = {key: np.asarray(value, np.float64) for key, value in params.items()}
+    if name not in STEPS:
+        return params
     stacked_h = params.pop("W_h")
     if "W_ch" in params:  # the GRU's third recurrent matrix is stored apart
         stacked_h = np.concatenate([stacked_h, params.pop("W_ch")])
@@ -101,14 +107,16 @@ def unpack(name, params):
 
 
 def initial_carry(name, w):
+    if name not in STEPS:
+        return modern.initial_carry(name, w)
     return (w["c_0"], w["h_0"]) if name == "lstm" else (w["h_0"],)
 
 
 def run(name, w, inputs, nonlinearity, b_fg=0.0):
     """The outputs of one layer for one example: inputs a list of vectors, one a step."""
-    carry, outputs = initial_carry(name, w), []
+    carry, outputs, s = initial_carry(name, w), [], NONLINEARITIES[nonlinearity]
     for x in inputs:
-        carry, y = STEPS[name](w, carry, x, NONLINEARITIES[nonlinearity], b_fg)
+        carry, y = STEPS[name](w, carry, x, s, b_fg) if name in STEPS else modern.STEPS[name](w, carry, x, s)
         outputs.append(y)
     return outputs
 
