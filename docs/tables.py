@@ -23,7 +23,7 @@ def all_tables() -> dict[str, str]:
         "cells": cells(),
         "tasks": tasks(),
         "spaces": spaces(),
-        "quick_by_cell": differences({name: cell.ranges.get("quick", {}) for name, cell in CELLS.items()}),
+        "quick_by_cell": by_cell(),
         "quick_by_task": differences({name: task.quick for name, task in TASKS.items()}),
         "fields": fields(),
         "experiments": experiments(),
@@ -48,6 +48,21 @@ def cells() -> str:
             for name, cell in CELLS.items()
         ),
     )
+
+
+def by_cell() -> str:
+    """The ranges that a cell has of its own, in a line, since no two groups of cells have the same."""
+    said = {
+        name: ", ".join(f"{code(hparam)} {dimension(d)}" for hparam, d in cell.ranges.get("quick", {}).items())
+        for name, cell in CELLS.items()
+    }
+    return table(("cells", "quick ranges of their own"), _together({name: text for name, text in said.items() if text}))
+
+
+def _together(said: dict[str, str]) -> Iterable[tuple[str, str]]:
+    """Cells of which the same is said share a row."""
+    for text in dict.fromkeys(said.values()):
+        yield ", ".join(code(name) for name, other in said.items() if other == text), text
 
 
 def tasks() -> str:

@@ -33,7 +33,9 @@ PALETTE = (
     ("#CC79A7", "v"),
     ("#56B4E9", "P"),
 )
-STYLES = dict(zip(CELLS, PALETTE, strict=False))  # of the package's cells, in their order
+# Of the package's cells, in their order: the paper's six, then each colour with the markers of the others, in turn.
+_PAIRS = [(color, PALETTE[(i + turn) % 6][1]) for turn in range(6) for i, (color, _) in enumerate(PALETTE)]
+STYLES = dict(zip(CELLS, _PAIRS, strict=False))
 # Of cells of one's own, in turn; like the others they stand out from a white page and from a black one.
 OWN_STYLES = (("#8C6BB1", "X"), ("#A6761D", "*"), ("#E7298A", "p"), ("#7F7F7F", "h"))
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")

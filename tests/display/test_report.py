@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
-from rnn_capacity import CELLS
+from rnn_capacity.cells import CELLS, PAPER_CELLS
 from rnn_capacity.display import plots, tables
 from rnn_capacity.measure import overview
 from rnn_capacity.measure.capacity import CAPACITY, COLUMNS, draw_sizes, draw_trials
@@ -88,7 +88,7 @@ NO_RECALL = make_recall(error=NAN, chance_error=NAN)
 UNTRAINED = make_trained(losses=(None, None), score=NAN, chance=NAN)
 MIXED = [make_trained(), make_recall(), make_result(), make_recall(num_units=64), make_trained("rnn", "text8")]
 OWN = make_result(cell="a_cell_of_ones_own", depth=12, num_params=1_234_567)
-MANY = [make_result(cell, depth, size) for cell in CELLS for depth in (1, 2) for size in (100, 981, 10_000)]
+MANY = [make_result(cell, depth, size) for cell in PAPER_CELLS for depth in (1, 2) for size in (100, 981, 10_000)]
 
 
 def line(result):
@@ -160,7 +160,7 @@ def test_a_users_cell_has_a_row_and_no_number_of_the_paper():
     assert (row[0], row[1], row[3], row[-1]) == ("a_cell_of_ones_own", "12", "1234567", "-")
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", PAPER_CELLS)
 def test_every_cell_stands_beside_what_the_paper_found(cell):
     assert tables.cells(COLUMNS, make_result(cell))["paper"] == published.CAPACITY[cell]
     assert published.CAPACITY_RANGE == (3, 6)
@@ -379,7 +379,7 @@ def test_the_figure_has_a_line_for_each_cell_and_depth_and_the_papers_band(tmp_p
     results = [changed(r, bits_per_param=i / 10) for i, r in enumerate(MANY)]
     figure = drawn(draw_sizes, results)
     found = lines_of(figure)
-    assert set(found) == {f"{cell}{depth}" for cell in CELLS for depth in ("", ", depth 2")}
+    assert set(found) == {f"{cell}{depth}" for cell in PAPER_CELLS for depth in ("", ", depth 2")}
     for result in results:
         label = result.cell + (", depth 2" if result.depth == 2 else "")
         assert (result.num_params, result.bits_per_param) in map(tuple, found[label])
@@ -396,12 +396,18 @@ def test_points_come_in_the_order_of_size(tmp_path):
 def test_cells_differ_by_colour_and_marker_and_depths_by_their_line():
     (ax,) = drawn(draw_sizes, MANY).axes
     lines = {line.get_label(): line for line in ax.lines}
-    for first, second in itertools.combinations(CELLS, 2):
+    for first, second in itertools.combinations(PAPER_CELLS, 2):
         assert lines[first].get_color() != lines[second].get_color()
         assert lines[first].get_marker() != lines[second].get_marker()
-    for cell in CELLS:
+    for cell in PAPER_CELLS:
         assert lines[cell].get_color() == lines[f"{cell}, depth 2"].get_color()
         assert lines[cell].get_linestyle() != lines[f"{cell}, depth 2"].get_linestyle()
+
+
+def test_every_cell_has_a_pair_of_colour_and_marker_of_its_own():
+    assert list(plots.STYLES) == list(CELLS)
+    assert len(set(plots.STYLES.values())) == len(CELLS)
+    assert list(plots.STYLES.values())[:6] == list(plots.PALETTE)
 
 
 def test_a_bar_shows_the_interval():

@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex
 from scipy import stats
 
 from experiments.figures import fig1, fig1i, fig2a, fig2b, fig2c, figA1
+from rnn_capacity.cells import PAPER_CELLS
 from rnn_capacity.display import charts, plots
 from rnn_capacity.information import confidence_interval
 from rnn_capacity.paper import published
@@ -626,11 +627,11 @@ def test_cells_of_ones_own_are_told_apart_on_the_page_as_in_print():
     assert [color for color, _ in mine[:4]] == [color for color, _ in plots.OWN_STYLES]
     drawn = re.findall(r'aria-roledescription="point" [^>]*? d="([^"]*)"', vl_convert.vegalite_to_svg(spec))
     assert len(drawn) == len(rows)
-    assert len(set(drawn)) == len(plots.STYLES) + len(plots.OWN_STYLES)
+    assert len(set(drawn)) == len(plots.PALETTE) + len(plots.OWN_STYLES)  # the shapes
 
 
-def test_the_paper_has_a_place_for_every_cell():
-    assert sorted(published.CAPACITY_ORDER) == sorted(plots.STYLES)
+def test_the_paper_has_a_place_for_each_of_its_cells():
+    assert sorted(published.CAPACITY_ORDER) == sorted(PAPER_CELLS)
 
 
 def test_a_map_has_its_middle_at_0():

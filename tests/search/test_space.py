@@ -9,7 +9,7 @@ import optuna
 import pytest
 from helpers import make_spec
 
-from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.cells import CELLS, PAPER_CELLS, Cell
 from rnn_capacity.dimension import Choice, Range
 from rnn_capacity.model.spec import BRANCHES
 from rnn_capacity.search import ranges
@@ -83,7 +83,7 @@ def test_both_tables_have_the_same_families():
 
 
 @pytest.mark.parametrize("space", ["quick", "paper"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", PAPER_CELLS)
 def test_a_cell_has_the_dimensions_of_training_and_of_its_own_init(cell, space):
     found = space_for(CELLS[cell], space)
     assert set(found) == TRAINING | READOUT | OF_CELL[cell]
@@ -117,9 +117,14 @@ def test_what_holds_for_one_cell_only(space):
         assert options("rnn", "nonlinearity") == options("lstm", "nonlinearity") == {"tanh", "relu"}
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", PAPER_CELLS)
 def test_the_papers_space_has_10_to_27_dimensions(cell):
     assert 10 <= len(spaces.tuned(space_for(CELLS[cell], "paper"))) <= 27
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_quick_space_has_few_dimensions(cell):
+    assert len(spaces.tuned(space_for(CELLS[cell]))) <= 13  # as the +RNN
 
 
 def test_what_has_no_effect_beside_a_fixed_choice_is_not_tuned():
