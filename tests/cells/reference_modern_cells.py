@@ -191,7 +191,7 @@ def linear_attention(w, S, x, s):
     return S, S @ q / np.sqrt(len(q))
 
 
-def _turned(z, t):
+def turned(z, t):
     """The position t in z, as RetNet has it: pairs turned by t times their angle."""
     pairs = len(z) // 2
     angle = t * 10_000.0 ** -np.linspace(0, 1, pairs)
@@ -203,7 +203,7 @@ def _turned(z, t):
 
 def retnet(w, carry, x, s):
     S, t = carry
-    q, k = (_turned(z, t) for z in cut(w, "_qk", x, 2))
+    q, k = (turned(z, t) for z in cut(w, "_qk", x, 2))
     S = (1 - 2.0**-5) * S + np.outer(w["W_v"] @ x + w["b_v"], k)
     return (S, t + 1), S @ q / np.sqrt(len(q))
 
