@@ -17,7 +17,6 @@ import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import WIDER_RATE, Cell, inverse_softplus, sigmoid, softplus
-from rnn_capacity.checks import InputError
 from rnn_capacity.dimension import Range
 
 GATES = ("r", "i")
@@ -44,11 +43,9 @@ def apply(params, h, x, _):
 
 
 def make(*, project: bool = True) -> Cell:
-    """An RG-LRU; with `project=False` u is x, which then has as many numbers as there are units."""
+    """An RG-LRU; with `project=False` u is x where it has as many numbers as there are units."""
 
     def init(key, num_inputs, num_units, hparams):
-        if not project and num_inputs != num_units:
-            raise InputError(f"project: False given with {num_inputs} inputs; it needs as many as units, {num_units}")
         key_u, key_b_u, key_w, key_b, key_a = jax.random.split(key, 5)
         b_r, b_i = jnp.split(initializers.bias(key_b, num_units, hparams, GATES), 2)
         lowest = hparams["radius"] ** 2
@@ -57,7 +54,7 @@ def make(*, project: bool = True) -> Cell:
             "W_u": initializers.rectangular(key_u, num_inputs, num_units, hparams, ("u",)),
             "b_u": initializers.bias(key_b_u, num_units, hparams, ("u",)),
         }
-        return (projection if project else {}) | {
+        return (projection if project or num_inputs != num_units else {}) | {
             "W": initializers.rectangular(key_w, num_units, num_units, hparams, GATES),
             "b": jnp.concatenate([b_r - hparams["forget_bias"], b_i]),
             "lambda": inverse_softplus(-jnp.log(a_squared) / (2 * SHARPNESS)),

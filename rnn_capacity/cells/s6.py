@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import Cell, softplus
 from rnn_capacity.cells.matrix_memory import QUICK
-from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.checks import check_positive_int
 
 STATE_SIZE = 4
 CHANNELS_A_RANK = 16
@@ -46,22 +46,20 @@ def make(*, state_size: int = STATE_SIZE, rank: int | None = None, project: bool
     Args:
         state_size: N, states a channel.
         rank: R; None: a sixteenth of the units, rounded up.
-        project: False: u is x, which then has as many numbers as there are units.
+        project: False: u is x where it has as many numbers as there are units.
     """
     check_positive_int("state_size", state_size)
     if rank is not None:
         check_positive_int("rank", rank)
 
     def init(key, num_inputs, num_units, hparams):
-        if not project and num_inputs != num_units:
-            raise InputError(f"project: False given with {num_inputs} inputs; it needs as many as units, {num_units}")
         key_u, key_s, key_d, key_b_u, key_b_s, key_b_d = jax.random.split(key, 6)
         R = rank or -(-num_units // CHANNELS_A_RANK)
         projection = {
             "W_u": initializers.rectangular(key_u, num_inputs, num_units, hparams, ("u",)),
             "b_u": initializers.bias(key_b_u, num_units, hparams, ("u",)),
         }
-        return (projection if project else {}) | {
+        return (projection if project or num_inputs != num_units else {}) | {
             "W_s": initializers.rectangular(key_s, num_units, R + 2 * state_size, hparams, ("s",)),
             "b_s": initializers.bias(key_b_s, 2 * state_size, hparams, ("s",)),
             "W_d": initializers.rectangular(key_d, R, num_units, hparams, ("d",)),

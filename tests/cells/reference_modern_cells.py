@@ -162,20 +162,20 @@ def mlstm(w, carry, x, s):
     return (S, n), y
 
 
-def _delta(w, S, x, decay):
+def delta(w, S, x, decay, most=1):
     q, k = map(unit, map(silu, cut(w, "_qk", x, 2)))
     v = silu(w["W_v"] @ x + w["b_v"])
-    beta = sigma(w["W_beta"] @ x + w["b_beta"])
+    beta = most * sigma(w["W_beta"] @ x + w["b_beta"])
     S = decay * S @ (np.eye(len(k)) - beta * np.outer(k, k)) + beta * np.outer(v, k)
     return S, S @ q
 
 
 def deltanet(w, S, x, s):
-    return _delta(w, S, x, 1.0)
+    return delta(w, S, x, 1.0)
 
 
 def gated_deltanet(w, S, x, s):
-    return _delta(w, S, x, np.exp(-np.exp(w["log_a"]) * softplus(w["W_d"] @ x + w["b_d"])))
+    return delta(w, S, x, np.exp(-np.exp(w["log_a"]) * softplus(w["W_d"] @ x + w["b_d"])))
 
 
 def gla(w, S, x, s):
