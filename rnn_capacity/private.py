@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 from collections.abc import Sequence
 
@@ -20,11 +21,13 @@ CALLED_BY_CACHE = {
     "_get_best_trial_id",
 }
 
-HEARTBEATS = {"record_heartbeat", "beat", "claim_stale"}
+HEARTBEATS = {"record_heartbeat", "beat", "claim_stale", "workers_of_studies"}
+WORKER = "worker"  # the system attribute of a trial that says who trains it
 
 __all__ = [
     "CALLED_BY_CACHE",
     "HEARTBEATS",
+    "WORKER",
     "BeatingStorage",
     "backend_of",
     "distributed",
@@ -70,6 +73,15 @@ class BeatingStorage(optuna.storages.RDBStorage):
             if last is None:
                 self.record_heartbeat(trial_id)
         return claimed
+
+    def workers_of_studies(self) -> dict[str, int]:
+        """How many workers have running trials of each study that has any."""
+        study, trial, attr = models.StudyModel, models.TrialModel, models.TrialSystemAttributeModel
+        names = sqlalchemy.select(study.study_name, attr.value_json).distinct()
+        running = names.join(trial, trial.study_id == study.study_id).join(attr, attr.trial_id == trial.trial_id)
+        with self.engine.begin() as connection:
+            rows = connection.execute(running.where(trial.state == TrialState.RUNNING, attr.key == WORKER)).all()
+        return collections.Counter(name for name, _ in rows)
 
 
 def storage_of(study: optuna.Study) -> BaseStorage:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
+import jax
 import optuna
 from rich.console import Console
 
 import rnn_capacity
+from rnn_capacity import schedule
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.checks import InputError, check_choice, check_mapping
 from rnn_capacity.display import tables
@@ -21,12 +24,16 @@ from rnn_capacity.measure import overview
 from rnn_capacity.measure.question import Question
 from rnn_capacity.measure.questions import QUESTIONS, question_of, results_in
 from rnn_capacity.measure.result import Result
+from rnn_capacity.measure.shown import Shown
+from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import session, store
 from rnn_capacity.studies.config import StudyConfig
 from rnn_capacity.studies.database import hide_password
 from rnn_capacity.studies.plan import Plan, find_cell
-from rnn_capacity.studies.progress import Reporter, dashboard, reporter
-from rnn_capacity.training import hosts, numerics, sharding
+from rnn_capacity.studies.progress import Rows, dashboard, rows
+from rnn_capacity.studies.study import blocks
+from rnn_capacity.training import hosts, numerics, program, sharding
+from rnn_capacity.training.share import Share
 
 GRID = {
     "cell": "cell",
@@ -229,17 +236,29 @@ def _one(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, flag:
         for point in grid:
             question.call(storage=workdir, progress=False, **point)
         return []
-    for planned in (plan for point in grid for plan in _plans(question, point)):
-        planned.describe()  # reports a missing text before anything is trained
+    points = [_point(n, question, point) for n, point in enumerate(grid)]
     storage = store.open_storage(workdir if config.get("storage") is None else config["storage"])
     show = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False, emoji=False)
-    where = sharding.describe(sharding.choose_devices(config.get("devices")))
+    devices = sharding.choose_devices(config.get("devices"))
+    where = sharding.describe(devices)
     where += f" in each of {hosts.count()} processes" if hosts.count() > 1 else ""
+    num_shares = _num_shares(grid, points, devices)
+    where += f", {num_shares} at a time" if num_shares > 1 else ""
     code = f"rnn_capacity {rnn_capacity.__version__} in {pathlib.Path(rnn_capacity.__file__).parent}"
     show(f"{len(grid)} studies on {where}, into {workdir}, by {code}")
     if url := getattr(storage, "url", None):
         show(f"live: {dashboard(hide_password(url))}")
-    results = _measure(question, grid, storage, workdir, show, reporter(True, console), what, flag)
+    progress = rows(console, num_shares)
+
+    def measure(point: schedule.Point, share: Share, place: int) -> Shown:
+        fields = grid[point.number]
+        own = {} if fields.get("devices") != config.get("devices") else {"devices": share}
+        return question.call(storage=storage, progress=progress.of(place), **(fields | own))
+
+    workers = getattr(storage, "workers_of_studies", None) if hosts.count() == 1 else None
+    ahead = functools.partial(_compile_ahead, question, grid) if _has_free_core(devices) and num_shares == 1 else None
+    ended = schedule.Schedule(points, measure, workers, ahead).run(devices, num_shares)
+    results = _shown_as_they_end(question, grid, ended, storage, workdir, show, progress, what, flag)
     if len(grid) > 1 or len(results) > 1:
         show(f"\nAll of {workdir}:\n{overview.text(results)}", style="bold")
     written = overview.write_tables(results, workdir) + overview.write_figures(results, workdir)
@@ -248,13 +267,50 @@ def _one(config: Mapping[str, Any], grid: list[dict[str, Any]], what: str, flag:
     return results
 
 
-def _measure(
+def _point(number: int, question: Question, fields: Mapping[str, Any]) -> schedule.Point:
+    """A point of the grid, described: a missing text is reported before anything is trained."""
+    config, budget, runtime = question.asked(fields)
+    devices = sharding.choose_devices(runtime.devices)
+    together = len(devices) * (runtime.trials_per_device or sharding.default_trials_per_device(devices)) * hosts.count()
+    plans = [study.plan() for study in config.studies()]
+    sizes = [n for plan in plans for n in blocks(plan, budget.num_trials, budget.num_repeats, together)]
+    return schedule.Point(number, [plan.name for plan in plans], sizes)
+
+
+def _num_shares(
+    grid: Sequence[Mapping[str, Any]], points: Sequence[schedule.Point], devices: Sequence[jax.Device]
+) -> int:
+    """How many points train at a time: one in a job, and where points have devices of their own."""
+    if hosts.count() > 1 or len({repr(fields.get("devices")) for fields in grid}) > 1:
+        return 1
+    widths = [fields.get("trials_per_device") or sharding.default_trials_per_device(devices) for fields in grid]
+    return schedule.at_once(points, len(devices), min(widths))
+
+
+def _has_free_core(devices: Sequence[jax.Device]) -> bool:
+    return hosts.count() == 1 and (devices[0].platform != "cpu" or sharding.num_cores() > len(devices))
+
+
+def _compile_ahead(question: Question, grid: Sequence[Mapping[str, Any]], point: schedule.Point) -> None:
+    """Compiles the programs of a point's first trials; what fails is reported when they train."""
+    config, _, runtime = question.asked(grid[point.number])
+    devices = sharding.choose_devices(runtime.devices)
+    with numerics.fixed(), contextlib.suppress(Exception):
+        plan = config.studies()[0].plan()
+        each = runtime.trials_per_device or sharding.default_trials_per_device(devices)
+        together = sharding.padded_count(min(point.blocks[0], each * len(devices)), devices, each)
+        names = plan.trial(0, spaces.complete(plan.space, {})).hparams
+        program.trial_program(plan.spec, tuple(devices)).compile(together, tuple(names))
+
+
+def _shown_as_they_end(
     question: Question,
     grid: Sequence[Mapping[str, Any]],
+    ended: Generator[tuple[schedule.Point, Shown]],
     storage: optuna.storages.BaseStorage,
     workdir: pathlib.Path,
     show: Callable[..., None],
-    progress: Reporter,
+    progress: Rows,
     what: str,
     flag: str,
 ) -> list[Result]:
@@ -262,19 +318,22 @@ def _measure(
     show(tables.header(question.columns), style="bold")
     counts = [point["num_trials"] + point["num_repeats"] for point in grid]
     known = {result.study: result for result in _measured(storage, show)}
-    written_at = time.monotonic()
-    progress.start("sweep", what, 0, sum(counts), "")
+    written_at, done, order = time.monotonic(), 0, dict[str, int]()
+    progress.start("sweep", what, 0, sum(counts), f"{len(grid)} studies")
     try:
-        for n, point in enumerate(grid):
-            progress.update("sweep", sum(counts[:n]), f"study {n + 1} of {len(grid)}")
-            answer = question.call(storage=storage, progress=progress, **point)
-            for result in answer.parts:
-                show("\n".join([tables.line(question.columns, result), *result.notes(flag)]))
-                known[result.study] = result
-            if time.monotonic() - written_at >= SECONDS_BETWEEN_TABLES:
-                overview.write_tables(list(known.values()), workdir)
-                written_at = time.monotonic()
-        return _measured(storage, show)  # other workers' too
+        with contextlib.closing(ended):
+            for n, (point, answer) in enumerate(ended, 1):
+                for result in answer.parts:
+                    show("\n".join([tables.line(question.columns, result), *result.notes(flag)]))
+                    known[result.study] = result
+                order |= dict.fromkeys(point.studies, point.number)
+                done += counts[point.number]
+                progress.update("sweep", done, f"{n} of {len(grid)} studies done")
+                if time.monotonic() - written_at >= SECONDS_BETWEEN_TABLES:
+                    overview.write_tables(list(known.values()), workdir)
+                    written_at = time.monotonic()
+        found = _measured(storage, show)  # other workers' too
+        return sorted(found, key=lambda result: order.get(result.study, -1))
     except BaseException:
         if known:
             overview.write_tables(list(known.values()), workdir)

@@ -23,6 +23,7 @@ LAYERS = (
     "display",
     "measure",
     "report",
+    "schedule",
     "sweep",
     "compile_ahead",
     "command_line",

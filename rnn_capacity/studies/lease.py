@@ -23,10 +23,10 @@ import optuna
 from optuna.trial import TrialState
 
 from rnn_capacity import private
+from rnn_capacity.private import WORKER
 from rnn_capacity.studies import database
 from rnn_capacity.training import stop
 
-WORKER = "worker"  # the system attribute of a trial that says whose it is
 _logger = logging.getLogger(__name__)
 
 

@@ -9,6 +9,7 @@ import importlib.util
 import io
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
@@ -91,48 +92,67 @@ class Row:
         return separator.join(filter(None, [f"{done}{of}{self.total} {self.unit}", self.note, self.time_left()]))
 
 
-class _Rows:
-    """A row for each level that runs."""
+SWEEP = ("sweep", 0)  # its row, of which there is one
 
-    def __init__(self):
-        self._rows: dict[str, Row] = {}
 
-    def start(self, level, what, done, total, note):
-        self._drop(level)
-        self._rows[level] = Row(level, what, done, total, note)
-        if level == "study" and "sweep" in self._rows:
-            self._rows["sweep"].done += done
-        self._show(level)
+class Rows:
+    """A row for each level that runs; where several studies train at once, for those of each."""
 
-    def update(self, level, done, note):
-        row = self._rows[level]
-        row.note, more = note, done - row.done
-        if level == "sweep":
-            row.done = done  # trials of earlier runs were not trained here
-        else:
-            row.advance(more)
-        if level == "study" and "sweep" in self._rows:
-            self._rows["sweep"].advance(more)
-        self._show()
+    def __init__(self, at_once: int = 1):
+        self._rows: dict[tuple[str, int], Row] = {}
+        self._lock = threading.RLock()
+        self._at_once = at_once
 
-    def stop(self, level):
-        self._drop(level)
-        self._show()
+    def of(self, place: int) -> Reporter:
+        """What the study at a place of those that train at once is to call."""
+        return _Place(self, place)
 
-    def _drop(self, level):
+    def start(self, level, what, done, total, note, place=0):
+        with self._lock:
+            self._drop(level, place)
+            self._rows[level, place] = Row(level, what, done, total, note)
+            if level == "study" and SWEEP in self._rows:
+                self._rows[SWEEP].done += done
+            self._show(level)
+
+    def update(self, level, done, note, place=0):
+        with self._lock:
+            row = self._rows[level, place]
+            row.note, more = note, done - row.done
+            if level == "sweep":  # trials of earlier runs were not trained here
+                row.done = done + sum(row.done for (level, _), row in self._rows.items() if level == "study")
+            else:
+                row.advance(more)
+            if level == "study" and SWEEP in self._rows:
+                self._rows[SWEEP].advance(more)
+            self._show()
+
+    def stop(self, level, place=0):
+        with self._lock:
+            self._drop(level, place)
+            self._show()
+
+    def _drop(self, level, place):
         for within in list(LEVELS)[list(LEVELS).index(level) :]:
-            self._rows.pop(within, None)
+            self._rows.pop((within, place), None)
 
     def _show(self, begun: str | None = None) -> None:
         """Called after every change, with the level that has begun."""
         raise NotImplementedError
 
 
-class Lines(_Rows):
+class _Place:
+    def __init__(self, rows: Rows, place: int):
+        self.start, self.update, self.stop = (
+            functools.partial(call, place=place) for call in (rows.start, rows.update, rows.stop)
+        )
+
+
+class Lines(Rows):
     """A plain line for each study and then now and then, for logs."""
 
-    def __init__(self, console: Console):
-        super().__init__()
+    def __init__(self, console: Console, at_once: int = 1):
+        super().__init__(at_once)
         self._print = functools.partial(console.print, soft_wrap=True, highlight=False, markup=False, emoji=False)
         self._last = time.monotonic()
 
@@ -140,21 +160,23 @@ class Lines(_Rows):
         now = time.monotonic()
         if begun == "study" or (self._rows and now - self._last >= SECONDS_BETWEEN_LINES):
             self._last = now
-            self._print(" | ".join(f"{row.what}: {row.state(' of ', ', ')}" for row in self._rows.values()))
+            shown = [row for (level, _), row in self._rows.items() if level != "batch" or self._at_once == 1]
+            self._print(" | ".join(f"{row.what}: {row.state(' of ', ', ')}" for row in shown))
 
 
-class Bars(_Rows):
+class Bars(Rows):
     """Bars that are redrawn, one within the other, for terminals and notebooks; gone when all is over."""
 
-    def __init__(self, console: Console):
-        super().__init__()
+    def __init__(self, console: Console, at_once: int = 1):
+        super().__init__(at_once)
         columns = (_What(), BarColumn(bar_width=max(8, (console.width - 80) // 2)), _State())
         self._progress = Progress(*columns, console=console, transient=True, refresh_per_second=REDRAWN_PER_SECOND)
-        self._tasks = {level: self._progress.add_task(level, visible=False) for level in LEVELS}
+        within = [(level, place) for place in range(at_once) for level in LEVELS if level != "sweep"]
+        self._tasks = {row: self._progress.add_task(row[0], visible=False) for row in (SWEEP, *within)}
 
     def _show(self, begun=None):
-        for level, task in self._tasks.items():
-            row = self._rows.get(level)
+        for at, task in self._tasks.items():
+            row = self._rows.get(at)
             shown = {"total": row.total, "completed": row.done, "row": row} if row else {}
             self._progress.update(task, visible=row is not None, **shown)
         if self._rows:
@@ -197,13 +219,20 @@ def printable() -> Iterator[None]:
 
 
 def reporter(progress: bool, console: Console | None = None) -> Reporter:
-    """What suits a console: bars, or lines where they cannot be redrawn."""
-    if not progress:
-        return Silent()
+    """Shows progress, or nothing."""
+    return rows(console) if progress else Silent()
+
+
+def rows(console: Console | None = None, at_once: int = 1) -> Rows:
+    """What suits a console: bars, or lines where they cannot be redrawn.
+
+    Args:
+        at_once: how many studies train at the same time at most.
+    """
     console = console or Console()
     # In a notebook bars are widgets.
     redrawn = importlib.util.find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
-    return Bars(console) if redrawn else Lines(console)
+    return (Bars if redrawn else Lines)(console, at_once)
 
 
 def dashboard(url: str) -> str:

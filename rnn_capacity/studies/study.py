@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,8 +16,9 @@ import jax
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search.samplers import PointSampler
-from rnn_capacity.search.space import Space, distributions, follows_best
+from rnn_capacity.search.space import distributions, follows_best
 from rnn_capacity.studies import database, store
 from rnn_capacity.studies.crew import Crew
 from rnn_capacity.studies.lease import Lease
@@ -26,6 +26,7 @@ from rnn_capacity.studies.plan import Plan
 from rnn_capacity.studies.progress import Reporter
 from rnn_capacity.training import sharding, stop
 from rnn_capacity.training.checkpoint import Checkpoints
+from rnn_capacity.training.share import Share
 from rnn_capacity.training.trainer import Trained, Trainer
 from rnn_capacity.training.trial import Trial
 
@@ -33,7 +34,6 @@ ASK_AT_ONCE = 16  # trials asked for together at least, so that those of one spe
 ROUNDS = 8  # at least: a bandit needs outcomes of some trials to propose others
 FOLLOWING_ROUNDS = 4  # the same where a range follows the best (`Range.around_best`)
 RUNGS = 3  # points of a run where trials may be stopped, the end included
-SECONDS_BETWEEN_LOOKS = 1.0  # while other workers have the last trials
 
 _logger = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ def run(
 
     Args:
         checkpoints: where batches in training are kept; None: nowhere.
+        devices: of this process, or a share of them.
         identity: of the study and the code, which must be the same in all processes of a job.
 
     Raises:
@@ -78,9 +79,10 @@ def run(
         Stopped: by SIGTERM; what was in training is kept.
         JobError: another process of the job has failed.
     """
+    devices = devices if isinstance(devices, Share) else Share(devices)
     width = f"trials per {devices[0].device_kind}"  # less once their memory did not suffice, which the study remembers
     trials_per_device = min(trials_per_device, study.user_attrs.get(width, trials_per_device))
-    shown = _Shown(study, reporter, plan.unit, f"{len(devices)} x {devices[0].device_kind}")
+    shown = _Shown(study, reporter, plan.unit, devices)
     reporter.start("study", what, len(store.measured(study)), num_trials, shown.best)
     try:
         with stop.noticed(), Lease(study) as lease:
@@ -90,7 +92,7 @@ def run(
             store.add_worker(study, lease.worker)
             while len(store.measured(study)) < num_trials:
                 stop.check()
-                _next_block(study, plan, num_trials, lease, crew, shown)
+                _next_block(study, plan, num_trials, lease, crew, devices, shown)
             trials = store.measured(study)[:num_trials]
             crew.dismiss([store.to_json(trial) for trial in trials])
             _prune(checkpoints, study.get_trials(deepcopy=False))
@@ -99,13 +101,15 @@ def run(
         reporter.stop("study")
 
 
-def _next_block(study: optuna.Study, plan: Plan, num_trials: int, lease: Lease, crew: Crew, shown: _Shown) -> None:
+def _next_block(
+    study: optuna.Study, plan: Plan, num_trials: int, lease: Lease, crew: Crew, devices: Share, shown: _Shown
+) -> None:
     """Asks for trials, trains them and stores what they gave; where other workers have the last ones, waits."""
-    at_once = _at_once(study, plan.space, num_trials, crew.together, plan.halving)
+    at_once = _at_once(study.sampler, plan, num_trials, crew.together)
     proposals = _proposals(study, plan.space, lease, num_trials, at_once)
     if not proposals:
         shown.wait(f"waiting for other workers' trials; those of a dead one are taken after {database.GRACE} s")
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        devices.idle()
         crew.wait()
         return
     block = [_Entry(p, plan.trial(p.number, values), store.reported(study, p)) for p, values in proposals]
@@ -154,11 +158,22 @@ def _told(trial: Trial, trained: Trained | None, steps: int, describe) -> tuple[
     return kept | {"steps": steps, "stopped_early": stopped}, value
 
 
-def _at_once(study: optuna.Study, space: Space, num_trials: int, together: int, halving: int | None) -> int:
+def blocks(plan: Plan, num_trials: int, num_repeats: int, together: int) -> list[int]:
+    """How many trials of a study are trained together, block by block, the repeats at the end.
+
+    Args:
+        together: trials that all devices train at once.
+    """
+    sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
+    each = min(_at_once(sampler, plan, num_trials, together), num_trials)
+    return [min(each, num_trials - begun) for begun in range(0, num_trials, each)] + [num_repeats] * (num_repeats > 0)
+
+
+def _at_once(sampler: optuna.samplers.BaseSampler, plan: Plan, num_trials: int, together: int) -> int:
     """How many trials are asked for together: as many as train at once, unless proposals depend on outcomes."""
-    if follows_best(space):  # a round is worth more than full devices
-        return max(min(together, max(num_trials // FOLLOWING_ROUNDS, 2)), (halving or 0) ** (RUNGS - 1))
-    learns = not isinstance(study.sampler, PointSampler) and distributions(space)
+    if follows_best(plan.space):  # a round is worth more than full devices
+        return max(min(together, max(num_trials // FOLLOWING_ROUNDS, 2)), (plan.halving or 0) ** (RUNGS - 1))
+    learns = not isinstance(sampler, PointSampler) and distributions(plan.space)
     return max(ASK_AT_ONCE, min(together, num_trials // ROUNDS) if learns else together)
 
 
@@ -234,8 +249,8 @@ def _trained(
 class _Shown:
     """How far the study is, and what trains, as batches train."""
 
-    def __init__(self, study: optuna.Study, reporter: Reporter, unit: str, where: str):
-        self._study, self._reporter, self._unit, self._where = study, reporter, unit, where
+    def __init__(self, study: optuna.Study, reporter: Reporter, unit: str, devices: Share):
+        self._study, self._reporter, self._unit, self._devices = study, reporter, unit, devices
         self.sign = store.sign(study)
 
     def wait(self, note: str) -> None:
@@ -271,7 +286,8 @@ class _Shown:
         return on_chunk
 
     def _describe(self, batch: Sequence[Trial]) -> str:
-        return f"{len(batch)} {'trial' if len(batch) == 1 else 'trials'} on {self._where}"
+        trials = f"{len(batch)} {'trial' if len(batch) == 1 else 'trials'}"
+        return f"{trials} on {len(self._devices)} x {self._devices[0].device_kind}"
 
     @functools.cached_property
     def best(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
@@ -53,6 +54,7 @@ class TrialProgram:
             lambda spec, given, data, *trial: steps.evaluate(spec, given[0], data, *given[1:], *trial)
         )
         self._compiled: dict[tuple[int, int, tuple[str, ...]], Compiled] = {}
+        self._lock = threading.Lock()
 
     def _mapped(self, fn: Callable[..., Any], **options: Any) -> Any:
         def call(given, data, *trial):
@@ -108,12 +110,13 @@ class TrialProgram:
         """The same compiled, once for each number of trials and of entries of the data, and set of hparams."""
         num_data = len(self._devices) if num_data is None else num_data
         known = num_trials, num_data, tuple(sorted(hparam_names))
-        if known not in self._compiled:
-            begun = time.perf_counter()
-            lowered = self.lower(num_trials, hparam_names, num_data, self.shared())
-            jax.monitoring.record_event_duration_secs(LOWERED, time.perf_counter() - begun)
-            self._compiled[known] = Compiled(*(program.compile() for program in lowered))
-        return self._compiled[known]
+        with self._lock:  # another thread may compile it ahead
+            if known not in self._compiled:
+                begun = time.perf_counter()
+                lowered = self.lower(num_trials, hparam_names, num_data, self.shared())
+                jax.monitoring.record_event_duration_secs(LOWERED, time.perf_counter() - begun)
+                self._compiled[known] = Compiled(*(program.compile() for program in lowered))
+            return self._compiled[known]
 
 
 # A spec's programs take some 700 memory maps of a CPU's process, which may have 65,530.

@@ -20,6 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rnn_capacity.checks import InputError, check_positive_int
 from rnn_capacity.training import containers
+from rnn_capacity.training.share import Share
 
 AXIS = "trial"
 # How many trials a device is given at a time, and how many of them run side by side, where the others take turns. On a
@@ -109,8 +110,8 @@ def present_devices() -> list[jax.Device]:
         raise InputError(f"JAX_PLATFORMS: {asked!r} given; {must}" + (f" ({reason})" if reason else "")) from error
 
 
-def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:
-    """Resolves an argument: None for all devices of this process, a number for the first ones, or the devices.
+def choose_devices(devices: int | Sequence[jax.Device] | None) -> Sequence[jax.Device]:
+    """Resolves an argument: None for all devices of this process, a number for the first ones, the devices, or a share.
 
     Raises:
         InputError: more devices than there are, or none, or some that are another process's.
@@ -118,6 +119,8 @@ def choose_devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Devic
     present = present_devices()
     if devices is None:
         return present
+    if isinstance(devices, Share):
+        return devices
     if isinstance(devices, Sequence):
         if not devices or not all(isinstance(device, jax.Device) for device in devices):
             raise InputError(f"devices: {devices!r} given; it must be a number, or devices of jax.local_devices()")

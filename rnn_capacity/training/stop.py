@@ -99,6 +99,18 @@ def noticed(then: str = THEN) -> Iterator[None]:
         _asked.clear()
 
 
+@contextlib.contextmanager
+def asked(why: str) -> Iterator[None]:
+    """Within it `check` ends what runs in other threads."""
+    request = Stopped(why)
+    _asked.append(request)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            _asked.remove(request)
+
+
 def check() -> None:
     """Ends a run that was asked to stop.
 

@@ -18,6 +18,7 @@ from rnn_capacity.model.spec import Spec
 from rnn_capacity.training import program, sharding, steps, stop
 from rnn_capacity.training.checkpoint import Batch, Checkpoints
 from rnn_capacity.training.memory import NotEnoughMemoryError
+from rnn_capacity.training.share import Share
 from rnn_capacity.training.trial import Outcome, Trial
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -49,7 +50,7 @@ class Trainer:
     """Trains trials in batches, and holds where those stand that are to be trained on.
 
     Args:
-        devices: those of this process.
+        devices: of this process.
         trials_per_device: how many a device is given at a time, as long as its memory suffices.
         checkpoints: where batches in training are kept; None: nowhere.
         on_reduced: called with the lower number of trials a device when memory did not suffice.
@@ -62,17 +63,19 @@ class Trainer:
         checkpoints: Checkpoints | None = None,
         on_reduced: Callable[[int], None] = lambda trials_per_device: None,
     ):
-        self.devices, self.trials_per_device = devices, trials_per_device
+        self.devices = devices if isinstance(devices, Share) else Share(devices)
+        self.trials_per_device = trials_per_device
         self._checkpoints, self._on_reduced = checkpoints, on_reduced
         self._standing: dict[int, _Standing] = {}
         self._kept: dict[int, _Standing] = {}  # by a checkpoint, of a run before this one
         self._ended: list[Batch] = []  # what has come to a rung, or to its end and is not stored yet
         self._saved_at = time.monotonic()
+        self._set_up = self._trained = 0.0  # seconds: the longest that a batch took to begin, and the last to train
 
     @property
     def together(self) -> int:
-        """How many trials are trained at once."""
-        return len(self.devices) * self.trials_per_device
+        """How many trials are trained at once where the study has all devices that it may come to have."""
+        return self.devices.whole * self.trials_per_device
 
     def train(
         self, trials: Sequence[Trial], until: int, on_chunk: Callable[[Sequence[Trial], int], None]
@@ -94,8 +97,10 @@ class Trainer:
         waiting = collections.deque(groups.values())
         while waiting:
             self._pause()
-            group = waiting.popleft()
-            batch, rest = group[: self.together], group[self.together :]
+            if self._trained > self._set_up:  # else compiling for more devices would take longer than it saves
+                self.devices.grow()
+            group, width = waiting.popleft(), len(self.devices) * self.trials_per_device
+            batch, rest = group[:width], group[width:]
             try:
                 trained = self._train(batch, until, on_chunk)
             except (jax.errors.JaxRuntimeError, NotEnoughMemoryError) as error:
@@ -146,8 +151,10 @@ class Trainer:
         seconds = lambda: before + (time.perf_counter() - begun) / len(batch)
         identities = np.array([_identity(trial) for trial in batch])
         stepped = lambda step: np.full(len(batch), step, np.int32)
+        chunks: list[float] = []  # when each ended
 
         def after_chunk(step, state):
+            chunks.append(time.perf_counter())
             on_chunk(batch, step)
             if step < until:  # what comes out at the end is known in a moment
                 self._pause(lambda: Batch(numbers, step, _Standing(stepped(step), state, seconds(), identities)))
@@ -156,6 +163,8 @@ class Trainer:
         where: dict[str, Any] = {"devices": self.devices, "trials_per_device": self.trials_per_device}
         outcomes, state = program.advance(spec, hparams, keys, state, start, until, **where, on_chunk=after_chunk)
         took = seconds()
+        if chunks:
+            self._set_up, self._trained = max(self._set_up, chunks[0] - begun), chunks[-1] - chunks[0]
         # Off the devices: the next batch needs their memory.
         state = jax.tree.map(lambda a: np.asarray(a)[: len(batch)], state)
         standing = _Standing(stepped(until), state, took, identities)

@@ -223,7 +223,7 @@ def test_a_sweep_that_is_stopped_has_shown_and_written_its_rows(tmp_path, monkey
     Trainer().install(monkeypatch)
     console = Console(file=io.StringIO(), width=400)
     with pytest.raises(Interrupted):
-        sweep.run(config(tmp_path, cell="irnn,rnn"), console)
+        sweep.run(config(tmp_path, cell="irnn,rnn", devices=1), console)
     (row,) = read_csv(tmp_path / "results.csv")
     (written,) = json.loads((tmp_path / "results.json").read_text())
     assert row["cell"] == written["cell"] == "irnn"
@@ -531,7 +531,7 @@ def test_a_config_of_several_sweeps_runs_each_in_a_folder_of_its_own(tmp_path, t
     console = Console(file=io.StringIO(), width=400)
     results = sweep.run({"workdir": str(tmp_path), "sweeps": sweeps}, console)
     assert [r.cell for r in results] == ["irnn", "rnn", "gru"]
-    assert "second, sweep 2 of 2: 0 of 12 trials, study 1 of 2 | rnn, depth 1" in console.file.getvalue()
+    assert "second, sweep 2 of 2: 0 of 12 trials, 2 studies | rnn, depth 1" in console.file.getvalue()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["first", "second"]
     for name, cells in (("first", ["irnn"]), ("second", ["rnn", "gru"])):
         assert sorted(p.name for p in (tmp_path / name).iterdir()) == WRITTEN

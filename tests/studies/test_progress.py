@@ -45,11 +45,11 @@ def told(out):
     return out.file.getvalue().splitlines()
 
 
-class Last(progress._Rows):
+class Last(progress.Rows):
     """Keeps the rows as they would be shown."""
 
     def _show(self, begun=None):
-        self.rows = {level: row.state("/", " · ") for level, row in self._rows.items()}
+        self.rows = {level: row.state("/", " · ") for (level, _), row in self._rows.items()}
 
 
 # --- The time left ----------------------------------------------------------------------------------------------------
@@ -335,13 +335,26 @@ def test_a_sweep_shows_all_three_rows_and_the_table_above_them(tmp_path, trainer
     out = console(force_terminal=True)
     sweep.run(TINY | {"cell": "irnn,rnn", "workdir": str(tmp_path)}, out)
     drawn = drawn_on(out)
-    for shown in ("study 1 of 2", "study 2 of 2", "/12 trials", "best again", "/40 steps · compiling", "no result yet"):
+    for shown in (
+        "1 of 2 studies done",
+        "2 of 2 studies done",
+        "/12 trials",
+        "best again",
+        "/40 steps · compiling",
+        "no result yet",
+    ):
         assert shown in drawn
     out = console(force_terminal=False)
-    sweep.run(TINY | {"cell": "irnn,rnn", "workdir": str(tmp_path)}, out)
+    sweep.run(TINY | {"cell": "irnn,rnn", "workdir": str(tmp_path), "devices": 1}, out)
     of_studies = [line.split(" | ")[0] for line in told(out) if line.startswith("sweep: ")]
     assert of_studies == [
-        f"sweep: {done} of 12 trials, study {n} of 2" for done, n in ((4, 1), (6, 1), (10, 2), (12, 2))
+        f"sweep: {done} of 12 trials, {ended}"
+        for done, ended in (
+            (4, "2 studies"),
+            (6, "2 studies"),
+            (10, "1 of 2 studies done"),
+            (12, "1 of 2 studies done"),
+        )
     ]
 
 

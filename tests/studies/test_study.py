@@ -12,6 +12,7 @@ import time
 import types
 from typing import ClassVar
 
+import jax
 import numpy as np
 import optuna
 import pytest
@@ -372,7 +373,7 @@ def told_of(num_trials, train_steps, chunks):
         def update(self, level, done, note):
             told.append((level, done))
 
-    shown = study._Shown(optuna.create_study(direction="maximize"), Told(), "bits", "1 x cpu")
+    shown = study._Shown(optuna.create_study(direction="maximize"), Told(), "bits", jax.devices()[:1])
     shown.begin(num_trials, [train_steps], 1)
     on_chunk = shown.between(0, train_steps)
     for batch, step in chunks:
