@@ -19,7 +19,8 @@ from rich.console import Console
 from tiny import TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer
 
 import rnn_capacity
-from rnn_capacity import CELLS, TASKS, measure_capacity, measure_recall, measure_trainability, sweep
+from rnn_capacity import TASKS, measure_capacity, measure_recall, measure_trainability, sweep
+from rnn_capacity.cells import PAPER_CELLS
 from rnn_capacity.display import tables
 from rnn_capacity.measure import overview
 from rnn_capacity.measure.capacity import CAPACITY
@@ -443,7 +444,7 @@ def test_every_task_is_measured_and_every_argument_of_its_measurement_is_a_field
 def cell_of(name):
     """The cell of a config that is named after one; None for those that run all of them."""
     cell = name.replace("plus_", "+")
-    return cell if cell in CELLS else None
+    return cell if cell in PAPER_CELLS else None
 
 
 def task_of(name):
@@ -451,8 +452,8 @@ def task_of(name):
     return {"trainability": "parentheses"}.get(name, name if name in TASKS else "memorization")
 
 
-def test_there_is_a_config_for_every_cell_and_every_task_and_one_for_all_cells():
-    assert set(CELLS) == {cell_of(name) for name in CONFIGS} - {None}
+def test_there_is_a_config_for_every_cell_of_the_paper_and_every_task_and_one_for_all_cells():
+    assert set(PAPER_CELLS) == {cell_of(name) for name in CONFIGS} - {None}
     assert set(TASKS) == {task_of(name) for name in CONFIGS}
     assert "quickstart" in CONFIGS
 
@@ -478,7 +479,7 @@ def test_a_config_has_exactly_the_fields_of_its_task_and_a_grid_that_can_be_meas
     assert fields["task"] == task
     assert set(fields) == set(sweep.defaults(task)) <= set(sweep.FIELDS)
     cells = several(fields["cell"])
-    assert set(cells) == ({"gru"} if name in TASKS else {cell_of(name)} if cell_of(name) else set(CELLS))
+    assert set(cells) == ({"gru"} if name in TASKS else {cell_of(name)} if cell_of(name) else set(PAPER_CELLS))
     assert fields["workdir"] == f"results/{name}"
     size = "num_units" if task == "recall" else "num_params"
     sizes = several(fields[size])
