@@ -1,4 +1,4 @@
-"""The cells by name: the six of the paper, modern ones, and classical ones that the paper left out."""
+"""The cells by name: the paper's six, modern ones, classical ones that the paper left out, and blocks."""
 
 from rnn_capacity.cells import (
     deltanet,
@@ -19,6 +19,7 @@ from rnn_capacity.cells import (
     slstm,
 )
 from rnn_capacity.cells.base import Cell
+from rnn_capacity.cells.block import BLOCKS
 from rnn_capacity.cells.gru import gru
 from rnn_capacity.cells.irnn import irnn
 from rnn_capacity.cells.lstm import lstm
@@ -48,5 +49,6 @@ MODERN_CELLS = _by_name(
 )
 CLASSICAL_CELLS = _by_name(mgu.mgu, janet.janet, fastgrnn.fastgrnn, lem.lem, nbrc.nbrc, peephole_lstm.peephole_lstm)
 CELLS: dict[str, Cell] = PAPER_CELLS | MODERN_CELLS | CLASSICAL_CELLS
+NAMED_CELLS: dict[str, Cell] = CELLS | BLOCKS  # all that have a name in calls and configs
 
-__all__ = ["CELLS", "CLASSICAL_CELLS", "MODERN_CELLS", "PAPER_CELLS", "Cell"]
+__all__ = ["BLOCKS", "CELLS", "CLASSICAL_CELLS", "MODERN_CELLS", "NAMED_CELLS", "PAPER_CELLS", "Cell"]

@@ -29,6 +29,11 @@ def silu(z: Array) -> Array:
     return z * sigmoid(z)
 
 
+def gelu(z: Array) -> Array:
+    """z times the normal distribution of z, by its usual approximation."""
+    return 0.5 * z * (1 + jnp.tanh(0.7978845608 * (z + 0.044715 * z * z * z)))
+
+
 def softplus(z: Array) -> Array:
     """log(1 + e^z), without overflow and without the call of `jax.nn.softplus`."""
     return jnp.maximum(z, 0) + jnp.log1p(jnp.exp(-jnp.abs(z)))

@@ -50,11 +50,11 @@ def make(*, project: bool = True) -> Cell:
         b_r, b_i = jnp.split(initializers.bias(key_b, num_units, hparams, GATES), 2)
         lowest = hparams["radius"] ** 2
         a_squared = lowest + (1 - lowest) * jax.random.uniform(key_a, (num_units,), minval=0.001, maxval=0.999)
-        projection = {
-            "W_u": initializers.rectangular(key_u, num_inputs, num_units, hparams, ("u",)),
-            "b_u": initializers.bias(key_b_u, num_units, hparams, ("u",)),
-        }
-        return (projection if project or num_inputs != num_units else {}) | {
+        params = {}
+        if project or num_inputs != num_units:
+            params["W_u"] = initializers.rectangular(key_u, num_inputs, num_units, hparams, ("u",))
+            params["b_u"] = initializers.bias(key_b_u, num_units, hparams, ("u",))
+        return params | {
             "W": initializers.rectangular(key_w, num_units, num_units, hparams, GATES),
             "b": jnp.concatenate([b_r - hparams["forget_bias"], b_i]),
             "lambda": inverse_softplus(-jnp.log(a_squared) / (2 * SHARPNESS)),

@@ -55,11 +55,11 @@ def make(*, state_size: int = STATE_SIZE, rank: int | None = None, project: bool
     def init(key, num_inputs, num_units, hparams):
         key_u, key_s, key_d, key_b_u, key_b_s, key_b_d = jax.random.split(key, 6)
         R = rank or -(-num_units // CHANNELS_A_RANK)
-        projection = {
-            "W_u": initializers.rectangular(key_u, num_inputs, num_units, hparams, ("u",)),
-            "b_u": initializers.bias(key_b_u, num_units, hparams, ("u",)),
-        }
-        return (projection if project or num_inputs != num_units else {}) | {
+        params = {}
+        if project or num_inputs != num_units:
+            params["W_u"] = initializers.rectangular(key_u, num_inputs, num_units, hparams, ("u",))
+            params["b_u"] = initializers.bias(key_b_u, num_units, hparams, ("u",))
+        return params | {
             "W_s": initializers.rectangular(key_s, num_units, R + 2 * state_size, hparams, ("s",)),
             "b_s": initializers.bias(key_b_s, 2 * state_size, hparams, ("s",)),
             "W_d": initializers.rectangular(key_d, R, num_units, hparams, ("d",)),

@@ -22,7 +22,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from rnn_capacity import files
-from rnn_capacity.cells import CELLS
+from rnn_capacity.cells import NAMED_CELLS
 
 # Okabe and Ito's palette, and a marker each, so that colour is never all that tells cells apart.
 PALETTE = (
@@ -35,7 +35,7 @@ PALETTE = (
 )
 # Of the package's cells, in their order: the paper's six, then each colour with the markers of the others, in turn.
 _PAIRS = [(color, PALETTE[(i + turn) % 6][1]) for turn in range(6) for i, (color, _) in enumerate(PALETTE)]
-STYLES = dict(zip(CELLS, _PAIRS, strict=False))
+STYLES = dict(zip(NAMED_CELLS, _PAIRS, strict=False))
 # Of cells of one's own, in turn; like the others they stand out from a white page and from a black one.
 OWN_STYLES = (("#8C6BB1", "X"), ("#A6761D", "*"), ("#E7298A", "p"), ("#7F7F7F", "h"))
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")

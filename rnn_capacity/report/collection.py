@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from rnn_capacity.cells import CELLS
+from rnn_capacity.cells import NAMED_CELLS
 from rnn_capacity.checks import InputError
 from rnn_capacity.measure.questions import results_in
 from rnn_capacity.measure.result import Result
@@ -60,7 +60,7 @@ def collect(workdir: str | os.PathLike, storages: Iterable[str] = ()) -> Collect
 
 def _told_apart(result: Result) -> Result:
     """A user's own cell that is called like one of the package's is none of these."""
-    own = "cell's program" in result.record.plan and result.cell in CELLS
+    own = "cell's program" in result.record.plan and result.cell in NAMED_CELLS
     return dataclasses.replace(result, cell=f"{result.cell} (own)") if own else result
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import jax
 
-from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.cells import NAMED_CELLS, Cell
 from rnn_capacity.cells.adapters import from_flax
 from rnn_capacity.checks import InputError, check_choice
 from rnn_capacity.model import cell_check, task_check
@@ -40,8 +40,10 @@ def find_cell(cell: str | Cell | Callable[..., Any]) -> Cell:
     if not isinstance(cell, str):
         if (of_flax := from_flax(cell)) is not None:
             return of_flax
-        raise InputError(f"cell: {cell!r} given; it must be one of {', '.join(CELLS)}, a Cell, or a class of Flax")
-    return CELLS[check_choice("cell", cell, tuple(CELLS))]
+        raise InputError(
+            f"cell: {cell!r} given; it must be one of {', '.join(NAMED_CELLS)}, a Cell, or a class of Flax"
+        )
+    return NAMED_CELLS[check_choice("cell", cell, tuple(NAMED_CELLS))]
 
 
 def find_task(task: str | Task, fields: Mapping[str, Any] | None = None) -> Task:
@@ -154,7 +156,7 @@ class Plan:
     def programs(self) -> dict[str, str]:
         """Digests of a user's own cell and task, which may be edited between two runs."""
         known = {}
-        if CELLS.get(self.cell.name) is not self.cell:
+        if NAMED_CELLS.get(self.cell.name) is not self.cell:
             nonlinearities = spaces.options(self.space["nonlinearity"])
             sizes = {"num_units": self.num_units, "depth": self.static["depth"]}
             sizes |= {"num_inputs": self.task.num_inputs, "num_outputs": self.task.num_outputs}

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
-from rnn_capacity.cells import CELLS, PAPER_CELLS
+from rnn_capacity.cells import NAMED_CELLS, PAPER_CELLS
 from rnn_capacity.display import plots, tables
 from rnn_capacity.measure import overview
 from rnn_capacity.measure.capacity import CAPACITY, COLUMNS, draw_sizes, draw_trials
@@ -405,8 +405,8 @@ def test_cells_differ_by_colour_and_marker_and_depths_by_their_line():
 
 
 def test_every_cell_has_a_pair_of_colour_and_marker_of_its_own():
-    assert list(plots.STYLES) == list(CELLS)
-    assert len(set(plots.STYLES.values())) == len(CELLS)
+    assert list(plots.STYLES) == list(NAMED_CELLS)
+    assert len(set(plots.STYLES.values())) == len(NAMED_CELLS)
     assert list(plots.STYLES.values())[:6] == list(plots.PALETTE)
 
 
