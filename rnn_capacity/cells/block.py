@@ -180,30 +180,25 @@ def _between(mlp: str, z: Array) -> Array:
     return act(a) * b
 
 
-_XLSTM_MLP = {"mlp": "gelu gated", "mlp_width": 4 / 3}
-_LLAMA_MLP = {"mlp": "silu gated", "mlp_width": 8 / 3}
-_MAMBA = {"width": 2, "convolution": "silu", "gate": "silu"}
+_GATED = Switches(norm="before the gate", gate="silu", mlp="silu gated", mlp_width=8 / 3)  # as around attention
+_DELTA = _GATED._replace(convolution="plain")
+_MAMBA = Switches(width=2, convolution="silu", gate="silu")
+_HAWK = Switches(project=True, convolution="plain", gate="gelu", mlp="gelu gated", mlp_width=3)
+_SLSTM = Switches(convolution="silu", norm="before the gate", mlp="gelu gated", mlp_width=4 / 3)
+_MINGRU = Switches(convolution="residual", mlp="gelu")
 
 BLOCKS: dict[str, Cell] = {
     block.name: block
     for block in (
-        make("mingru block", mingru.mingru, Switches(convolution="residual", mlp="gelu")),
-        make(
-            "rg-lru block",  # Hawk
-            rg_lru.make(project=False),
-            Switches(project=True, convolution="plain", gate="gelu", mlp="gelu gated", mlp_width=3),
-        ),
+        make("mingru block", mingru.mingru, _MINGRU),
+        make("rg-lru block", rg_lru.make(project=False), _HAWK),
         make("lru block", lru, Switches(output="glu"), nonlinearity=gelu),
-        make("s6 block", s6.make(project=False), Switches(**_MAMBA, project=True)),  # Mamba
-        make("mamba-2 block", mamba_2.mamba_2, Switches(**_MAMBA, norm="after the gate")),
-        make("slstm block", slstm.slstm, Switches(convolution="silu", norm="before the gate", **_XLSTM_MLP)),
-        make("mlstm block", mlstm.mlstm, Switches(**_MAMBA, project=True, norm="before the gate")),
-        make("deltanet block", deltanet.deltanet, Switches(convolution="plain", norm="before the gate", **_LLAMA_MLP)),
-        make(
-            "gated deltanet block",
-            gated_deltanet.gated_deltanet,
-            Switches(convolution="plain", norm="before the gate", gate="silu", **_LLAMA_MLP),
-        ),
-        make("gla block", gla.gla, Switches(norm="before the gate", gate="silu", **_LLAMA_MLP)),
+        make("s6 block", s6.make(project=False), _MAMBA._replace(project=True)),
+        make("mamba-2 block", mamba_2.mamba_2, _MAMBA._replace(norm="after the gate")),
+        make("slstm block", slstm.slstm, _SLSTM),
+        make("mlstm block", mlstm.mlstm, _MAMBA._replace(project=True, norm="before the gate")),
+        make("deltanet block", deltanet.deltanet, _DELTA._replace(gate="")),
+        make("gated deltanet block", gated_deltanet.gated_deltanet, _DELTA),
+        make("gla block", gla.gla, _GATED),
     )
 }

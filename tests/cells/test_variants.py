@@ -22,11 +22,8 @@ def make_params(cell, num_inputs=INPUTS):
 
 
 def run(cell, params, inputs=INPUTS_TI):
-    carry, outputs = cell.initial_carry(params), []
-    for x_i in inputs:
-        carry, y_h = cell.apply(params, carry, x_i, jnp.tanh)
-        outputs.append(np.asarray(y_h))
-    return np.stack(outputs)
+    step = lambda carry, x: cell.apply(params, carry, x, jnp.tanh)
+    return np.asarray(jax.jit(lambda inputs: jax.lax.scan(step, cell.initial_carry(params), inputs)[1])(inputs))
 
 
 def run_reference(name, params, step=None, inputs=INPUTS_TI):
