@@ -104,6 +104,28 @@ def init_matrix(key, name, num_inputs, rows, hparams):
     }
 
 
+def init_block(of, cell, key, num_inputs, num_units, hparams):
+    keys = iter(jax.random.split(key, 8))
+    width = of.width * num_units
+    matrix = lambda name, num_inputs, rows: init_matrix(next(keys), name, num_inputs, rows, hparams)
+    params = {"norm": jnp.ones(num_units)}
+    params |= matrix("in", num_inputs, num_units) if num_inputs != num_units else {}
+    params |= matrix("x", num_units, width) if of.project else {}
+    before = width if of.project else num_units  # what the cell is given
+    if of.convolution:
+        made = matrix("conv", TAPS, before)
+        params |= made | {"W_conv": made["W_conv"].T.reshape(-1)}
+    params["cell"] = cell.init(next(keys), before, width, hparams)
+    params |= {"norm_y": jnp.ones(width)} if of.norm else {}
+    params |= matrix("g", num_units, width) if of.gate else {}
+    params |= matrix("out", width, 2 * num_units if of.output == "glu" else num_units)
+    if of.mlp:
+        inside = int(-(-of.mlp_width * num_units // 1))
+        params |= matrix("up", num_units, 2 * inside if "gated" in of.mlp else inside)
+        params |= matrix("down", inside, num_units) | {"norm_mlp": jnp.ones(num_units)}
+    return params
+
+
 def make(name: str, cell: Cell, switches: Switches, *, nonlinearity: Nonlinearity | None = None) -> Cell:
     """The cell `name`: a block around a cell.
 
@@ -117,25 +139,7 @@ def make(name: str, cell: Cell, switches: Switches, *, nonlinearity: Nonlinearit
     of = switches
 
     def init(key, num_inputs, num_units, hparams):
-        keys = iter(jax.random.split(key, 8))
-        width = of.width * num_units
-        matrix = lambda name, num_inputs, rows: init_matrix(next(keys), name, num_inputs, rows, hparams)
-        params = {"norm": jnp.ones(num_units)}
-        params |= matrix("in", num_inputs, num_units) if num_inputs != num_units else {}
-        params |= matrix("x", num_units, width) if of.project else {}
-        before = width if of.project else num_units  # what the cell is given
-        if of.convolution:
-            made = matrix("conv", TAPS, before)
-            params |= made | {"W_conv": made["W_conv"].T.reshape(-1)}
-        params["cell"] = cell.init(next(keys), before, width, hparams)
-        params |= {"norm_y": jnp.ones(width)} if of.norm else {}
-        params |= matrix("g", num_units, width) if of.gate else {}
-        params |= matrix("out", width, 2 * num_units if of.output == "glu" else num_units)
-        if of.mlp:
-            inside = int(-(-of.mlp_width * num_units // 1))
-            params |= matrix("up", num_units, 2 * inside if "gated" in of.mlp else inside)
-            params |= matrix("down", inside, num_units) | {"norm_mlp": jnp.ones(num_units)}
-        return params
+        return init_block(switches, cell, key, num_inputs, num_units, hparams)
 
     def initial_carry(params):
         past = jnp.zeros((TAPS - 1) * len(params["b_conv"]), params["b_conv"].dtype) if of.convolution else ()
