@@ -5,11 +5,13 @@ import pkgutil
 
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.measure import (
+    AssociationResult,
     CapacityResult,
     Comparison,
     RecallResult,
     TrainabilityResult,
     compare,
+    measure_association,
     measure_capacity,
     measure_recall,
     measure_trainability,
@@ -21,6 +23,7 @@ __version__ = "0.1.0"  # setup.py reads it here
 __all__ = [
     "CELLS",
     "TASKS",
+    "AssociationResult",
     "CapacityResult",
     "Cell",
     "Comparison",
@@ -28,6 +31,7 @@ __all__ = [
     "Task",
     "TrainabilityResult",
     "compare",
+    "measure_association",
     "measure_capacity",
     "measure_recall",
     "measure_trainability",

@@ -40,6 +40,7 @@ GRID = {
     "depths": "depth",
     "num_params": "num_params",
     "num_units": "num_units",
+    "num_pairs": "num_pairs",
     "unroll": "unroll",
 }
 OF_GRID = {name: field for field, name in GRID.items()}
@@ -49,7 +50,7 @@ NOT_OF_A_CONFIG = ("progress",)  # which is always shown
 OF_A_SWEEP: dict[str, Any] = {"workdir": "results", "storage": None, "per_cell": {}}
 TEXTS = {  # of the fields that no call has, or has otherwise
     "task": "a name of TASKS; text8:synthetic for a text that needs no file",
-    "task_fields": "fields of the task, such as num_types; memorization and recall have fields of the config instead",
+    "task_fields": "fields of the task, such as num_types; of a measurement of its own it has fields of the config",
     "workdir": "folder of the study, the tables and the figures",
     "storage": "database URL of the study, for many workers; None: SQLite in the workdir",
     "checkpoints": "folder of batches in training, where a stopped sweep goes on; None: in the workdir",

@@ -11,6 +11,7 @@ import numpy as np
 from rnn_capacity.model import layout
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.tasks.arithmetic import Arithmetic
+from rnn_capacity.tasks.associative_recall import AssociativeRecall
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.tasks.parentheses import Parentheses
 from rnn_capacity.tasks.random_functions import RandomFunctions
@@ -58,6 +59,7 @@ SMALL_TASKS = {
         Text8(text="synthetic", unroll=6, warm_up=2, num_held_out=8),
         Parentheses(num_types=2, num_noise=2, max_count=3, unroll=5, num_held_out=8),
         Arithmetic(max_number=9, unroll=15, num_held_out=8),
+        AssociativeRecall(num_pairs=2, num_keys=5, num_values=3, unroll=5, num_held_out=8),
     )
 }
 

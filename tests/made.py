@@ -4,6 +4,7 @@ import dataclasses
 
 import pandas as pd
 
+from rnn_capacity.measure.association import AssociationPoint
 from rnn_capacity.measure.capacity import CapacityResult
 from rnn_capacity.measure.recall import RecallPoint
 from rnn_capacity.measure.result import Record, Result
@@ -11,7 +12,7 @@ from rnn_capacity.measure.trainability import TrainabilityResult
 from rnn_capacity.studies.plan import HPARAM
 
 NAN = float("nan")
-KINDS = {kind.measure: kind for kind in (CapacityResult, RecallPoint, TrainabilityResult)}
+KINDS = {kind.measure: kind for kind in (CapacityResult, RecallPoint, TrainabilityResult, AssociationPoint)}
 RECORD = {
     "source": ".",
     "plan": {},
@@ -49,6 +50,8 @@ OF_ALL = {
 OF_EACH = {
     "capacity": dict.fromkeys(("bits", "bits_per_param", "chance_bits_per_param", "accuracy"), NAN)
     | {"num_mappings": 0},
+    "association": dict.fromkeys(("accuracy", "bits", "chance_accuracy"), NAN)
+    | {"num_pairs": 4, "num_keys": 32, "num_values": 8},
     "recall": dict.fromkeys(("error", "line", "chance_error"), NAN),
     "trainability": dict.fromkeys(("loss", "score", "chance", "median_loss"), NAN)
     | {"task": "parentheses", "task_fields": {}, "sampler": "gp", "score_name": "accuracy", "box": {}},

@@ -31,7 +31,8 @@ def compare(results: Sequence[Shown]) -> Comparison:
     """Puts results side by side, as one table and one plot.
 
     Args:
-        results: of `measure_capacity`, of `measure_recall`, or of `measure_trainability` on one task.
+        results: of `measure_capacity`, of `measure_recall`, of `measure_association`, or of `measure_trainability` on
+            one task.
 
     Raises:
         InputError: there are none, or they answer different questions.

@@ -7,6 +7,7 @@ from typing import Any
 
 from rnn_capacity.cells import Cell
 from rnn_capacity.checks import first_line
+from rnn_capacity.measure.association import ASSOCIATION
 from rnn_capacity.measure.capacity import CAPACITY
 from rnn_capacity.measure.question import Question
 from rnn_capacity.measure.recall import RECALL
@@ -15,10 +16,15 @@ from rnn_capacity.measure.trainability import TRAINABILITY
 from rnn_capacity.studies import reader, store
 from rnn_capacity.studies.plan import Plan, find_task, is_again
 from rnn_capacity.tasks import Task
+from rnn_capacity.tasks.associative_recall import AssociativeRecall
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.tasks.recall import Recall
 
-QUESTIONS: dict[str, Question] = {question.name: question for question in (CAPACITY, RECALL, TRAINABILITY)}
+QUESTIONS: dict[str, Question] = {q.name: q for q in (CAPACITY, RECALL, TRAINABILITY, ASSOCIATION)}
+OF_UNITS: dict[type[Task], Question] = {
+    Recall: RECALL,
+    AssociativeRecall: ASSOCIATION,
+}  # asked of so many units, not of a budget
 
 
 def question_of(task: str | Task) -> Question:
@@ -30,18 +36,19 @@ def question_of(task: str | Task) -> Question:
     kind = find_task(task)
     if isinstance(kind, Memorization):
         return CAPACITY
-    return RECALL if isinstance(kind, Recall) else TRAINABILITY
+    return next((question for of, question in OF_UNITS.items() if isinstance(kind, of)), TRAINABILITY)
 
 
 def question_asked(described: Mapping[str, Any]) -> Question:
     """The question that a study answers, from what `Plan.describe` said of it.
 
-    Recall is asked with units; with a budget of parameters the task of that name is one of trainability.
+    Recall and association are asked with units; with a budget of parameters their tasks are of trainability.
     """
     if "task's program" in described:  # a user's own, whatever its name
         return TRAINABILITY
     question = question_of(described["task"])
-    return TRAINABILITY if question is RECALL and described["max_params"] is not None else question
+    of_budget = question in OF_UNITS.values() and described["max_params"] is not None
+    return TRAINABILITY if of_budget else question
 
 
 def plan_of(name: str, described: Mapping[str, Any], cell: Cell | None = None, task: Task | None = None) -> Plan:

@@ -6,16 +6,15 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import pandas as pd
 
-from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.checks import check_positive_int
 from rnn_capacity.display.tables import Column
 from rnn_capacity.measure.question import Question, asks
 from rnn_capacity.measure.result import NAN, Facts, Result
 from rnn_capacity.measure.search import answer
 from rnn_capacity.measure.shown import AGAIN, RISING, Shown, again, columns
-from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, checked, option
+from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, checked, option, several
 from rnn_capacity.studies.plan import Plan
 from rnn_capacity.studies.trials import finite
 from rnn_capacity.tasks.recall import Recall, line
@@ -37,13 +36,7 @@ class RecallConfig(StudyConfig):
     batch_size: int | None = option("vectors a step; None: 64", None)
 
     def studies(self) -> list[RecallConfig]:
-        given: Any = self.num_units
-        several = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-        several = several or (isinstance(given, np.ndarray) and given.ndim > 0)
-        units = tuple(given) if several else (given,)
-        if not units:
-            raise InputError("num_units: none given; it must be a number, or several")
-        return [dataclasses.replace(self, num_units=n) for n in units]
+        return [dataclasses.replace(self, num_units=n) for n in several("num_units", self.num_units)]
 
     @property
     def title(self) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import jax
+import numpy as np
 import optuna
 
 from rnn_capacity.cells import Cell
@@ -43,6 +44,20 @@ def texts(kind: type) -> dict[str, str]:
         for name, field in getattr(base, "__dataclass_fields__", {}).items():
             found[name] = field.metadata.get("text", found.get(name, ""))
     return found
+
+
+def several(name: str, given: Any) -> tuple:
+    """The values of an option that takes one or several.
+
+    Raises:
+        InputError: there is none.
+    """
+    many = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+    many = many or (isinstance(given, np.ndarray) and given.ndim > 0)
+    values = tuple(given) if many else (given,)
+    if not values:
+        raise InputError(f"{name}: none given; it must be a number, or several")
+    return values
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

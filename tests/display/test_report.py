@@ -236,7 +236,7 @@ def test_the_papers_percents_stand_beside_parentheses_of_its_depths_and_cells_al
 
 def test_mixed_results_give_a_table_each_in_a_fixed_order():
     groups = overview.by_question(MIXED)
-    assert [question for question, _ in groups] == [CAPACITY, RECALL, TRAINABILITY] == list(QUESTIONS.values())
+    assert [question for question, _ in groups] == [CAPACITY, RECALL, TRAINABILITY] == list(QUESTIONS.values())[:3]
     assert [len(group) for _, group in groups] == [1, 2, 2]
     blocks = [block.splitlines() for block in overview.text(MIXED).split("\n\n")]
     for (question, group), lines in zip(groups, blocks, strict=True):

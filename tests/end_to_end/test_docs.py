@@ -117,8 +117,8 @@ def test_tables_say_what_is_so(tables):
         rows = ([cell.strip() for cell in line[1:-1].split("|")] for line in made[table].splitlines())
         return next(cells for first, *cells in rows if first == f"`{name}`")
 
-    assert row("fields", "train_steps")[1:] == ["`10000`", "`4000`", "`1000`"]
-    assert row("fields", "num_units")[1:] == ["", "`16`, `32`, `48`, `64`, `80`", ""]
+    assert row("fields", "train_steps")[1:] == ["`10000`", "`4000`", "`1000`", "`4000`"]
+    assert row("fields", "num_units")[1:] == ["", "`16`, `32`, `48`, `64`, `80`", "", "`32`"]
     assert row("spaces", "learning_rate") == ["0.03 to 0.068, log", "0.0001 to 0.1, log", ""]
     assert row("spaces", "momentum_logit") == ["2.2", "1 to 7", "where `optimizer` is momentum"]
     assert row("spaces", "compute_steps") == ["6", "1 to 6, whole", "on arithmetic"]

@@ -8,6 +8,7 @@ import inspect
 import io
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from rich.console import Console
 from tiny import TINY, TINY_PARENTHESES, TINY_RECALL, FakeTrainer
 
 import rnn_capacity
-from rnn_capacity import TASKS, measure_capacity, measure_recall, measure_trainability, sweep
+from rnn_capacity import TASKS, measure_association, measure_capacity, measure_recall, measure_trainability, sweep
 from rnn_capacity.cells import PAPER_CELLS
 from rnn_capacity.display import tables
 from rnn_capacity.measure import overview
@@ -315,6 +316,8 @@ def test_a_sweep_of_nothing_but_divergence_is_written_too(tmp_path, monkeypatch)
 
 OF_RECALL = TINY_RECALL | {"task": "recall", "cell": "irnn,gru"}
 OF_PARENTHESES = TINY_PARENTHESES | {"cell": "irnn,gru"}
+OF_ASSOCIATION = {"task": "association", "cell": "gru", "num_pairs": (1, 2), "num_units": 2, "num_keys": 3}
+OF_ASSOCIATION |= {"num_values": 2, "num_trials": 3, "train_steps": 20}
 
 
 def run_task(workdir, fields):
@@ -350,16 +353,17 @@ def test_a_sweep_of_a_task_runs_over_sizes_and_depths_with_the_tasks_fields(tmp_
 def test_sweeps_of_several_tasks_share_a_workdir(tmp_path, trainer):
     run(tmp_path)
     run_task(tmp_path, OF_RECALL)
+    run_task(tmp_path, OF_ASSOCIATION)
     before = len(trainer.trained)
     results, shown = run_task(tmp_path, OF_PARENTHESES)
-    assert [r.measure for r in results] == ["capacity", *["recall"] * 4, *["trainability"] * 2]
-    names = ("capacity", "recall", "trainability-parentheses", "trainability-parentheses-losses")
+    assert [r.measure for r in results] == ["capacity", *["recall"] * 4, *["association"] * 2, *["trainability"] * 2]
+    names = ("capacity", "recall", "association", "trainability-parentheses", "trainability-parentheses-losses")
     figures = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
     assert figures < {p.name for p in tmp_path.iterdir()}
     for question in QUESTIONS.values():
         assert tables.header(question.columns) in shown.splitlines()
         assert question.caption in shown
-    assert len(read_csv(tmp_path / "trials.csv")) == 4 + 4 * 3 + 2 * 3
+    assert len(read_csv(tmp_path / "trials.csv")) == 4 + 4 * 3 + 2 * 3 + 2 * 3
     assert len(trainer.trained) == before + 2 * (3 + 2)
     run_task(tmp_path, OF_PARENTHESES)
     assert len(trainer.trained) == before + 2 * (3 + 2)  # nothing again
@@ -367,11 +371,11 @@ def test_sweeps_of_several_tasks_share_a_workdir(tmp_path, trainer):
 
 def test_a_sweep_of_nothing_but_divergence_is_written_for_every_task(tmp_path, monkeypatch):
     FakeTrainer(infeasible=lambda hparams: True).install(monkeypatch)
-    for fields in (OF_RECALL, OF_PARENTHESES):
+    for fields in (OF_RECALL, OF_PARENTHESES, OF_ASSOCIATION):
         run_task(tmp_path, fields)
     written = json.loads((tmp_path / "results.json").read_text())
-    assert [r.get("error", r.get("loss", 0)) for r in written] == [None] * 6
-    assert [r["num_infeasible"] for r in written] == [3] * 6
+    assert [r.get("error", r.get("loss", r.get("bits", 0))) for r in written] == [None] * 8
+    assert [r["num_infeasible"] for r in written] == [3] * 8
 
 
 @pytest.mark.usefixtures("no_training")
@@ -421,7 +425,9 @@ CONFIGS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if pa
 
 
 TRAINED = ("random_functions", "text8", "parentheses", "arithmetic")
-MEASURES = {"memorization": measure_capacity, "recall": measure_recall} | dict.fromkeys(TRAINED, measure_trainability)
+MEASURES = {"memorization": measure_capacity, "recall": measure_recall, "association": measure_association}
+MEASURES |= dict.fromkeys(TRAINED, measure_trainability)
+OF_UNITS = ("recall", "association")
 
 
 def test_every_task_is_measured_and_every_argument_of_its_measurement_is_a_field():
@@ -481,21 +487,22 @@ def test_a_config_has_exactly_the_fields_of_its_task_and_a_grid_that_can_be_meas
     cells = several(fields["cell"])
     assert set(cells) == ({"gru"} if name in TASKS else {cell_of(name)} if cell_of(name) else set(PAPER_CELLS))
     assert fields["workdir"] == f"results/{name}"
-    size = "num_units" if task == "recall" else "num_params"
+    size = "num_units" if task in OF_UNITS else "num_params"
     sizes = several(fields[size])
     assert len(set(sizes)) == len(sizes)
     if arg == "":
         assert (len(sizes) > 1) == (cell_of(name) is not None or name in TASKS)
     points = sweep.points(fields | {size: min(sizes)})  # what fits the smallest budget fits the others
     assert {p["cell"] for p in points} == set(cells)
-    assert len(points) == len(several(fields["depths"])) * len(several(fields["unroll"])) * len(cells)
+    of_size = [len(several(fields.get(name))) for name in ("depths", "unroll", "num_pairs")]
+    assert len(points) == math.prod(of_size) * len(cells)
     if task == "memorization":  # the paper leaves out the +RNN of depth 1
         assert all(p["depth"] >= 2 for p in points if p["cell"] == "+rnn")
     for point in points:
         inspect.signature(MEASURES[task]).bind(**point)
 
 
-@pytest.mark.parametrize("name", sorted(set(CONFIGS) & set(TASKS) - {"recall"}))
+@pytest.mark.parametrize("name", sorted(set(CONFIGS) & set(TASKS) - set(OF_UNITS)))
 def test_a_config_of_a_task_lists_the_tasks_fields_for_the_command_line(monkeypatch, name):
     listed = load(monkeypatch, name).to_dict()["task_fields"]
     assert set(listed) == {field.name for field in dataclasses.fields(TASKS[name])} - {"unroll"}

@@ -228,7 +228,7 @@ THEIR_TASKS = {
 
 def test_every_task_has_the_name_that_the_authors_gave_it():
     assert authors.TASK_TYPES == THEIR_TASKS | {"memorization": "per_cap"}
-    assert set(authors.TASK_TYPES) == set(TASKS)
+    assert set(authors.TASK_TYPES) == set(TASKS) - {"association"}  # not of the paper
 
 
 @pytest.mark.parametrize("task", sorted(THEIR_TASKS.keys() - {"recall"}))

@@ -169,6 +169,7 @@ OF_TASK = {
     "text8": set(),
     "parentheses": set(),
     "arithmetic": {"compute_steps"},
+    "association": set(),
     "a_task_of_ones_own": set(),
 }
 
