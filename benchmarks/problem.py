@@ -14,9 +14,9 @@ import jax
 import numpy as np
 from machine import middle_trials
 
-from rnn_capacity.cells import CELLS
 from rnn_capacity.measure.capacity import CapacityConfig, CapacityPlan
 from rnn_capacity.model import layout
+from rnn_capacity.studies.plan import find_cell
 from rnn_capacity.training import program
 
 NUM_EXAMPLES = 512
@@ -55,7 +55,7 @@ class Problem:
 
     @functools.cached_property
     def plan(self) -> CapacityPlan:
-        fits = lambda i: layout.num_params(CELLS[self.cell], num_inputs=i, num_units=1, depth=self.depth)
+        fits = lambda i: layout.num_params(find_cell(self.cell), num_inputs=i, num_units=1, depth=self.depth)
         num_inputs = next((i for i in INPUTS if fits(i) <= self.budget), INPUTS[-1])
         make = functools.partial(
             capacity_plan, self.cell, self.budget, depth=self.depth, unroll=self.unroll, num_inputs=num_inputs

@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py                        about 1000 parameters, T = 5, depth 1: rnn, gru, lstm; minutes
     python benchmarks/speed.py --all --out=speed.csv  all sizes; killed and started again it goes on with the rest
-    python benchmarks/speed.py --compile              only what it takes to compile a spec, of each of the six cells
+    python benchmarks/speed.py --every                every cell and block: compiling, and a step beside the LSTM's
 
 The problem is in `problem.py`: memorization of 512 labels, full batch, RMSProp. The ways, of `ways/`:
 
@@ -32,6 +32,7 @@ import itertools
 import os
 import pathlib
 import re
+import statistics
 import sys
 import time
 from importlib import metadata
@@ -42,17 +43,19 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memor
 import contest
 import jax
 import table
-from problem import GATES, Problem, capacity_plan
+from problem import GATES, Problem
 from ways.project import Project
 
+from rnn_capacity.cells import CELLS
+from rnn_capacity.cells.block import BLOCKS
 from rnn_capacity.training import sharding
 
 HEADLINE = {"params": [1000], "unrolls": [5], "depths": [1]}
 ALL = {"params": [100, 1000, 10_000, 100_000], "unrolls": [5, 50], "depths": [1, 4]}
 WIDTHS = [64, 128, 256, 512, 1024, 2048, 4096]
-DEPTHS = {"rnn": 1, "irnn": 1, "ugrnn": 1, "gru": 1, "lstm": 1, "+rnn": 2}
+DEPTHS = {"+rnn": 2}  # elsewhere 1
+EVERY_UNROLL = (5, 50)
 MEASURED_BY = ("ways", "rounds", "seconds", "trials", "widths", "compiled_steps")  # flags that one table shares
-COMPILE_MAPPINGS = 4.4  # a parameter, as in a search: data sets of several blocks
 
 
 def parse(ways_here):
@@ -75,7 +78,7 @@ def parse(ways_here):
         help="torch_compiled only where T x depth is at most this: it unrolls both, and compiling takes minutes",
     )
     parser.add_argument("--out", type=pathlib.Path, help="a CSV file, to go on with")
-    parser.add_argument("--compile", action="store_true", help="only the compile times of the six cells")
+    parser.add_argument("--every", action="store_true", help="every cell and block beside the LSTM, at T = 5 and 50")
     args = parser.parse_args()
     for name, default in (ALL if args.all else HEADLINE).items():
         if getattr(args, name) is None:
@@ -140,16 +143,30 @@ def clock(seconds):
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def compile_table():
-    """Compile time of each of the six cells, for as many trials as a search runs at once."""
+def every_cell(num_params, rounds, seconds):
+    """A row for every cell and block: what a spec takes to compile, and a step beside the LSTM's, in turn."""
     num_trials = len(jax.devices()) * sharding.default_trials_per_device(jax.devices())
-    lines = []
-    for cell, depth in DEPTHS.items():
-        plan = capacity_plan(cell, 1000, depth=depth, unroll=5, num_inputs=None, mappings_per_param=COMPILE_MAPPINGS)
-        took = Project(plan, num_trials).compile_seconds
-        sizes = {"params": plan.num_params, "units": plan.num_units, "mappings": plan.task.max_mappings}
-        lines.append({"cell": cell, "depth": depth, **sizes, "seconds": f"{took:.2f}"})
+    beside, lines = {}, []
+    for cell in (CELLS["lstm"], *(cell for name, cell in (CELLS | BLOCKS).items() if name != "lstm")):
+        line = {"cell": cell.name}
+        for unroll in EVERY_UNROLL:
+            plan = Problem(cell.name, num_params, unroll, DEPTHS.get(cell.name, 1)).plan
+            timed = Project(plan, num_trials)
+            beside.setdefault(unroll, timed)
+            steps = max(1, int(seconds / _took(timed, 1)))
+            ratios = [_took(timed, steps) / _took(beside[unroll], steps) for _ in range(rounds)]
+            line |= {"params": plan.num_params, "units": plan.num_units}
+            line |= {f"compile, T = {unroll}, s": f"{timed.compile_seconds:.1f}"}
+            line |= {f"step over the LSTM's, T = {unroll}": f"{statistics.median(ratios):.2f}"}
+        lines.append(line)
+        print(", ".join(f"{name} {value}" for name, value in line.items()), file=sys.stderr, flush=True)
     return table.markdown(lines)
+
+
+def _took(timed, steps):
+    begun = time.perf_counter()
+    timed.train(steps)
+    return time.perf_counter() - begun
 
 
 def main():
@@ -158,9 +175,9 @@ def main():
     sharding.use_all_cores()
     here = contest.ways_here()
     args = parse(here)
-    if args.compile:
-        print(f"{machine()}, {datetime.date.today()}\n\nCompile time of a spec: all its programs, fresh\n")
-        print(compile_table())
+    if args.every:
+        rows = every_cell(args.params[0], args.rounds, args.seconds)
+        print(f"{machine()}, {datetime.date.today()}\n\nA spec, all its programs fresh; 512 mappings\n\n{rows}")
         return
     if left_out := [way for way in contest.WAYS if way not in here]:
         print(f"not here: {', '.join(left_out)}", file=sys.stderr)
