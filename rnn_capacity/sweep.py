@@ -333,14 +333,22 @@ def _shown_as_they_end(
                 if time.monotonic() - written_at >= SECONDS_BETWEEN_TABLES:
                     overview.write_tables(list(known.values()), workdir)
                     written_at = time.monotonic()
-        found = _measured(storage, show)  # other workers' too
-        return sorted(found, key=lambda result: order.get(result.study, -1))
+        return _in_order(_measured(storage, show), order)  # other workers' too
     except BaseException:
         if known:
             overview.write_tables(list(known.values()), workdir)
         raise
     finally:
         progress.stop("sweep")
+
+
+def _in_order(results: list[Result], order: Mapping[str, int]) -> list[Result]:
+    """The grid's results in its order, between those that were begun before them and after."""
+    ours = [n for n, result in enumerate(results) if result.study in order]
+    ordered = sorted((results[n] for n in ours), key=lambda result: order[result.study])
+    first = ours[0] if ours else 0
+    others = [(n, result) for n, result in enumerate(results) if result.study not in order]
+    return [r for n, r in others if n < first] + ordered + [r for n, r in others if n > first]
 
 
 def _measured(storage: optuna.storages.BaseStorage, show: Callable[..., None]) -> list[Result]:

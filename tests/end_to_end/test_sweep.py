@@ -535,7 +535,7 @@ def test_a_config_argument_that_there_is_not_is_refused(monkeypatch, name):
 
 
 def test_a_config_of_several_sweeps_runs_each_in_a_folder_of_its_own(tmp_path, trainer):
-    sweeps = {"first": config(), "second": config(cell=("rnn", "gru"))}
+    sweeps = {"first": config(), "second": config(cell=("rnn", "gru"), devices=1)}
     console = Console(file=io.StringIO(), width=400)
     results = sweep.run({"workdir": str(tmp_path), "sweeps": sweeps}, console)
     assert [r.cell for r in results] == ["irnn", "rnn", "gru"]
