@@ -25,12 +25,13 @@ def initial_carry(params):
 
 def keys_and_values(params, x, num_heads):
     q, k, v = memory.qkv(params, x, num_heads)
-    return memory.unit(silu(q)), memory.unit(silu(k)), silu(v)
+    q, k = (memory.spread(memory.unit(silu(z)), len(v)) for z in (q, k))
+    return q, k, silu(v)
 
 
 def corrected(S, k, v, beta):
     """The memory after beta of what it says wrongly of k is put right."""
-    return S + memory.write(k, beta[:, None] * (v - memory.read(S, k)))
+    return S + k * memory.rows(memory.spread(beta, len(v)) * (v - memory.read(S, k)), len(k))
 
 
 def init_with_beta(key, num_inputs, num_units, hparams, num_heads, key_width):
@@ -51,7 +52,7 @@ def make(*, num_heads: int = 1, key_width: int | None = None, negative: bool = F
         q, k, v = keys_and_values(params, x, num_heads)
         beta = (1 + negative) * sigmoid(params["W_beta"] @ x + params["b_beta"])
         S = corrected(S, k, v, beta)
-        return S, memory.read(S, q).reshape(-1)
+        return S, memory.read(S, q)
 
     name = memory.named("deltanet", num_heads, key_width) + " negative" * negative
     return Cell(name, init, initial_carry, apply, nonlinearities=("tanh",), ranges={"quick": QUICK})

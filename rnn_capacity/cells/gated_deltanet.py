@@ -19,11 +19,11 @@ from rnn_capacity.cells.deltanet import corrected, init_with_beta, initial_carry
 
 
 def apply(params, S, x, _):
-    q, k, v = keys_and_values(params, x, S.shape[1])
+    q, k, v = keys_and_values(params, x, len(params["b_beta"]))
     beta = sigmoid(params["W_beta"] @ x + params["b_beta"])
     alpha = jnp.exp(-jnp.exp(params["log_a"]) * softplus(params["W_d"] @ x + params["b_d"]))
-    S = corrected(alpha[:, None] * S, k, v, beta)
-    return S, memory.read(S, q).reshape(-1)
+    S = corrected(memory.spread(alpha, len(v)) * S, k, v, beta)
+    return S, memory.read(S, q)
 
 
 def make(*, num_heads: int = 1, key_width: int | None = None) -> Cell:

@@ -13,7 +13,7 @@
   rotation of S back at each step, by fixed angles, so that q and k do not depend on the carry.
 
 W_qk (2K H, i) stacked q, k, W_v (h, i), W_alpha (K H, i), with biases; those of q, k, v are our deviation
-(`matrix_memory.py`). The carry S is (K, H, h / H), zero at the start and not trained.
+(`matrix_memory.py`). The carry S is (K, h), zero at the start and not trained.
 """
 
 import jax
@@ -32,13 +32,14 @@ def elu_plus_one(z):
     return where(z > 0, z + 1, jnp.exp(jnp.minimum(z, 0)))
 
 
-def rotated(S):
-    """Pairs of keys, one of each half, turned back by the angles 1 ... 1/10000; an odd one out is not."""
-    pairs = len(S) // 2
-    angle = 10_000.0 ** -np.linspace(0, 1, pairs)[:, None, None]
-    cos, sin = np.cos(angle).astype(S.dtype), np.sin(angle).astype(S.dtype)
-    a, b, rest = jnp.split(S, (pairs, 2 * pairs))
-    return jnp.concatenate([cos * a + sin * b, cos * b - sin * a, rest])
+def turned_back(key_width):
+    """The rotation by -1 ... -1/10000 of pairs of keys, one of each half; an odd one out stays."""
+    pairs = key_width // 2
+    matrix, a = np.eye(key_width), np.arange(pairs)
+    angle = 10_000.0 ** -np.linspace(0, 1, pairs)
+    matrix[a, a] = matrix[a + pairs, a + pairs] = np.cos(angle)
+    matrix[a, a + pairs], matrix[a + pairs, a] = np.sin(angle), -np.sin(angle)
+    return matrix
 
 
 def make(*, decay: str = "learned", num_heads: int = 1, key_width: int | None = None) -> Cell:
@@ -62,19 +63,22 @@ def make(*, decay: str = "learned", num_heads: int = 1, key_width: int | None = 
         return memory.empty(params, num_heads)
 
     def decayed(params, S, x):
+        num_units = S.shape[1]
         if decay == "learned":
             alpha = sigmoid(params["W_alpha"] @ x + params["b_alpha"])
-            return alpha.reshape(-1, num_heads, 1) * S
+            return memory.spread(alpha.reshape(-1, num_heads), num_units) * S
         if decay == "fixed":
-            return (1 - 2.0 ** (-5 - np.arange(num_heads)[:, None])).astype(S.dtype) * rotated(S)
+            kept = 1 - 2.0 ** (-5 - np.arange(num_heads))
+            return memory.spread(jnp.asarray(kept, S.dtype), num_units) * (turned_back(len(S)).astype(S.dtype) @ S)
         return S
 
     def apply(params, S, x, _):
         q, k, v = memory.qkv(params, x, num_heads)
         if decay == "none":
             q, k = elu_plus_one(q), elu_plus_one(k)
-        S = decayed(params, S, x) + memory.write(k, v)
-        return S, memory.read(S, q / len(q) ** 0.5).reshape(-1)
+        q, k = (memory.spread(z, len(v)) for z in (q / len(q) ** 0.5, k))
+        S = decayed(params, S, x) + k * v
+        return S, memory.read(S, q)
 
     quick = memory.QUICK if decay == "learned" else WITHOUT_FORGETTING
     name = memory.named(NAMES[decay], num_heads, key_width)

@@ -5,8 +5,8 @@
     S' = exp(-D exp(log_a)) * S + B (D v)^T
     y  = S'^T C + skip * v
 
-W_v (h, i), W_qk (2N, i) stacked C, B, W_d (H, i) for H heads; log_a and skip (H,). The carry S is (N, H, h / H), zero
-at the start and not trained. The biases b_v, b_qk are our deviation (`matrix_memory.py`). log_a starts at log 1..H,
+W_v (h, i), W_qk (2N, i) stacked C, B, W_d (H, i) for H heads; log_a and skip (H,). The carry S is (N, h), zero at the
+start and not trained. The biases b_v, b_qk are our deviation (`matrix_memory.py`). log_a starts at log 1..H,
 where the authors draw from log 1 to log 16; skip at 1. A small D keeps, so the forget bias is subtracted.
 """
 
@@ -18,18 +18,16 @@ from rnn_capacity.cells.base import Cell, softplus
 
 
 def initial_carry(params):
-    state_size, num_heads = len(params["b_qk"]) // 2, len(params["skip"])
-    return jnp.zeros((state_size, num_heads, len(params["b_v"]) // num_heads), params["skip"].dtype)
+    return memory.empty(params, 1)
 
 
 def apply(params, S, x, _):
-    num_heads = S.shape[1]
-    C, B = (params["W_qk"] @ x + params["b_qk"]).reshape(2, -1, 1)
-    v = (params["W_v"] @ x + params["b_v"]).reshape(num_heads, -1)
+    C, B, v = memory.qkv(params, x, 1)
     D = softplus(params["W_d"] @ x + params["b_d"])
     decay = jnp.exp(-D * jnp.exp(params["log_a"]))
-    S = decay[:, None] * S + memory.write(B, D[:, None] * v)
-    return S, (memory.read(S, C) + params["skip"][:, None] * v).reshape(-1)
+    per_unit = lambda z: memory.spread(z, len(v))
+    S = per_unit(decay) * S + B * (per_unit(D) * v)
+    return S, memory.read(S, C) + per_unit(params["skip"]) * v
 
 
 def make(*, num_heads: int = 1, state_size: int | None = None) -> Cell:

@@ -3,15 +3,16 @@
     S' = S + k v^T                             write
     y  = S^T q                                 read
 
-S is (key width, heads, head width): products are sums over its first axis. It starts at zero and is not trained, so a
-network has no parameters for it. q, k and v, and in Mamba B and C, have biases, which the official codes have not:
-without them a step without input has q = 0, and the output of the last step says nothing.
+S is (key width, h), the heads side by side: products are sums over its first axis. It starts at zero and is not
+trained, so a network has no parameters for it. q, k and v, and in Mamba B and C, have biases, which the official codes
+have not: without them a step without input has q = 0, and the output of the last step says nothing.
 """
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import WIDER_RATE
@@ -79,25 +80,38 @@ def init_gate(key: Array, num_inputs: int, rows: int, hparams: Hparams, gate: st
 
 
 def qkv(params: Params, x: Array, num_heads: int) -> tuple[Array, Array, Array]:
-    """q and k, (key width, heads), and v, (heads, head width)."""
+    """q and k, (key width, heads), and v, (h,)."""
     q, k = (params["W_qk"] @ x + params["b_qk"]).reshape(2, -1, num_heads)
-    return q, k, (params["W_v"] @ x + params["b_v"]).reshape(num_heads, -1)
+    return q, k, params["W_v"] @ x + params["b_v"]
 
 
 def empty(params: Params, num_heads: int) -> Array:
     """The memory at the start."""
-    key_width, width = len(params["b_qk"]) // (2 * num_heads), len(params["b_v"]) // num_heads
-    return jnp.zeros((key_width, num_heads, width), params["b_v"].dtype)
+    return jnp.zeros((len(params["b_qk"]) // (2 * num_heads), len(params["b_v"])), params["b_v"].dtype)
 
 
-def write(k: Array, v: Array) -> Array:
-    """k v^T of each head: what is added to the memory."""
-    return k[:, :, None] * v
+def spread(z: Array, num_units: int) -> Array:
+    """A number a head, the last axis, as a number a unit."""
+    return jnp.repeat(z, num_units // z.shape[-1], axis=-1)
 
 
 def read(S: Array, q: Array) -> Array:
-    """S^T q of each head, (heads, head width)."""
-    return (S * q[:, :, None]).sum(0)
+    """S^T q of each head, (h,), from a q that is spread over the units."""
+    return (S * q).sum(0)
+
+
+def rows(z: Array, key_width: int) -> Array:
+    """z (h,) in as many rows.
+
+    As an outer product, in which `vmap` leaves the examples in the last axis; to broadcast would put them first, and
+    steps in time would take many times as long.
+    """
+    return jax.lax.dot_general(jnp.ones(key_width, z.dtype), z, dimension_numbers=(((), ()), ((), ())))
+
+
+def spread_in_time(z: Array, num_units: int) -> Array:
+    """`spread` of what depends on the carry: as a product, for the same reason."""
+    return jnp.asarray(np.repeat(np.eye(len(z)), num_units // len(z), axis=0), z.dtype) @ z
 
 
 def unit(z: Array) -> Array:

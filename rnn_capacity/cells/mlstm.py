@@ -32,8 +32,9 @@ class MLSTMCarry(NamedTuple):
 
 
 def initial_carry(params):
-    S = memory.empty(params, len(params["b_if"]) // 2)
-    return MLSTMCarry(S, n=S[:, :, 0], m=S[0, :, 0])
+    num_heads = len(params["b_if"]) // 2
+    S = memory.empty(params, num_heads)
+    return MLSTMCarry(S, n=S[:, :num_heads], m=S[0, :num_heads])
 
 
 def apply(params, carry, x, _):
@@ -45,10 +46,12 @@ def apply(params, carry, x, _):
     log_f = carry.m - softplus(-f)  # log sigma(f), and m
     m = jax.lax.stop_gradient(jnp.maximum(log_f, i))
     i, f = jnp.exp(i - m), jnp.exp(log_f - m)
-    S = f[:, None] * carry.S + memory.write(i * k, v)
-    n = f * carry.n + i * k
+    per_unit = lambda z: memory.rows(memory.spread_in_time(z, len(v)), len(k))
+    S = per_unit(f) * carry.S + per_unit(i) * (memory.spread(k, len(v)) * v)
+    n = memory.rows(f, len(k)) * carry.n + memory.rows(i, len(k)) * k
     scale = jnp.maximum(jnp.abs((n * q).sum(0)), jnp.exp(-m))
-    return MLSTMCarry(S, n, m), o * (memory.read(S, q) / scale[:, None]).reshape(-1)
+    y = memory.read(S, memory.spread(q, len(v))) / memory.spread_in_time(scale, len(v))
+    return MLSTMCarry(S, n, m), o * y
 
 
 def make(*, num_heads: int = 1, key_width: int | None = None) -> Cell:

@@ -1,7 +1,7 @@
 """The cells beyond the paper's six in plain NumPy, float64: written from the equations of their papers, one head.
 
 Each takes the package's parameters by name, cuts stacked matrices itself, and says its equations with S as (values,
-keys) where the package has (keys, heads, values). The forget bias is in the biases already.
+keys) where the package has (keys, values). The forget bias is in the biases already.
 """
 
 import numpy as np
