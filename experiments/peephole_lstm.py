@@ -1,4 +1,4 @@
-"""Capacity of the LSTM with peepholes: `python launch/sweep.py --config=experiments/peephole_lstm.py[:quick|:evening]`."""
+"""Capacity of the peephole LSTM: `python launch/sweep.py --config=experiments/peephole_lstm.py[:quick|:evening]`."""
 
 from experiments import common
 

@@ -6,8 +6,8 @@ Quick: about 55 minutes on 2 cores, evening: about 22 hours.
 """
 
 from experiments import common
-from experiments.figures import FIGURES
+from experiments.figures import OF_THE_PAPER
 
 
 def get_config(arg: str = ""):
-    return common.together(*(figure.get_config(arg) for figure in FIGURES.values()))
+    return common.together(*(figure.get_config(arg) for figure in OF_THE_PAPER.values()))

@@ -15,6 +15,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from rnn_capacity.cells import MODERN_CELLS
+from rnn_capacity.cells.block import BLOCKS
 from rnn_capacity.information import confidence_interval
 from rnn_capacity.measure.result import R, Result
 from rnn_capacity.measure.trainability import TrainabilityResult
@@ -33,6 +35,7 @@ RULES = {
     UNDECIDED: "The interval allows either, or the comparison was not fair enough to refute anything.",
     MISSING: "A study or a cell of it is missing, or not finished.",
 }
+OF_TODAY = {*MODERN_CELLS, *BLOCKS}
 LEAST_TRIALS = 8  # of a search whose last quarter shows whether it was still rising
 
 
@@ -217,8 +220,8 @@ def searched(result: Result, name: str) -> tuple[float, float]:
 
 
 def measured(results: Sequence[Result], kind: type[R]) -> list[R]:
-    """Results of a question that have trials."""
-    return [r for r in results if isinstance(r, kind) and r.num_trials]
+    """Results of a question that have trials, but of the cells of today, which have a figure of their own."""
+    return [r for r in results if isinstance(r, kind) and r.num_trials and r.cell not in OF_TODAY]
 
 
 def counted(count: int, what: str, one: str | None = None) -> str:

@@ -1,0 +1,236 @@
+"""The recurrent cells of today beside the GRU and the LSTM: bits against size and state, recall, association, training.
+
+python launch/sweep.py --config=experiments/figures/modern.py[:quick|:evening]
+
+Quick: about 45 minutes on 2 cores, evening: about 20 hours. Bare cells and the blocks that their authors use are two
+tracks, each in sweeps of its own. Associations are counted of cells that carry as many numbers from step to step: 64.
+"""
+
+import math
+from operator import attrgetter
+
+import pandas as pd
+
+from experiments import common, recall, trainability
+from rnn_capacity.cells import MODERN_CELLS, NAMED_CELLS
+from rnn_capacity.cells.block import BLOCKS
+from rnn_capacity.display import charts, plots
+from rnn_capacity.measure.association import AssociationPoint
+from rnn_capacity.measure.capacity import CapacityResult
+from rnn_capacity.measure.recall import RecallPoint
+from rnn_capacity.measure.trainability import TrainabilityResult
+from rnn_capacity.paper import published
+from rnn_capacity.report import claims
+from rnn_capacity.report.figure import Chart, Figure, once, readable, rows
+
+# How many units carry 64 numbers, or as many below as there can be.
+UNITS = {"gru": 64, "lstm": 32, "mingru": 64, "rg-lru": 64, "lru": 32, "s6": 16, "slstm": 16, "mlstm": 7}
+UNITS |= dict.fromkeys(("mamba-2", "deltanet", "gated deltanet", "gla", "linear attention", "retnet"), 8)
+CELLS = ("gru", "lstm", *MODERN_CELLS)
+NAMES = {*CELLS, *BLOCKS}
+SIZES = (500, 1_000)
+
+CAPACITY = {
+    "quick": {"num_params": SIZES, "num_trials": 8, "num_repeats": 3, "train_steps": 3_000},
+    "evening": common.EVENING | {"num_params": SIZES},
+    "full": common.FULL | {"num_params": (*SIZES, 10_000), "depths": (1,)},
+}
+DEEPER = {"quick": {"num_params": SIZES[:1]}, "evening": {}, "full": {}}
+BLOCK = {"quick": {"num_params": SIZES[1:]}, "evening": {"depths": (1, 2)}, "full": {"depths": (1, 2)}}
+RECALL = {
+    "quick": recall.QUICK | {"num_units": (8, 32), "num_trials": 4, "train_steps": 1_500},
+    "evening": recall.EVENING | {"num_units": (8, 16, 32, 64)},
+    "full": recall.FULL | {"depths": (1, 2)},
+}
+ASSOCIATION = {
+    "quick": {"num_pairs": (4, 8), "num_trials": 4, "train_steps": 1_500},
+    "evening": {"num_pairs": (2, 4, 8, 16), "num_trials": 12, "num_repeats": 4},
+    "full": {"num_pairs": (2, 4, 8, 16, 32), "num_trials": 256, "num_repeats": 8, "train_steps": 50_000},
+}
+TRAINABILITY = {
+    "quick": trainability.QUICK | {"num_params": (500,), "depths": (1,), "num_trials": 32, "train_steps": 200},
+    "evening": trainability.EVENING | {"num_params": (500,), "depths": (1, 2)},
+    "full": trainability.FULL | {"depths": (1,)},
+}
+
+
+def get_config(arg: str = ""):
+    def of(scales, more=None, **fields):
+        quick, evening, full = ({**scales[name], **(more or {}).get(name, {})} for name in ("quick", "evening", "full"))
+        return common.get_config(arg, quick=quick, evening=evening, full=full, **fields)
+
+    of_units = {cell: {"num_units": units} for cell, units in UNITS.items()}
+    return common.several(
+        arg,
+        modern=of(CAPACITY, cell=CELLS),
+        modern_deep=of(CAPACITY, DEEPER, cell=CELLS, depths=(2,)),
+        modern_blocks=of(CAPACITY, BLOCK, cell=tuple(BLOCKS)),
+        modern_recall=of(RECALL, task="recall", cell=CELLS),
+        modern_association=of(ASSOCIATION, task="association", cell=CELLS, per_cell=of_units),
+        modern_trainability=of(TRAINABILITY, task="parentheses", cell=CELLS, space="paper", sampler="random"),
+    )
+
+
+TRACKS = {"bare": "bare cells", "block": "blocks as their authors use them"}
+OF_CAPACITY = {  # a panel each: its axis, and how it is read
+    "bits per parameter": lambda r: r.bits_per_param,
+    "bits per number of the state": lambda r: r.bits_per_state,
+    "operations per bit": lambda r: r.operations_per_bit,
+}
+
+
+def select(results):
+    """Capacity at the paper's T, recall, association and random draws, of the cells of today and those beside them."""
+    of_capacity = [r for r in of_today(results, CapacityResult) if r.unroll == published.CAPACITY_UNROLL]
+    random = [r for r in of_today(results, TrainabilityResult) if claims.kind_of(r) == "parentheses" and is_random(r)]
+    return [
+        *once(of_capacity, attrgetter("cell", "depth", "num_params")),
+        *once(of_today(results, RecallPoint), attrgetter("cell", "depth", "num_units", "num_inputs", "unroll")),
+        *once(of_today(results, AssociationPoint), attrgetter("cell", "depth", "num_units", "num_pairs", "unroll")),
+        *once(random, lambda r: (r.cell, r.depth, claims.setting(r))),
+    ]
+
+
+def of_today(results, kind):
+    return [r for r in of(results, kind) if r.num_trials and r.cell in NAMES]
+
+
+def is_random(result):
+    """Whether its hparams were drawn at random from the paper's space."""
+    return result.record.plan.get("sampler") == "random" and isinstance(result.record.space.get("optimizer"), list)
+
+
+def of(results, kind):
+    return [r for r in results if isinstance(r, kind)]
+
+
+def track(result):
+    return NAMED_CELLS[result.cell].track if result.cell in NAMED_CELLS else "bare"
+
+
+def points(results):
+    """A row for each capacity that was measured."""
+    found = rows(
+        of(results, CapacityResult),
+        track=track,
+        state=lambda r: r.state_floats,
+        bits=lambda r: r.bits,
+        **{name.replace(" ", "_"): value for name, value in OF_CAPACITY.items()},
+        low=lambda r: r.interval[0],
+        high=lambda r: r.interval[1],
+        rising=lambda r: "yes" if r.still_improving else "no",
+    )
+    return found.sort_values(["track", "depth", "parameters"], kind="stable")
+
+
+def table(results):
+    """Both tracks, with what else is known of a cell beside its smallest capacity."""
+    found, state = readable(points(results)), {}
+    for result in of(results, RecallPoint):
+        state.setdefault(result.cell, {})[f"recall, {result.num_units} units"] = f"{result.error:.2f}"
+    for result in of(results, AssociationPoint):
+        said = f"{100 * result.accuracy:.0f} % in {result.state_floats}"
+        state.setdefault(result.cell, {})[f"{result.num_pairs} pairs, of state"] = said
+    for result in of(results, TrainabilityResult):
+        state.setdefault(result.cell, {})["random draws: median loss"] = f"{result.median:.2f}"
+        state[result.cell]["diverged"] = f"{100 * result.num_infeasible / result.num_trials:.0f} %"
+    first = ~found.duplicated("cell")
+    more = pd.DataFrame([state.get(cell, {}) if n else {} for cell, n in zip(found["cell"], first, strict=True)])
+    return pd.concat([found.reset_index(drop=True), more.fillna("")], axis="columns")
+
+
+def draw(results):
+    """A row for each track and depth, a cell a line of it; beside size its bits are to be read by state and work."""
+    found = points(results)
+    groups = list(found.groupby(["track", "depth"], sort=True)) or [(("bare", 1), found)]
+    figure, axes = plots.panels(len(groups), len(OF_CAPACITY), sharex="col")
+    for row, ((of_track, depth), group) in enumerate(groups):
+        order = group.groupby("cell")["bits per parameter"].max().sort_values().index
+        for ax, name in zip(axes[row], OF_CAPACITY, strict=True):
+            for height, cell in enumerate(order):
+                own = group[group["cell"] == cell].sort_values("parameters")
+                color, marker = plots.look(cell)
+                for n, (_, point) in enumerate(own.iterrows()):
+                    ax.plot(point[name], height, marker, color=color, ms=5 + 2 * n, mfc="white" if n == 0 else color)
+                if name == "bits per parameter":
+                    ax.hlines([height] * len(own), own["low"], own["high"], color=color, lw=3, alpha=0.35)
+            ax.set_yticks(range(len(order)), order if ax is axes[row, 0] else [""] * len(order))
+            ax.set_xscale("linear" if name == "bits per parameter" else "log")
+            ax.set_title(f"{TRACKS[of_track]}, depth {depth}" if ax is axes[row, 0] else "", loc="left")
+            ax.set_xlabel(name if row == len(groups) - 1 else "")
+            if name == "bits per parameter":
+                ax.set_xlim(0, 1.1 * max([1.0, *found[name]]))
+            plots.plain(ax)
+    plots.legend(figure)
+    return figure
+
+
+def drawn_charts(results):
+    found, drawn = points(results), []
+    size = charts.axis("parameters", log=True, nice=False, padding=8)
+    for (of_track, depth), group in found.groupby(["track", "depth"], sort=True):
+        for name in OF_CAPACITY:
+            interval = ("low", "high") if name == "bits per parameter" else None
+            axis = charts.axis(name, log=interval is None, nice=False)
+            caption = f"{TRACKS[of_track].capitalize()}, depth {depth}: {name}"
+            drawn.append(Chart(caption, charts.lines(group, size, axis, interval=interval)))
+    held = rows(
+        of(results, AssociationPoint),
+        pairs=lambda r: r.num_pairs,
+        state=lambda r: r.state_floats,
+        accuracy=lambda r: r.accuracy,
+        bits_per_number_of_the_state=lambda r: r.bits_per_state,
+    )
+    recalled = rows(
+        of(results, RecallPoint),
+        state=lambda r: r.state_floats,
+        squared_error=lambda r: r.error,
+        low=lambda r: r.interval[0],
+        high=lambda r: r.interval[1],
+    )
+    trained = rows(
+        of(results, TrainabilityResult),
+        median_loss=lambda r: r.median,
+        diverged=lambda r: 100 * r.num_infeasible / r.num_trials,
+    )
+    if not held.empty:
+        axis = charts.axis("pairs", log=True, base=2)
+        drawn.append(Chart("Associations: accuracy against pairs", charts.lines(held, axis, charts.axis("accuracy"))))
+    if not recalled.empty:
+        axis = charts.axis("state", "numbers carried", log=True)
+        error = charts.axis("squared error", domainMin=0)
+        caption = "Recall of one vector that is shown once, against the state: a matrix is no help"
+        drawn.append(Chart(caption, charts.lines(recalled, axis, error, interval=("low", "high"))))
+    if not trained.empty:
+        spec = charts.scatter(trained, charts.axis("diverged", "diverged, %"), charts.axis("median loss"))
+        drawn.append(Chart("Random hparams on parentheses: the median loss, and how many diverge", spec))
+    return drawn
+
+
+def found_claims(results):
+    """What the literature expects of a state that is a matrix, on this protocol."""
+    held = of(results, AssociationPoint)
+    known = [r for r in held if math.isfinite(r.accuracy)]
+    at = attrgetter("depth", "num_pairs", "unroll")
+    text = "Of as many numbers of state, a corrected memory recalls more pairs than a gated vector"
+    paper = "DeltaNet and Gated DeltaNet above the GRU (Zoology, Based: state decides)"
+    pairs = [("gru", "deltanet"), ("gru", "gated deltanet")]
+    return [claims.ranked(text, paper, known, pairs, attrgetter("accuracy"), at)]
+
+
+FIGURE = Figure(
+    name="modern",
+    title="Beyond the paper: the recurrent cells of today",
+    finding="Bare cells alone and blocks alone are compared: convolution, norm and MLP move these models more than the "
+    "cell does. Where the input is silent after the first step a matrix memory answers by its biases only, which are "
+    "ours; a linear cell of one layer adds no computation with T, and stores little by construction, not for want of "
+    "tuning; and one vector shown once is one write, so that recall cannot show a matrix: associations do. Published, "
+    "of other tasks: "
+    + ", ".join(f"{what} {bits:g} bits a parameter" for what, bits in published.ELSEWHERE.items())
+    + "; Mamba-2, GLA and Gated DeltaNet about 1.4 times a transformer's knowledge (Allen-Zhu 2025, 2512.17351).",
+    select=select,
+    claims=found_claims,
+    table=table,
+    draw=draw,
+    charts=drawn_charts,
+)
