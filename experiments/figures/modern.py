@@ -132,7 +132,7 @@ def table(results):
         said = f"{100 * result.accuracy:.0f} % in {result.state_floats}"
         state.setdefault(result.cell, {})[f"{result.num_pairs} pairs, of state"] = said
     for result in of(results, TrainabilityResult):
-        state.setdefault(result.cell, {})["random draws: median loss"] = f"{result.median:.2f}"
+        state.setdefault(result.cell, {})["random draws: median loss"] = f"{result.median_loss:.2f}"
         state[result.cell]["diverged"] = f"{100 * result.num_infeasible / result.num_trials:.0f} %"
     first = ~found.duplicated("cell")
     more = pd.DataFrame([state.get(cell, {}) if n else {} for cell, n in zip(found["cell"], first, strict=True)])
@@ -190,7 +190,7 @@ def drawn_charts(results):
     )
     trained = rows(
         of(results, TrainabilityResult),
-        median_loss=lambda r: r.median,
+        median_loss=lambda r: r.median_loss,
         diverged=lambda r: 100 * r.num_infeasible / r.num_trials,
     )
     if not held.empty:
