@@ -16,7 +16,7 @@ sys.path.append(str(pathlib.Path(__file__).parents[1]))  # the clone's rnn_capac
 from absl import flags
 from ml_collections import config_flags
 
-from rnn_capacity import command_line, sweep
+from rnn_capacity import command_line, dry_run, sweep
 from rnn_capacity.training import hosts
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -32,12 +32,16 @@ _PROCESS = flags.DEFINE_integer("process_id", None, "of such a job: which of the
 _TIMEOUT = flags.DEFINE_integer(
     "initialization_timeout", hosts.INITIALIZATION_TIMEOUT, "of such a job: seconds that the others are waited for"
 )
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "only say what it would cost here, and about how long it would take")
 
 
 def main(_):
     config = _CONFIG.value.to_dict()
     if _WORKDIR.value is not None:
         config["workdir"] = _WORKDIR.value
+    if _DRY_RUN.value:
+        dry_run.run(config)
+        return
     hosts.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _TIMEOUT.value)
     sweep.run(config)
 

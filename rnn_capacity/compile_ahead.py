@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rnn_capacity import sweep
-from rnn_capacity.dimension import options
-from rnn_capacity.search import space as spaces
-from rnn_capacity.search.ranges import CHOICES
 from rnn_capacity.studies.plan import Plan
 from rnn_capacity.training import ahead, machines, numerics, sharding
 
@@ -85,8 +82,7 @@ def run(config: Mapping[str, Any], name: str) -> list[Row]:
 
 def _row(topology: machines.Topology, plan: Plan, asked: int) -> Row:
     """Compiles a study's program at the width asked for, and at half of it or, where that is little, at more."""
-    first = {name: options(d)[0] for name, d in plan.space.items() if spaces.family_of(name) in CHOICES}
-    trial = plan.trial(0, spaces.complete(plan.space, first))
+    trial = plan.example()
     widths = (asked, asked // 2 if asked >= 16 else asked + 16)  # arrays of a TPU are padded to eight
     figures, other = (
         ahead.compile_for(topology, trial.spec, n, tuple(trial.hparams), begins=n == asked) for n in widths

@@ -25,7 +25,6 @@ from rnn_capacity.measure.question import Question
 from rnn_capacity.measure.questions import QUESTIONS, question_of, results_in
 from rnn_capacity.measure.result import Result
 from rnn_capacity.measure.shown import Shown
-from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import session, store
 from rnn_capacity.studies.config import StudyConfig
 from rnn_capacity.studies.database import hide_password
@@ -300,8 +299,7 @@ def _compile_ahead(question: Question, grid: Sequence[Mapping[str, Any]], point:
         plan = config.studies()[0].plan()
         each = runtime.trials_per_device or sharding.default_trials_per_device(devices)
         together = sharding.padded_count(min(point.blocks[0], each * len(devices)), devices, each)
-        names = plan.trial(0, spaces.complete(plan.space, {})).hparams
-        program.trial_program(plan.spec, tuple(devices)).compile(together, tuple(names))
+        program.trial_program(plan.spec, tuple(devices)).compile(together, tuple(plan.example().hparams))
 
 
 def _shown_as_they_end(

@@ -26,6 +26,7 @@ LAYERS = (
     "schedule",
     "sweep",
     "compile_ahead",
+    "dry_run",
     "command_line",
     "installed",
 )

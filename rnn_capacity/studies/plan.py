@@ -15,9 +15,11 @@ import jax
 from rnn_capacity.cells import NAMED_CELLS, Cell
 from rnn_capacity.cells.adapters import from_flax
 from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.dimension import Range, options
 from rnn_capacity.model import cell_check, task_check
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.search import space as spaces
+from rnn_capacity.search.ranges import CHOICES
 from rnn_capacity.tasks import SPLITS, TASKS, Task
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.training import numerics
@@ -239,6 +241,16 @@ class Plan:
         root = numerics.key(self.seed)
         keys = Keys(*(jax.random.fold_in(jax.random.fold_in(root, use), n) for use, n in (task, network)))
         return Trial(number, values, self.spec, self.hparams(spaces.indices(values, self.spec)), keys)
+
+    def example(self, **values: float) -> Trial:
+        """A trial from the middle of the space, the first of every choice: it has the program that all have.
+
+        Args:
+            values: of dimensions that are tuned, in place of their middle.
+        """
+        first = {name: options(d)[0] for name, d in self.space.items() if spaces.family_of(name) in CHOICES}
+        known = {name: value for name, value in values.items() if isinstance(self.space.get(name), Range)}
+        return self.trial(0, spaces.complete(self.space, first | known))
 
     def outcome(self, trial: Trial, outcome: Outcome, seconds: float) -> tuple[dict[str, Any], float | None]:
         """What is kept of a trial, and its objective, None where it is infeasible."""

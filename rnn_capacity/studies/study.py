@@ -169,6 +169,19 @@ def blocks(plan: Plan, num_trials: int, num_repeats: int, together: int) -> list
     return [min(each, num_trials - begun) for begun in range(0, num_trials, each)] + [num_repeats] * (num_repeats > 0)
 
 
+def steps_of(plan: Plan, num_trials: int, num_repeats: int) -> int:
+    """Gradient steps of all trials of a study, those that are stopped early counted as they end."""
+    rungs = _rungs(plan.spec.train_steps, plan.halving)
+    lengths = [after - before for before, after in itertools.pairwise([0, *rungs])]
+    each = sum(length / (plan.halving or 1) ** k for k, length in enumerate(lengths))
+    return round(num_trials * each + num_repeats * plan.spec.train_steps)
+
+
+def _rungs(train_steps: int, halving: int | None) -> list[int]:
+    """The steps at which trials may be stopped, the end included."""
+    return sorted({max(1, train_steps // (halving or 1) ** k) for k in range(RUNGS)})
+
+
 def _at_once(sampler: optuna.samplers.BaseSampler, plan: Plan, num_trials: int, together: int) -> int:
     """How many trials are asked for together: as many as train at once, unless proposals depend on outcomes."""
     if follows_best(plan.space):  # a round is worth more than full devices
@@ -218,7 +231,7 @@ def _trained(
 ) -> Iterator[tuple[_Entry, int]]:
     """Each trial of a block as it ends, with the steps that it was trained for."""
     train_steps = block[0].trial.spec.train_steps
-    rungs = sorted({max(1, train_steps // (halving or 1) ** k) for k in range(RUNGS)})
+    rungs = _rungs(train_steps, halving)
     shown.begin(len(block), rungs, halving or 1)
 
     def objective(entry: _Entry) -> float:
