@@ -3,11 +3,11 @@
     h' = lambda * h + gamma * (B x)            complex, lambda = exp(-exp(nu) + j exp(theta)), gamma = exp(log_gamma)
     y  = s(Re(C h') + b)
 
-Complex numbers are two real ones: the carry (2h,) and B (2h, i) are real parts above imaginary ones, C (h, 2h) is
-[Re C, -Im C]. |lambda|^2 starts uniform between `radius`^2 and 1, the angle between 0 and `phase`, and gamma at
-sqrt(1 - |lambda|^2); all are trained freely from there. Our deviation: s and b. Without s a single layer with its
-readout is one linear map of x, of i + 1 effective parameters whatever its units; the official blocks have their
-nonlinearity there. There is no D x.
+Complex numbers are two real ones: the carry (2h,) and B (2h, i) are real parts above imaginary ones, C (h, 2h) is [Re
+C, -Im C]. The square of lambda's modulus starts uniform between the square of `radius` and 1, its angle between 0 and
+`phase`, and gamma at the root of what the first lacks to 1; all are trained freely from there. Our deviation: s and b.
+Without s a single layer with its readout is one linear map of x, of i + 1 effective parameters whatever its units; the
+official blocks have their nonlinearity there. There is no D x.
 """
 
 import jax

@@ -7,9 +7,9 @@
     h' = a * h + sqrt(1 - a^2) * i * u
 
 W_u (h, i); those of the gates are stacked r, i: W (2h, h), b (2h,); lambda (h,). r forgets, so the forget bias is
-subtracted. At r = 1, a^2 starts uniform between `radius`^2 and 1, as the paper words it; the authors' code has the
-eighth root there. Their code also erases the carry at the first step: here it is h_0, learned. The square root's slope
-is bounded, as in their code.
+subtracted. At r = 1, a^2 starts uniform between the square of `radius` and 1, as the paper words it; the authors' code
+has the eighth root there. Their code also erases the carry at the first step: here it is h_0, learned. The square
+root's slope is bounded, as in their code.
 """
 
 import jax
