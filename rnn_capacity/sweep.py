@@ -17,7 +17,7 @@ from rich.console import Console
 
 import rnn_capacity
 from rnn_capacity import schedule
-from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.cells import NAMED_CELLS, Cell
 from rnn_capacity.checks import InputError, check_choice, check_mapping
 from rnn_capacity.display import tables
 from rnn_capacity.measure import overview
@@ -120,7 +120,7 @@ def _grid(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     of_one_cell = tuple(field for field in known if field not in ("cell", "task", *OF_A_SWEEP))
     for cell, fields in per_cell.items():
         if cell not in cells:
-            check_choice("per_cell", cell, tuple(CELLS))
+            check_choice("per_cell", cell, tuple(NAMED_CELLS))
         for field in fields:
             check_choice(f"per_cell.{cell}", field, of_one_cell)
     found, taken = [], question.texts()

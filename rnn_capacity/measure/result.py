@@ -11,7 +11,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from rnn_capacity import information
-from rnn_capacity.cells import CELLS, Cell
+from rnn_capacity.cells import NAMED_CELLS, Cell
 from rnn_capacity.display import tables
 from rnn_capacity.measure.shown import Shown
 from rnn_capacity.model import counters
@@ -212,7 +212,7 @@ def task_of(plan: Mapping[str, Any]) -> Task | None:
 
 def cell_of(plan: Mapping[str, Any]) -> Cell | None:
     """The cell of a described plan; None where it is a user's own."""
-    return None if "cell's program" in plan else CELLS.get(plan["cell"])
+    return None if "cell's program" in plan else NAMED_CELLS.get(plan["cell"])
 
 
 def best_of(trials: Sequence[FrozenTrial], sign: int) -> FrozenTrial | None:
