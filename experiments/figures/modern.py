@@ -31,14 +31,14 @@ NAMES = {*CELLS, *BLOCKS}
 SIZES = (500, 1_000)
 
 CAPACITY = {
-    "quick": {"num_params": SIZES, "num_trials": 8, "num_repeats": 3, "train_steps": 3_000},
+    "quick": {"num_params": (250, 500), "num_trials": 8, "num_repeats": 3, "train_steps": 3_000},
     "evening": common.EVENING | {"num_params": SIZES},
     "full": common.FULL | {"num_params": (*SIZES, 10_000), "depths": (1,)},
 }
-DEEPER = {"quick": {"num_params": SIZES[:1]}, "evening": {}, "full": {}}
-BLOCK = {"quick": {"num_params": SIZES[1:]}, "evening": {"depths": (1, 2)}, "full": {"depths": (1, 2)}}
+DEEPER = {"quick": {"num_params": (500,)}, "evening": {}, "full": {}}
+BLOCK = {"quick": {"num_params": (500,)}, "evening": {"depths": (1, 2)}, "full": {"depths": (1, 2)}}
 RECALL = {
-    "quick": recall.QUICK | {"num_units": (8, 32), "num_trials": 4, "train_steps": 1_500},
+    "quick": recall.QUICK | {"num_units": (32,), "num_trials": 4, "train_steps": 1_500},
     "evening": recall.EVENING | {"num_units": (8, 16, 32, 64)},
     "full": recall.FULL | {"depths": (1, 2)},
 }
@@ -48,7 +48,7 @@ ASSOCIATION = {
     "full": {"num_pairs": (2, 4, 8, 16, 32), "num_trials": 256, "num_repeats": 8, "train_steps": 50_000},
 }
 TRAINABILITY = {
-    "quick": trainability.QUICK | {"num_params": (500,), "depths": (1,), "num_trials": 32, "train_steps": 200},
+    "quick": trainability.QUICK | {"num_params": (500,), "depths": (1,), "num_trials": 24, "train_steps": 200},
     "evening": trainability.EVENING | {"num_params": (500,), "depths": (1, 2)},
     "full": trainability.FULL | {"depths": (1,)},
 }

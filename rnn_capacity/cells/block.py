@@ -83,17 +83,17 @@ class Switches(NamedTuple):
 
 class BlockCarry(NamedTuple):
     cell: Any
-    past: Any  # the convolution's last 3 inputs, one behind the other, the oldest first; () without one
+    past: tuple[Array, ...]  # the convolution's last 3 inputs, the oldest first; () without one
 
 
 def normed(z: Array, w: Array) -> Array:
     return z * jax.lax.rsqrt((z * z).mean() + 1e-6) * w
 
 
-def convolved(params: Any, past: Array, u: Array) -> tuple[Array, Array]:
+def convolved(params: Any, past: tuple[Array, ...], u: Array) -> tuple[tuple[Array, ...], Array]:
     """The last inputs after u, and the weighted sum of these and of the oldest."""
-    window = jnp.concatenate([past, u])
-    return window[len(u) :], (window * params["W_conv"]).reshape(TAPS, -1).sum(0) + params["b_conv"]
+    taps = params["W_conv"].reshape(TAPS, -1)
+    return (*past[1:], u), sum(taps[k] * seen for k, seen in enumerate((*past, u))) + params["b_conv"]
 
 
 def init_matrix(key, name, num_inputs, rows, hparams):
@@ -142,7 +142,7 @@ def make(name: str, cell: Cell, switches: Switches, *, nonlinearity: Nonlinearit
         return init_block(switches, cell, key, num_inputs, num_units, hparams)
 
     def initial_carry(params):
-        past = jnp.zeros((TAPS - 1) * len(params["b_conv"]), params["b_conv"].dtype) if of.convolution else ()
+        past = (TAPS - 1) * (jnp.zeros_like(params["b_conv"]),) if of.convolution else ()
         return BlockCarry(cell.initial_carry(params["cell"]), past)
 
     def apply(params, carry, x, s):
