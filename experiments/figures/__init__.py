@@ -1,4 +1,4 @@
-"""The paper's figures and tables, a file each, and one beyond it: the studies, how they are scored and drawn."""
+"""The paper's figures and tables, a file each, and two beyond it: the studies, how they are scored and drawn."""
 
 from experiments.figures import (
     fig1,
@@ -11,6 +11,7 @@ from experiments.figures import (
     fig5,
     figA1,
     modern,
+    precision,
     table1,
     tableA1,
     tableA2,
@@ -21,4 +22,4 @@ OF_THE_PAPER = {
     module.__name__.split(".")[-1]: module
     for module in (fig1, fig1i, figA1, fig2a, fig2b, fig2c, fig3, fig4, fig5, table1, tableA1, tableA2)
 }
-FIGURES = OF_THE_PAPER | {"modern": modern}
+FIGURES = OF_THE_PAPER | {"modern": modern, "precision": precision}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnn_capacity.checks import check_positive_int
@@ -14,8 +14,10 @@ from rnn_capacity.measure.question import Question, asks
 from rnn_capacity.measure.result import NAN, Facts, Result
 from rnn_capacity.measure.search import answer
 from rnn_capacity.measure.shown import AGAIN, RISING, again, columns
+from rnn_capacity.model import formats
 from rnn_capacity.paper import published
 from rnn_capacity.search import space as spaces
+from rnn_capacity.studies import store
 from rnn_capacity.studies.config import BUDGET_OF_PARAMS, Budget, Runtime, StudyConfig, checked, option
 from rnn_capacity.studies.plan import BEYOND_THE_PAPER, Plan
 from rnn_capacity.tasks import Task
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BUDGET = Budget(num_trials=24, num_repeats=4)
+BITS_AS = "bits as "  # before the format, in what is kept of a trial
 MIN_INPUTS = 20  # n_in, where the budget does not ask for more
 PAPER_MAPPINGS = 10  # b is at most so many times the parameters (Collins et al. 2017, 3.1)
 # Data sets are padded to a multiple of the largest that is smaller: of a block on a CPU, of a batch.
@@ -43,6 +46,7 @@ class CapacityConfig(StudyConfig):
     )
     train_steps: int = 10_000
     batch_size: int | None = option("mappings a step; None: 4096, or all where there are fewer", None)
+    rounded: bool = option("also score the trained weights as stored in bfloat16, float16, int8, int6 and int4", False)
 
     @property
     def title(self) -> str:
@@ -57,6 +61,8 @@ class CapacityConfig(StudyConfig):
             num_inputs = max(MIN_INPUTS, math.ceil(max(PAPER_MAPPINGS, most) * num_params).bit_length())
         task = Memorization(unroll=self.unroll, num_inputs=num_inputs, max_mappings=1)
         plan = self.make_plan(CapacityPlan, task, num_params=num_params)
+        if self.rounded:
+            plan = dataclasses.replace(plan, static={**plan.static, "rounded": True})
         shown, distinct = plan.space["mappings_per_param"], 2 ** min(num_inputs, 64) / plan.num_params
         if isinstance(shown, Range) and shown.around_best and shown.low < distinct < shown.high:  # more is not shown
             most = distinct
@@ -102,6 +108,7 @@ class CapacityPlan(Plan):
             "num_mappings": trial.hparams["num_mappings"],
             "seconds": seconds,
         }
+        kept |= {f"{BITS_AS}{name}": known(score["bits"]) for name, score in outcome.rounded.items()}
         return kept, kept[self.objective]
 
 
@@ -126,6 +133,8 @@ class CapacityResult(Result):
     chance_bits_per_param: float
     accuracy: float  #: the fraction of labels right
     num_mappings: int  #: b, labels shown to the best trial
+    #: by format, the fraction of its bits that is left where the weights are stored so: of the best and its repeats
+    rounded: Mapping[str, tuple[float, ...]]
 
     @property
     def question(self) -> Question[CapacityResult]:
@@ -139,6 +148,7 @@ class CapacityResult(Result):
             "chance_bits_per_param": max(facts.of_all("untrained_bits_per_param"), default=NAN),
             "accuracy": facts.of_best("accuracy"),
             "num_mappings": facts.of_best("num_mappings", 0),
+            "rounded": {name: kept for name in formats.ROUNDED if (kept := _left(facts, f"{BITS_AS}{name}"))},
         }
 
     @property
@@ -161,7 +171,15 @@ class CapacityResult(Result):
         return f"{self.bits_per_param:.2f} bits per parameter"
 
     def to_dict(self) -> dict[str, Any]:
-        return super().to_dict() | {n: getattr(self, n) for n in ("bits_per_state", "operations_per_bit")}
+        of_state = {n: getattr(self, n) for n in ("bits_per_state", "operations_per_bit")}
+        return super().to_dict() | of_state | {"rounded": {name: list(kept) for name, kept in self.rounded.items()}}
+
+
+def _left(facts: Facts, name: str) -> tuple[float, ...]:
+    """The fraction of its bits that each of the best trial and its repeats has by a rounded score."""
+    trained = [] if facts.best is None else [facts.best, *facts.repeats]
+    known = [outcome for trial in trained if (outcome := trial.user_attrs[store.OUTCOME])["feasible"]]
+    return tuple(outcome[name] / outcome["bits"] for outcome in known if name in outcome and outcome["bits"])
 
 
 @asks(CapacityConfig, BUDGET, "cell")

@@ -56,6 +56,7 @@ class Facts(NamedTuple):
     kept: Mapping[str, Any]  # the result that was kept with the study, which knows more of such a task
     trials: Sequence[FrozenTrial]
     best: FrozenTrial | None
+    repeats: Sequence[FrozenTrial]  # of the best, on fresh data and weights
 
     def of_best(self, name: str, otherwise: float = NAN) -> Any:
         """What the best trial gave."""
@@ -188,7 +189,7 @@ def result_of(
         finished = (kept.get("num_trials"), _count(kept)) == (len(trials), len(again))
     else:
         finished = len(trials) >= wanted and (best is None or len(again) >= wanted_repeats)
-    facts = Facts(plan, task or task_of(plan), cell or cell_of(plan), kept, trials, best)
+    facts = Facts(plan, task or task_of(plan), cell or cell_of(plan), kept, trials, best, again)
     record = Record(
         source=source,
         plan=plan,

@@ -15,6 +15,7 @@ from rnn_capacity.display.tables import Column, Columns
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from rnn_capacity.measure.question import Question
     from rnn_capacity.measure.result import Result
 
 AGAIN = "again: the best hparams again on fresh data and weights, 95 % interval of the mean."
@@ -55,6 +56,11 @@ class Shown:
         """The results that are shown, a row of the table each."""
         raise NotImplementedError
 
+    @property
+    def shown_as(self) -> Question:
+        """The question whose columns and plot show the parts."""
+        return self.parts[0].question
+
     def __eq__(self, other: object) -> bool:
         """Whether all numbers are the same; two that are missing are, though NaN is not NaN."""
         return isinstance(other, Shown) and type(self) is type(other) and self._identity() == other._identity()
@@ -71,7 +77,7 @@ class Shown:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draws it; returns the matplotlib Axes, new ones unless some are given."""
-        return self.parts[0].question.draw(self.parts, ax)
+        return self.shown_as.draw(self.parts, ax)
 
     def notes(self, config: str = "") -> list[str]:
         """A sentence for each best hparam that lies at an end of its range.
@@ -82,11 +88,11 @@ class Shown:
         return [note for part in self.parts for note in part.notes(config)]
 
     def __repr__(self) -> str:
-        table = tables.sideways(self.parts[0].question.columns, self.parts)
+        table = tables.sideways(self.shown_as.columns, self.parts)
         return "\n".join([f"{self.title}\n\n{table}", *self.notes()])
 
     def _repr_html_(self) -> str:
-        question = self.parts[0].question
+        question = self.shown_as
         best = pd.DataFrame({place: part.best_hparams for place, part in enumerate(self.parts)})
         best = best.map(tables.short, na_action="ignore").set_axis([part.cell for part in self.parts], axis="columns")
         notes = [question.caption, *self.notes()]

@@ -26,7 +26,7 @@ BRANCHES = {
     "schedule": SCHEDULES,
     "input_steps": INPUT_STEPS,
 }
-PRECISIONS = ("default", "high", "highest")
+PRECISIONS = ("default", "high", "highest", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,9 @@ class Spec:
     #: where steps of time are scanned, compute the inside of each again for its gradient; None: what suits the backend
     recompute: bool | None = None
     programs: tuple[str, ...] = ()  #: digests of a user's own cell and task: what is edited is compiled again
-    precision: str = "highest"  #: of matrix products; accelerators round float32 unless told otherwise
+    #: of matrix products, which accelerators round unless told otherwise; bfloat16: all but the weights in training
+    precision: str = "highest"
+    rounded: bool = False  #: also score the trained weights as stored in fewer bits (`formats.ROUNDED`)
 
     def __post_init__(self):
         for field in ("num_units", "train_steps", "depth"):

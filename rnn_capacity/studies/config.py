@@ -86,7 +86,10 @@ class StudyConfig:
         None,
     )
     seed: int = option("of the data, the initial weights and the search", 0)
-    precision: str = option("of matrix products: default, high, or highest (full float32)", "highest")
+    precision: str = option(
+        "of matrix products: default, high, or highest (full float32); bfloat16: all of training but the weights' own",
+        "highest",
+    )
 
     def __post_init__(self):
         find_cell(self.cell)

@@ -26,6 +26,7 @@ from rnn_capacity.training import numerics
 from rnn_capacity.training.trial import Keys, Outcome, Trial
 
 STATIC = ("depth", "train_steps", "batch_size", "precision")
+ONLY_IF_ASKED = ("rounded",)  # static as well; studies that were not asked do not say so
 SIZES = ("max_params", "num_units", "num_params")
 SEARCH = ("seed", "sampler", "halving", "again")
 OF_PROGRAMS = ("cell's program", "task's program", "task's data")
@@ -91,7 +92,7 @@ def title_of(name: str) -> str:
 
 def of_the_package(name: str) -> bool:
     """Whether what `Plan.describe` has under a name is none of the task's fields."""
-    return name in (*STATIC, *SIZES, *SEARCH, "cell", "task", *OF_PROGRAMS) or name.startswith(HPARAM)
+    return name in (*STATIC, *ONLY_IF_ASKED, *SIZES, *SEARCH, "cell", "task", *OF_PROGRAMS) or name.startswith(HPARAM)
 
 
 def again_name(name: str, number: int) -> str:
@@ -195,7 +196,7 @@ class Plan:
             cell=cell,
             task=task,
             space=space_of(described),
-            static={name: described[name] for name in STATIC},
+            static={n: described[n] for n in (*STATIC, *ONLY_IF_ASKED) if n in STATIC or n in described},
             **{name: described[name] for name in (*SIZES, *SEARCH)},
         )
         found, described = (_defining(known, task) for known in (plan.describe(), described))

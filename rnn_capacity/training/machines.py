@@ -36,11 +36,13 @@ class Machine(NamedTuple):
 
 def _tpu(memory: float, bandwidth: float, rate: float) -> Machine:
     """A TPU multiplies bfloat16; float32 takes three or six passes."""
-    return Machine(memory * 2**30, bandwidth, {"default": rate, "high": rate / 3, "highest": rate / 6})
+    rates = {"default": rate, "high": rate / 3, "highest": rate / 6, "bfloat16": rate}
+    return Machine(memory * 2**30, bandwidth, rates)
 
 
 def _gpu(memory: float, bandwidth: float, tf32: float, float32: float) -> Machine:
-    return Machine(GPU_MEMORY * memory * 2**30, bandwidth, {"default": tf32, "high": tf32, "highest": float32})
+    rates = {"default": tf32, "high": tf32, "highest": float32, "bfloat16": 2 * tf32}
+    return Machine(GPU_MEMORY * memory * 2**30, bandwidth, rates)
 
 
 TPUS = {

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from rnn_capacity.checks import InputError
-from rnn_capacity.model import cell_check, layout
+from rnn_capacity.model import cell_check, formats, layout
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.tasks.base import SPLITS, Task
 from rnn_capacity.training import memory, sharding, steps
@@ -208,5 +208,6 @@ def advance(
         chunk = math.ceil(min(max(CHUNK_SECONDS / seconds, 0.25), 8.0) * (target - start))
         start = target
         on_chunk(start, state)
-    outcomes = steps.outcome(spec, untrained_score, lambda split: measure(split, state.params), state)
+    stored = lambda name: jax.jit(jax.vmap(functools.partial(formats.stored, name=name)))(state.params)
+    outcomes = steps.outcome(spec, untrained_score, measure, state, stored)
     return jax.tree.map(lambda a: np.asarray(a)[:num_trials], outcomes), state

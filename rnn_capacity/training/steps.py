@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from rnn_capacity.model import network
+from rnn_capacity.model import formats, network
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.tasks.base import SPLITS, Batch, Source
 from rnn_capacity.training.optimizers import fan_ins, optimizer
@@ -131,14 +132,25 @@ def train_trial(spec: Spec, hparams: Hparams, key: Keys) -> Outcome:
     measure = lambda split, params: evaluate(spec, shared, data, split, hparams, params)
     _, untrained_score = measure(jnp.int32(SPLITS.index("valid")), state.params)
     state = train_chunk(spec, shared, data, jnp.int32(0), jnp.int32(spec.train_steps), hparams, state)
-    return outcome(spec, untrained_score, lambda split: measure(split, state.params), state)
+    return outcome(spec, untrained_score, measure, state)
 
 
-def outcome(spec: Spec, untrained_score, measure: Callable, state: TrialState) -> Outcome:
-    """Put together from what `evaluate` gives; where all splits are one set it is measured once."""
+def outcome(
+    spec: Spec, untrained_score: Any, measure: Callable, state: TrialState, stored: Callable | None = None
+) -> Outcome:
+    """Put together from what `evaluate` gives; where all splits are one set it is measured once.
+
+    Args:
+        measure: (split, params) -> (loss, score), split an index into SPLITS.
+        stored: format -> the trained weights as stored in it; None: of a single trial.
+    """
     measured = {
-        split: measure(jnp.int32(SPLITS.index(split))) for split in (SPLITS[:1] if spec.task.one_set else SPLITS)
+        split: measure(jnp.int32(SPLITS.index(split)), state.params)
+        for split in (SPLITS[:1] if spec.task.one_set else SPLITS)
     }
+    stored = stored or functools.partial(formats.stored, state.params)
+    last = jnp.int32(SPLITS.index("eval"))
+    rounded = {name: measure(last, stored(name))[1] for name in (formats.ROUNDED if spec.rounded else ())}
     loss, score = ({s: measured.get(s, measured[SPLITS[0]])[i] for s in SPLITS} for i in (0, 1))
     finite = jnp.isfinite(jnp.stack([jnp.asarray(loss[split]) for split in SPLITS])).all(axis=0)
-    return Outcome(loss, score, untrained_score, state.feasible & finite)
+    return Outcome(loss, score, untrained_score, state.feasible & finite, rounded)

@@ -23,6 +23,8 @@ class Outcome(NamedTuple):
     score: Mapping[str, Mapping[str, Array]]  #: by split: the task's own measures, of the trained network
     untrained_score: Mapping[str, Array]  #: the same of the network as initialised, on the validation split: chance
     feasible: Array  #: False where training diverged
+    #: by format: the task's own measures of the weights as stored in it, on the evaluation split; empty if not asked
+    rounded: Mapping[str, Mapping[str, Array]] = {}
 
 
 class Trial(NamedTuple):
