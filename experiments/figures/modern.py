@@ -39,13 +39,13 @@ DEEPER = {"quick": {"num_params": (500,)}, "evening": {}, "full": {}}
 BLOCK = {"quick": {"num_params": (500,)}, "evening": {"depths": (1, 2)}, "full": {"depths": (1, 2)}}
 RECALL = {
     "quick": recall.QUICK | {"num_units": (32,), "num_trials": 4, "train_steps": 1_500},
-    "evening": recall.EVENING | {"num_units": (8, 16, 32, 64)},
+    "evening": recall.EVENING | {"num_units": (16, 64)},
     "full": recall.FULL | {"depths": (1, 2)},
 }
 ASSOCIATION = {
     "quick": {"num_pairs": (4, 8), "num_trials": 4, "train_steps": 1_500},
-    "evening": {"num_pairs": (2, 4, 8, 16), "num_trials": 12, "num_repeats": 4},
-    "full": {"num_pairs": (2, 4, 8, 16, 32), "num_trials": 256, "num_repeats": 8, "train_steps": 50_000},
+    "evening": {"num_pairs": (4, 8, 16), "num_trials": 12, "num_repeats": 4},
+    "full": {"num_pairs": (2, 4, 8, 16, 32), "space": "paper", "num_trials": 1024, "train_steps": 50_000},
 }
 TRAINABILITY = {
     "quick": trainability.QUICK | {"num_params": (500,), "depths": (1,), "num_trials": 24, "train_steps": 200},
