@@ -49,7 +49,7 @@ OF_ALL = {
 }
 OF_EACH = {
     "capacity": dict.fromkeys(("bits", "bits_per_param", "chance_bits_per_param", "accuracy"), NAN)
-    | {"num_mappings": 0},
+    | {"num_mappings": 0, "rounded": {}},
     "association": dict.fromkeys(("accuracy", "bits", "chance_accuracy"), NAN)
     | {"num_pairs": 4, "num_keys": 32, "num_values": 8},
     "recall": dict.fromkeys(("error", "line", "chance_error"), NAN),

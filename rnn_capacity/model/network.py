@@ -41,6 +41,7 @@ def apply(params: Params, spec: Spec, hparams: Hparams, x_tib: Array) -> Array:
     x_tib, inputs from the first step on, may be shorter than the unroll: then the input is silent afterwards, or, where
     it comes at every step, held. Inputs of a small integer type become floats a segment at a time.
     """
+    dtype = params["readout"]["W"].dtype  # of the outputs
     if spec.precision == "bfloat16":
         params = jax.tree.map(lambda a: a.astype(jnp.bfloat16), params)
     num_steps, layers, readout = spec.task.unroll, params["layers"], params["readout"]
@@ -68,7 +69,7 @@ def apply(params: Params, spec: Spec, hparams: Hparams, x_tib: Array) -> Array:
             y_thb = jnp.concatenate([y_thb, y_after_thb])
     # One product for all steps and examples: `vmap` over the steps would transpose its operands, even for a single one.
     y_htb = jnp.moveaxis(y_thb[-spec.task.read_steps :], 0, 1)
-    outputs_on = (readout["W"] @ y_htb.reshape(len(y_htb), -1) + readout["b"][:, None]).astype(jnp.float32)
+    outputs_on = (readout["W"] @ y_htb.reshape(len(y_htb), -1) + readout["b"][:, None]).astype(dtype)
     return jnp.moveaxis(outputs_on.reshape(-1, *y_htb.shape[1:]), 1, 0)
 
 
