@@ -126,7 +126,7 @@ def trial_program(spec: Spec, devices: tuple[jax.Device, ...]) -> TrialProgram:
     return TrialProgram(spec, devices)
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=16)  # of as many points at a time
 def _shared(task: Task, digests: tuple[str | None, ...], devices: tuple[jax.Device, ...]) -> Any:
     """What all trials of a task read, on the devices. The digests tell apart what was edited meanwhile."""
     return sharding.replicate(task.shared(), devices)
