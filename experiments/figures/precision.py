@@ -72,9 +72,11 @@ def formats(results):
 
 def draw(results):
     figure, axes = plots.panels(1, 2)
+    figure.set_size_inches(9.5, 5.6)  # as high as the names of all cells
     in_float32 = [r for r in results if trained_in(r) == "float32"] or list(results)
     for ax, of_memory in zip(axes[0], (False, True), strict=True):
         draw_kept(in_float32, ax, of_memory=of_memory)
+        ax.set_title("", loc="left")
         if ax.get_legend():
             ax.get_legend().remove()
     plots.legend(figure)

@@ -109,8 +109,8 @@ def draw(results: Sequence[CapacityResult], ax: Axes | None = None, *, of_memory
         label = plots.label(result) + ("" if in_float32 else ", trained in bfloat16")
         plots.line(ax, result.cell, [BITS[n] for n in names], stored, 1 if in_float32 else 2, label=label)
     ax.set_xscale("log", base=2)
-    ax.set_xticks([BITS[n] for n in names], [f"{n}" for n in names])
-    ax.set(xlabel="format of a stored weight", ylim=(0, None))
+    ax.set_xticks([BITS[n] for n in names], [f"{BITS[n]}" for n in names])
+    ax.set(xlabel="bits of a stored weight (16: bfloat16)", ylim=(0, None))
     ax.set_ylabel("bits per bit of weight memory" if of_memory else "bits per parameter")
     return plots.finished(ax, "Best of the trials, as much of it as it and its repeats keep on average")
 
