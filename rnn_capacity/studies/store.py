@@ -164,13 +164,18 @@ def ask_for(study: optuna.Study, num_trials: int, num_repeats: int) -> None:
 
 def add_worker(study: optuna.Study, worker: str) -> None:
     """Keeps what trained the trials that bear this worker's name: packages, our code's digest, devices, the command."""
-    packages = {}
+    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    about = {"packages": packages(), "code": code_digest(), "device": device, "command": command()}
+    study.set_user_attr(f"{WORKER}{worker}", about)
+
+
+def packages() -> dict[str, str]:
+    """Versions of the packages that decide what is trained."""
+    found = {}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            packages[package] = importlib.metadata.version(package)
-    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    about = {"packages": packages, "code": code_digest(), "device": device, "command": command()}
-    study.set_user_attr(f"{WORKER}{worker}", about)
+            found[package] = importlib.metadata.version(package)
+    return found
 
 
 def command() -> str | None:

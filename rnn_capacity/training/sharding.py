@@ -67,12 +67,7 @@ def keep_compiled() -> Iterator[None]:
     if configured["jax_compilation_cache_dir"] is not None or not configured["jax_enable_compilation_cache"]:
         yield
         return
-    cpu = platform.machine()
-    with contextlib.suppress(OSError, StopIteration):
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        cpu += next(line for line in lines if line.startswith(("flags", "Features")))
-    kind = hashlib.sha256(cpu.encode()).hexdigest()[:12]
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rnn_capacity" / kind
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rnn_capacity" / cpu_kind()
     ours = {"jax_compilation_cache_dir": str(cache), "jax_persistent_cache_min_compile_time_secs": KEPT_SECONDS}
     before = {name: configured[name] for name in ours}
     _configure_cache(ours)
@@ -80,6 +75,15 @@ def keep_compiled() -> Iterator[None]:
         yield
     finally:
         _configure_cache(before)
+
+
+def cpu_kind() -> str:
+    """A digest of the instructions that this machine's CPU has, by which XLA chooses how it computes."""
+    cpu = platform.machine()
+    with contextlib.suppress(OSError, StopIteration):
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        cpu += next(line for line in lines if line.startswith(("flags", "Features")))
+    return hashlib.sha256(cpu.encode()).hexdigest()[:12]
 
 
 def _configure_cache(settings: dict[str, Any]) -> None:
