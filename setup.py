@@ -39,10 +39,15 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["rnn_capacity", "rnn_capacity.*"]), *SHIPPED],
     package_dir=SHIPPED,
-    package_data={"rnn_capacity": ["py.typed"], "rnn_capacity.report": ["assets/*"]},
+    package_data={
+        "rnn_capacity": ["py.typed"],
+        "rnn_capacity.report": ["assets/*"],
+        "rnn_capacity.leaderboard": ["assets/*"],
+    },
     entry_points={
         "console_scripts": [
-            f"rnn-capacity-{name} = rnn_capacity.installed:{name}" for name in ("sweep", "report", "table", "compile")
+            f"rnn-capacity-{name} = rnn_capacity.installed:{name}"
+            for name in ("sweep", "report", "table", "compile", "leaderboard")
         ]
     },
     install_requires=[

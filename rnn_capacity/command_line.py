@@ -12,7 +12,7 @@ import signal
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -61,6 +61,25 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     if len(rest) > 1:
         raise InputError(f"unknown arguments: {' '.join(rest[1:])}")
     return rest
+
+
+def parse_command(argv: Sequence[str], commands: Mapping[str, Sequence[str]]) -> list[str]:
+    """As `parse_flags`, of a command whose first argument says what it does, which `argv[1]` is then.
+
+    Args:
+        commands: the flags that each takes, beside those that all do.
+
+    Raises:
+        InputError: there is no such, or it has no such flag.
+    """
+    if not argv[1:] or argv[1] not in commands:
+        given = repr(argv[1]) if argv[1:] else "none"
+        raise InputError(f"command: {given} given; it must come first, and be one of {', '.join(commands)}")
+    parse_flags([argv[0], *argv[2:]])
+    for name in {name for names in commands.values() for name in names} - {*commands[argv[1]]}:
+        if flags.FLAGS[name].present:
+            raise InputError(f"--{name} given; {argv[1]} has no such flag, but --{', --'.join(commands[argv[1]])}")
+    return list(argv[:2])
 
 
 def parse_config(argv: Sequence[str], root: pathlib.Path) -> list[str]:

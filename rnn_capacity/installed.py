@@ -30,6 +30,11 @@ def compile() -> None:
     _run("compile")
 
 
+def leaderboard() -> None:
+    """Runs `launch/leaderboard.py`."""
+    _run("leaderboard")
+
+
 def _run(name: str) -> None:
     shipped = PACKAGE / SHIPPED
     root = shipped if shipped.is_dir() else PACKAGE.parent  # of a clone that is installed as editable

@@ -23,6 +23,7 @@ LAYERS = (
     "display",
     "measure",
     "report",
+    "leaderboard",
     "schedule",
     "sweep",
     "compile_ahead",

@@ -101,6 +101,17 @@ BAD = [
     ("storage: '/nowhere' given", ["table", "--storage=/nowhere", "--out=TMP/o"]),
     ("out: '/nowhere/o' given; it must be a file", ["table", "--storage=TMP", "--out=/nowhere/o"]),
     ("authors: '/nowhere' given; it must be a file", ["table", "--authors=/nowhere", "--out=TMP/o"]),
+    ("command: none given; it must come first, and be one of submit, verify, build", ["leaderboard"]),
+    ("command: 'sbmit' given; it must come first", ["leaderboard", "sbmit"]),
+    ("--cell must be given to submit", ["leaderboard", "submit", "--protocol=capacity-500-v1"]),
+    ("--protocol must be given to submit", ["leaderboard", "submit", "--cell=gru"]),
+    ("--entry must be given to verify", ["leaderboard", "verify"]),
+    ("--cell given; build has no such flag, but --folder", ["leaderboard", "build", "--cell=gru"]),
+    ("unknown arguments: a", ["leaderboard", "build", "a"]),
+    ("protocol: 'recall' given; it must be one of", ["leaderboard", "submit", "--cell=gru", "--protocol=recall"]),
+    ("folder: '/nowhere' given; it must be a folder of entries", ["leaderboard", "build", "--folder=/nowhere"]),
+    ("entry: '/nowhere' given; it must be a file", ["leaderboard", "verify", "--entry=/nowhere"]),
+    ("seed: 'a' given; it must be a whole number", ["leaderboard", "verify", "--entry=a", "--seed=a"]),
     ("flag --format=csv: value should be one of <trials|authors>", ["table", "--out=TMP/o", "--format=csv"]),
 ]
 
@@ -224,6 +235,7 @@ STUB = {  # as much of the package as launch/sweep.py and launch/table.py import
     "paper/dataset.py": "FORMATS = ('trials',)",
     "training/hosts.py": "INITIALIZATION_TIMEOUT = 1",
     "sweep.py": "",
+    "dry_run.py": "",
     "command_line.py": "parse_flags = None\n"
     "def run(main, parse):\n    import experiments, signal\n"
     "    print(__file__, *experiments.__path__, signal.getsignal(signal.SIGINT) is signal.SIG_DFL)",

@@ -30,7 +30,7 @@ def test_all_of_the_launchers_and_configs_is_shipped(given):
     assert set(given["package_dir"]) <= set(given["packages"])
 
 
-@pytest.mark.parametrize("name", ["sweep", "report", "table", "compile"])
+@pytest.mark.parametrize("name", ["sweep", "report", "table", "compile", "leaderboard"])
 def test_the_installed_commands_run_from_any_folder(tmp_path, name):
     command = [
         pathlib.Path(sysconfig.get_path("scripts")) / f"rnn-capacity-{name}",
@@ -38,12 +38,9 @@ def test_the_installed_commands_run_from_any_folder(tmp_path, name):
     ]
     done = subprocess.run([*command, "--config.num_units=3"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    said = (
-        "config.num_units: no such field; there are batch_size, "
-        if name in ("sweep", "compile")
-        else "Unknown command line flag"
-    )
-    assert done.stderr.startswith(f"error: {said}")
+    said = dict.fromkeys(("sweep", "compile"), "config.num_units: no such field; there are batch_size, ")
+    said |= {"leaderboard": "command: '--config=experiments/gru.py:quick' given; it must come first"}
+    assert done.stderr.startswith(f"error: {said.get(name, 'Unknown command line flag')}")
     assert list(tmp_path.iterdir()) == []
 
 
