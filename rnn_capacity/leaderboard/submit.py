@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import os
 import pathlib
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from rnn_capacity.cells import Cell
 from rnn_capacity.checks import InputError, check_choice
 from rnn_capacity.leaderboard import entry as entries
+from rnn_capacity.leaderboard import protocols
 from rnn_capacity.leaderboard.entry import FOLDER, Entry
 from rnn_capacity.leaderboard.protocols import Protocol, protocol_of
 from rnn_capacity.leaderboard.source import Agree, Source, source_of
@@ -36,7 +38,7 @@ def submit(
         cell: a name of the package, or `my_cell.py:cell`.
         agree: asked before the file of a cell is run.
         folder: of all entries.
-        storage: where a measurement that was stopped goes on; None: it begins anew.
+        storage: a folder where a measurement that was stopped goes on, by the same code; None: it begins anew.
 
     Raises:
         InputError: bad input, by name, before anything is compiled; or nothing was found that could be claimed.
@@ -48,6 +50,9 @@ def submit(
         check_choice("track", loaded.track, ("bare", "block"))
         path = entries.path_of(folder, known, loaded.name)
         entries.check_new(path)
+        program, machine = program_of(plan_of(known, loaded)), machine_here()
+        if storage is not None:  # of the package a study's name does not say by which code its cell was trained
+            storage = pathlib.Path(storage, f"{path.stem}-{_digest([known.version, program, machine])}")
         budget: dict[str, Any] = {"num_trials": known.num_trials, "num_repeats": known.num_repeats}
         shown = known.asked.call(cell=loaded, **known.config, **budget, storage=storage, progress=progress)
         (result,) = shown.parts
@@ -56,8 +61,12 @@ def submit(
             what = f"{result.num_infeasible} of {result.num_trials} trials diverged, and of the best again all but "
             raise InputError(f"cell: {loaded.name!r} given; {what}{len(result.repeats)}: there is no score to claim")
         trials = result.trials.to_csv(index=False).encode()
-        made = _entry(known, source, loaded, result, trials)
+        made = _entry(known, source, loaded, result, trials, program=program, machine=machine)
         return made.write(folder, trials, source.file), result
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[: protocols.DIGITS]
 
 
 def plan_of(protocol: Protocol, cell: Cell) -> Plan:
@@ -80,7 +89,7 @@ def machine_here() -> dict[str, Any]:
     return {"packages": store.packages(), "code": code, "device": device, "cpu": sharding.cpu_kind()}
 
 
-def _entry(protocol: Protocol, source: Source, cell: Cell, result: Result, trials: bytes) -> Entry:
+def _entry(protocol: Protocol, source: Source, cell: Cell, result: Result, trials: bytes, **measured: Any) -> Entry:
     assert result.record.best_number is not None  # as it has repeats
     return Entry(
         format=entries.FORMAT,
@@ -90,12 +99,11 @@ def _entry(protocol: Protocol, source: Source, cell: Cell, result: Result, trial
         cell=cell.name,
         source="package" if source.file is None else source.name,
         file_digest=source.digest,
-        program=program_of(plan_of(protocol, cell)),
         track=cell.track,
         result=entries.plain(result.to_dict()),
         best_number=result.record.best_number,
         space=entries.plain(result.record.space),
         trials_digest=hashlib.sha256(trials).hexdigest(),
-        machine=machine_here(),
         date=datetime.date.today().isoformat(),
+        **measured,
     )

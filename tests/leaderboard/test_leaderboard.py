@@ -98,6 +98,17 @@ def test_a_cell_that_cannot_be_submitted_is_one_line(named, cell, tmp_path):
     assert not list(tmp_path.glob("board/*"))
 
 
+def test_a_stopped_submission_goes_on_unless_the_code_is_another(trainer, monkeypatch, tmp_path):
+    again = lambda: submit.submit("rnn", PROTOCOL.name, NO, "board", tmp_path / "work", progress=False)[0].unlink()
+    again()
+    assert len(trainer.trained) == 9
+    again()
+    assert len(trainer.trained) == 9
+    monkeypatch.setattr(submit, "program_of", lambda plan: "another")
+    again()
+    assert len(trainer.trained) == 18
+
+
 @pytest.mark.usefixtures("trainer")
 def test_what_diverges_has_no_score_to_claim(monkeypatch, tmp_path):
     from tiny import FakeTrainer
