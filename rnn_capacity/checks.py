@@ -35,6 +35,13 @@ def check_positive_int(field: str, value: Any) -> int:
     return check_int(field, value, 1)
 
 
+def check_bool(field: str, value: Any) -> bool:
+    """The value if it is True or False, or an InputError that names the field."""
+    if not isinstance(value, bool):
+        raise InputError(f"{field}: {value!r} given; it must be True or False")
+    return value
+
+
 def check_seed(seed: Any) -> int:
     """The seed as an int of 32 bits: JAX would drop any others, and give the draws of another seed."""
     return check_int("seed", seed, 0, 2**32 - 1)

@@ -99,8 +99,8 @@ class AssociationPoint(Result):
 
     @property
     def bits_per_state(self) -> float:
-        """Bits per number that is carried from step to step."""
-        return self.bits / self.state_floats
+        """Bits per number that is carried from step to step; NaN where none is."""
+        return self.bits / self.state_floats if self.state_floats else NAN
 
     @property
     def subject(self) -> str:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rnn_capacity.checks import check_positive_int
+from rnn_capacity.checks import check_bool, check_positive_int
 from rnn_capacity.dimension import Range
 from rnn_capacity.display.tables import Column
 from rnn_capacity.measure.question import Question, asks
@@ -61,7 +61,7 @@ class CapacityConfig(StudyConfig):
             num_inputs = max(MIN_INPUTS, math.ceil(max(PAPER_MAPPINGS, most) * num_params).bit_length())
         task = Memorization(unroll=self.unroll, num_inputs=num_inputs, max_mappings=1)
         plan = self.make_plan(CapacityPlan, task, num_params=num_params)
-        if self.rounded:
+        if check_bool("rounded", self.rounded):
             plan = dataclasses.replace(plan, static={**plan.static, "rounded": True})
         shown, distinct = plan.space["mappings_per_param"], 2 ** min(num_inputs, 64) / plan.num_params
         if isinstance(shown, Range) and shown.around_best and shown.low < distinct < shown.high:  # more is not shown
@@ -158,8 +158,8 @@ class CapacityResult(Result):
 
     @property
     def bits_per_state(self) -> float:
-        """Bits per number that is carried from step to step."""
-        return self.bits / self.state_floats
+        """Bits per number that is carried from step to step; NaN where none is."""
+        return self.bits / self.state_floats if self.state_floats else NAN
 
     @property
     def operations_per_bit(self) -> float:

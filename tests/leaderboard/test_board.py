@@ -166,7 +166,7 @@ def test_the_page_opens_without_a_message_and_asks_for_nothing(browser, opened, 
     assert browser.execute_script("return document.documentElement.scrollWidth") == width
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
-    assert {url for url in asked if not url.startswith(("data:", "about:"))} == {address}
+    assert {url for url in asked if not url.startswith(("data:", "about:", "chrome:"))} == {address}
     color = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     bright = sum(map(int, re.findall(r"\d+", color)[:3]))
     assert (bright > 700) if scheme == "light" else (bright < 100)

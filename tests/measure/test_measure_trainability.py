@@ -34,6 +34,7 @@ LEAST = {  # every other task that it measures, of moments
     "random_functions": {"task_fields": {"num_points": 50, "num_inputs": 2, "num_held_out": 16}, "unroll": 2},
     "text8:synthetic": {"task_fields": {"warm_up": 1, "num_held_out": 16}, "unroll": 4, "num_params": 200},
     "arithmetic": {"task_fields": {"max_number": 9, "num_held_out": 16}, "unroll": 20, "num_params": 200},
+    "association": {"task_fields": {"num_pairs": 2, "num_keys": 3, "num_values": 2, "num_held_out": 16}, "unroll": 4},
 }
 
 
@@ -270,12 +271,12 @@ def test_nothing_but_divergence_is_infeasible_and_no_crash(tmp_path):
 def test_a_trial_is_infeasible_where_any_of_its_losses_is_not_finite(split, number):
     """The weights may be finite and one example among the thousand of a split too much for them."""
     losses = dict.fromkeys(SPLITS, jnp.array([1.0, 2.0])) | {split: jnp.array([1.0, number])}
-    spec = type("Spec", (), {"task": Parentheses()})
+    spec = type("Spec", (), {"task": Parentheses(), "rounded": False})
     state = steps.TrialState(None, None, jnp.array([True, True]))
-    found = steps.outcome(spec, {}, lambda index: (losses[SPLITS[int(index)]], {}), state)
+    found = steps.outcome(spec, {}, lambda index, params: (losses[SPLITS[int(index)]], {}), state)
     assert found.feasible.tolist() == [True, False]
     stands_still = state._replace(feasible=jnp.array([False, True]))
-    found = steps.outcome(spec, {}, lambda index: (losses[SPLITS[int(index)]], {}), stands_still)
+    found = steps.outcome(spec, {}, lambda index, params: (losses[SPLITS[int(index)]], {}), stands_still)
     assert found.feasible.tolist() == [False, False]
 
 

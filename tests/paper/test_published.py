@@ -21,7 +21,7 @@ def full(name):
     return importlib.import_module(f"experiments.figures.{name}").get_config("").sweeps
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [name for name in TASKS if name != "association"])  # which is not of the paper
 def test_a_tasks_defaults_are_the_papers_sizes(name):
     task = TASKS[name](**NEEDED.get(name, {}))
     assert {field: getattr(task, field) for field in published.TASK_SIZES[name]} == published.TASK_SIZES[name]
