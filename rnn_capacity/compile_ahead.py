@@ -68,7 +68,7 @@ def run(config: Mapping[str, Any], name: str) -> list[Row]:
     rows, least = [], 0.0
     with numerics.fixed():
         for plan, point in sweep.studies(config):
-            asked = point.get("trials_per_device") or sharding.default_trials_per_device(topology.devices)
+            asked = sharding.trials_per_device(point.get("trials_per_device"), topology.devices)
             row = _row(topology, plan, asked)
             print(row, flush=True)
             ahead.check_fits(topology, plan.title, row.figures, row.fit)

@@ -89,7 +89,7 @@ def cost(plan: Plan, fields: Mapping[str, Any]) -> Cost:
 def measure(plan: Plan, devices: Sequence[jax.Device], fields: Mapping[str, Any]) -> Timed:
     """Compiles a study for one device, and trains it for a moment."""
     device, trial = devices[:1], plan.example(**TYPICAL)
-    each = fields.get("trials_per_device") or sharding.default_trials_per_device(devices)
+    each = sharding.trials_per_device(fields.get("trials_per_device"), devices)
     each = sharding.padded_count(min(each, fields["num_trials"]), device, each)
     hparams: dict[str, Any] = {name: np.full(each, value, np.float32) for name, value in trial.hparams.items()}
     keys = jax.tree.map(lambda key: jax.numpy.stack([key] * each), trial.keys)

@@ -124,8 +124,6 @@ class Schedule:
             raise failed
 
     def _work(self, pool: Pool, place: int) -> Generator[tuple[Point, Any]]:
-        current: Point | None = None
-
         def idle():
             """Leaves the point for one that was not left yet, or else for another after a while."""
             stop.check()

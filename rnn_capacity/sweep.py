@@ -271,7 +271,7 @@ def _point(number: int, question: Question, fields: Mapping[str, Any]) -> schedu
     """A point of the grid, described: a missing text is reported before anything is trained."""
     config, budget, runtime = question.asked(fields)
     devices = sharding.choose_devices(runtime.devices)
-    together = len(devices) * (runtime.trials_per_device or sharding.default_trials_per_device(devices)) * hosts.count()
+    together = len(devices) * sharding.trials_per_device(runtime.trials_per_device, devices) * hosts.count()
     plans = [study.plan() for study in config.studies()]
     sizes = [n for plan in plans for n in blocks(plan, budget.num_trials, budget.num_repeats, together)]
     return schedule.Point(number, [plan.name for plan in plans], sizes)
@@ -283,7 +283,7 @@ def _num_shares(
     """How many points train at a time: one in a job, and where points have devices of their own."""
     if hosts.count() > 1 or len({repr(fields.get("devices")) for fields in grid}) > 1:
         return 1
-    widths = [fields.get("trials_per_device") or sharding.default_trials_per_device(devices) for fields in grid]
+    widths = [sharding.trials_per_device(fields.get("trials_per_device"), devices) for fields in grid]
     return schedule.at_once(points, len(devices), min(widths))
 
 
@@ -297,7 +297,7 @@ def _compile_ahead(question: Question, grid: Sequence[Mapping[str, Any]], point:
     devices = sharding.choose_devices(runtime.devices)
     with numerics.fixed(), contextlib.suppress(Exception):
         plan = config.studies()[0].plan()
-        each = runtime.trials_per_device or sharding.default_trials_per_device(devices)
+        each = sharding.trials_per_device(runtime.trials_per_device, devices)
         together = sharding.padded_count(min(point.blocks[0], each * len(devices)), devices, each)
         program.trial_program(plan.spec, tuple(devices)).compile(together, tuple(plan.example().hparams))
 

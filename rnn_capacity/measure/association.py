@@ -13,7 +13,7 @@ from rnn_capacity.checks import check_positive_int
 from rnn_capacity.display.tables import Column
 from rnn_capacity.information import mutual_information
 from rnn_capacity.measure.question import Question, asks
-from rnn_capacity.measure.result import NAN, Facts, Result
+from rnn_capacity.measure.result import NAN, Facts, Result, per
 from rnn_capacity.measure.search import answer
 from rnn_capacity.measure.shown import AGAIN, RISING, Shown, again, columns
 from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, checked, option, several
@@ -100,7 +100,7 @@ class AssociationPoint(Result):
     @property
     def bits_per_state(self) -> float:
         """Bits per number that is carried from step to step; NaN where none is."""
-        return self.bits / self.state_floats if self.state_floats else NAN
+        return per(self.bits, self.state_floats)
 
     @property
     def subject(self) -> str:

@@ -11,7 +11,7 @@ from rnn_capacity.checks import check_bool, check_positive_int
 from rnn_capacity.dimension import Range
 from rnn_capacity.display.tables import Column
 from rnn_capacity.measure.question import Question, asks
-from rnn_capacity.measure.result import NAN, Facts, Result
+from rnn_capacity.measure.result import NAN, Facts, Result, per
 from rnn_capacity.measure.search import answer
 from rnn_capacity.measure.shown import AGAIN, RISING, again, columns
 from rnn_capacity.model import formats
@@ -159,12 +159,12 @@ class CapacityResult(Result):
     @property
     def bits_per_state(self) -> float:
         """Bits per number that is carried from step to step; NaN where none is."""
-        return self.bits / self.state_floats if self.state_floats else NAN
+        return per(self.bits, self.state_floats)
 
     @property
     def operations_per_bit(self) -> float:
         """Operations of a step per bit; NaN where none is stored."""
-        return self.operations / self.bits if self.bits else NAN
+        return per(self.operations, self.bits)
 
     @property
     def answer(self) -> str:

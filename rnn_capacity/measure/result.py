@@ -47,6 +47,11 @@ class Record:
         return {n.removeprefix(HPARAM): dimension for n, dimension in self.plan.items() if n.startswith(HPARAM)}
 
 
+def per(amount: float, number: float) -> float:
+    """So much of an amount for each of a number; NaN where there is none."""
+    return amount / number if number else NAN
+
+
 class Facts(NamedTuple):
     """What a result is made from: the trials that count, and what is known of their task."""
 

@@ -42,7 +42,7 @@ def search(plan: Plan, budget: Budget, runtime: Runtime) -> Searched:
     shown = runtime.progress if isinstance(runtime.progress, Reporter) else reporter(bool(runtime.progress))
     where: dict[str, Any] = {
         "devices": devices,
-        "trials_per_device": int(runtime.trials_per_device or sharding.default_trials_per_device(devices)),
+        "trials_per_device": sharding.trials_per_device(runtime.trials_per_device, devices),
     }
 
     def run(plan: Plan, num_trials: int, what: str) -> tuple[optuna.Study | None, list[FrozenTrial]]:

@@ -144,6 +144,11 @@ def describe(devices: Sequence[jax.Device]) -> str:
     return f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform}), JAX {jax.__version__}"
 
 
+def trials_per_device(asked: int | None, devices: Sequence[jax.Device]) -> int:
+    """How many trials a device is given at a time: as many as were asked for, else what suits it."""
+    return int(asked or default_trials_per_device(devices))
+
+
 def default_trials_per_device(devices: Sequence[jax.Device]) -> int:
     return TRIALS_PER_DEVICE.get(devices[0].platform, 256)
 
