@@ -31,7 +31,7 @@ def keys_and_values(params, x, num_heads):
 
 def corrected(S, k, v, beta):
     """The memory after beta of what it says wrongly of k is put right."""
-    return S + k * memory.rows(memory.spread(beta, len(v)) * (v - memory.read(S, k)), len(k))
+    return S + k * (memory.spread(beta, len(v)) * (v - memory.read(S, k)))
 
 
 def init_with_beta(key, num_inputs, num_units, hparams, num_heads, key_width):

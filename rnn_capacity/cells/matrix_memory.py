@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import WIDER_RATE
@@ -91,27 +90,13 @@ def empty(params: Params, num_heads: int) -> Array:
 
 
 def spread(z: Array, num_units: int) -> Array:
-    """A number a head, the last axis, as a number a unit."""
-    return jnp.repeat(z, num_units // z.shape[-1], axis=-1)
+    """A number a head, the last axis, as a number a unit; that of a single head goes with all of them as it is."""
+    return z if z.shape[-1] == 1 else jnp.repeat(z, num_units // z.shape[-1], axis=-1)
 
 
 def read(S: Array, q: Array) -> Array:
     """S^T q of each head, (h,), from a q that is spread over the units."""
     return (S * q).sum(0)
-
-
-def rows(z: Array, key_width: int) -> Array:
-    """z (h,) in as many rows.
-
-    As an outer product, in which `vmap` leaves the examples in the last axis; to broadcast would put them first, and
-    steps in time would take many times as long.
-    """
-    return jax.lax.dot_general(jnp.ones(key_width, z.dtype), z, dimension_numbers=(((), ()), ((), ())))
-
-
-def spread_in_time(z: Array, num_units: int) -> Array:
-    """`spread` of what depends on the carry: as a product, for the same reason."""
-    return jnp.asarray(np.repeat(np.eye(len(z)), num_units // len(z), axis=0), z.dtype) @ z
 
 
 def unit(z: Array) -> Array:

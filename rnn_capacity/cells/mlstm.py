@@ -46,11 +46,11 @@ def apply(params, carry, x, _):
     log_f = carry.m - softplus(-f)  # log sigma(f), and m
     m = jax.lax.stop_gradient(jnp.maximum(log_f, i))
     i, f = jnp.exp(i - m), jnp.exp(log_f - m)
-    per_unit = lambda z: memory.rows(memory.spread_in_time(z, len(v)), len(k))
-    S = per_unit(f) * carry.S + per_unit(i) * (memory.spread(k, len(v)) * v)
-    n = memory.rows(f, len(k)) * carry.n + memory.rows(i, len(k)) * k
+    per_unit = lambda z: memory.spread(z, len(v))
+    S = per_unit(f) * carry.S + per_unit(k) * (per_unit(i) * v)
+    n = f * carry.n + i * k
     scale = jnp.maximum(jnp.abs((n * q).sum(0)), jnp.exp(-m))
-    y = memory.read(S, memory.spread(q, len(v))) / memory.spread_in_time(scale, len(v))
+    y = memory.read(S, per_unit(q)) / per_unit(scale)
     return MLSTMCarry(S, n, m), o * y
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
 
 PARAMS, INPUT, CARRY, BOTH = range(4)  # what a value depends on: of two values, the bitwise or
 
@@ -59,9 +59,7 @@ def hoist(apply: Callable, params: Any, carry: Any, x: Any) -> Stages:
         return list(dict.fromkeys(v for v in [*elsewhere, *_variables(jaxpr.outvars)] if stage[v] == made_at))
 
     def function(at, invars, outvars):
-        debug_info = jaxpr.debug_info.with_unknown_names()
-        part = jaxpr.replace(constvars=(), invars=invars, outvars=outvars, eqns=equations[at], debug_info=debug_info)
-        flat = jaxpr_as_fun(ClosedJaxpr(part, ()))
+        flat = part(jaxpr, equations[at], invars, outvars)
         return lambda *arguments: tuple(flat(*jax.tree.leaves(arguments)))
 
     weights, drive, memory = (handed_on(at) for at in (PARAMS, INPUT, CARRY))
@@ -73,6 +71,13 @@ def hoist(apply: Callable, params: Any, carry: Any, x: Any) -> Stages:
         recall=function(CARRY, [*weights, *carry_vars], memory),
         combine=lambda *arguments: jax.tree.unflatten(out_tree, combine(*arguments)),
     )
+
+
+def part(jaxpr: Jaxpr, equations: list[JaxprEqn], invars: list, outvars: list) -> Callable:
+    """Some operations of a traced function, as a function of the variables that they read."""
+    debug_info = jaxpr.debug_info.with_unknown_names()
+    part = jaxpr.replace(constvars=(), invars=invars, outvars=outvars, eqns=equations, debug_info=debug_info)
+    return jaxpr_as_fun(ClosedJaxpr(part, ()))
 
 
 def _variables(atoms):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import NONLINEARITIES, Cell, Nonlinearity
+from rnn_capacity.model.examples_last import over_examples, to_all
 from rnn_capacity.model.hoist import hoist
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.types import Array, Carry, Hparams, Params
@@ -59,7 +60,7 @@ def apply(params: Params, spec: Spec, hparams: Hparams, x_tib: Array) -> Array:
     if num_steps <= LONG:
         _, y_thb = through_layers([None] * len(layers), x_tib, num_steps)
     else:
-        to_batch = functools.partial(_to_batch, batch=x_tib.shape[-1])
+        to_batch = functools.partial(to_all, size=x_tib.shape[-1])
         carries = [jax.tree.map(to_batch, _start(spec.cell, layer)) for layer in layers]
         shown = x_tib[:num_steps]
         carries, y_thb = _in_segments(through_layers, carries, shown, len(shown))
@@ -132,16 +133,13 @@ def unroll(
     start = _start(cell, params)
     stages = hoist(apply, params, start, jnp.zeros(x_tib.shape[1], x_tib.dtype))
 
-    narrow = stages.prepare(params)
-    weights, axes = _widen(narrow, x_tib.shape[-1])
-    project = jax.vmap(stages.project, in_axes=(axes, -1), out_axes=-1)
-    recall = jax.vmap(stages.recall, in_axes=(axes, -1), out_axes=-1)
-    combine = jax.vmap(stages.combine, in_axes=(axes, -1, -1), out_axes=-1)
+    weights = stages.prepare(params)
+    project, recall, combine = (over_examples(stage) for stage in (stages.project, stages.recall, stages.combine))
     step = lambda drive, carry: combine(weights, drive, recall(weights, carry))
-    to_batch = functools.partial(_to_batch, batch=x_tib.shape[-1])
+    to_batch = functools.partial(to_all, size=x_tib.shape[-1])
 
     # Without input it is the same for all examples what a step adds, so that is computed once and spread.
-    silent = lambda: tuple(map(to_batch, stages.project(narrow, jnp.zeros(x_tib.shape[1], x_tib.dtype))))
+    silent = lambda: tuple(map(to_batch, stages.project(weights, jnp.zeros(x_tib.shape[1], x_tib.dtype))))
     num_given = min(len(x_tib), num_steps)
     num_after = num_steps - num_given
     if num_steps <= FULL_UNROLL:
@@ -150,7 +148,7 @@ def unroll(
         outputs = []
         for drive in drives:
             # The learned initial carry is the same for all examples: what is made of it is computed once and spread.
-            memory = map(to_batch, stages.recall(narrow, start)) if carry is None else recall(weights, carry)
+            memory = map(to_batch, stages.recall(weights, start)) if carry is None else recall(weights, carry)
             carry, y_hb = combine(weights, drive, tuple(memory))
             outputs.append(y_hb)
         return carry, jnp.stack(outputs)
@@ -178,18 +176,3 @@ def _drive_after(hold: bool | Array, last: Callable[[], tuple], silent: Callable
 
 def apply_cell(cell: Cell, nonlinearity, params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
     return cell.apply(params, carry, x, nonlinearity)
-
-
-def _to_batch(a, batch):
-    return jnp.broadcast_to(a[..., None], (*a.shape, batch))
-
-
-def _widen(weights, batch):
-    """Vectors get the example axis, matrices and scalars stay shared.
-
-    `vmap` moves the mapped axis to the front wherever a mapped and a shared operand meet, which for a bias would
-    transpose every activation; a matrix product takes a shared operand as it is.
-    """
-    shared = [w.ndim != 1 for w in weights]
-    wide = tuple(w if s else _to_batch(w, batch) for w, s in zip(weights, shared, strict=True))
-    return wide, tuple(None if s else -1 for s in shared)
