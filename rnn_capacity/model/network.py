@@ -50,7 +50,7 @@ def apply(params: Params, spec: Spec, hparams: Hparams, x_tib: Array) -> Array:
     s = _nonlinearity(spec, hparams)
 
     def through_layers(carries, x_tib, num_steps):
-        after, y_tib = [], x_tib.astype(readout["W"].dtype)
+        after, y_tib = [], jnp.asarray(x_tib, readout["W"].dtype)
         for layer, carry in zip(layers, carries, strict=True):
             again = bool(spec.recompute) and spec.task.unroll <= LONG
             carry, y_tib = unroll(spec.cell, layer, y_tib, num_steps, s, hold=hold, carry=carry, recompute=again)
