@@ -15,8 +15,9 @@ import jax
 
 from rnn_capacity.cells import matrix_memory as memory
 from rnn_capacity.cells.base import Cell, sigmoid, silu
+from rnn_capacity.dimension import Range
 
-QUICK = {name: d for name, d in memory.QUICK.items() if name != "forget_bias"}
+QUICK = memory.WITHOUT_FORGETTING | {"input_scale_beta": Range(0.8, 3.2, log=True)}
 
 
 def initial_carry(params):

@@ -22,10 +22,16 @@ import numpy as np
 
 from rnn_capacity.cells import matrix_memory as memory
 from rnn_capacity.cells.base import Cell, sigmoid, where
-from rnn_capacity.cells.deltanet import QUICK as WITHOUT_FORGETTING
 from rnn_capacity.checks import check_choice
+from rnn_capacity.dimension import Range
 
 NAMES = {"learned": "gla", "none": "linear attention", "fixed": "retnet"}
+KEYS_ABOVE_VALUES = {"input_scale_qk": Range(0.8, 3.2, log=True), "input_scale_v": Range(0.2, 0.8, log=True)}
+QUICK = {
+    "learned": memory.QUICK,
+    "none": memory.WITHOUT_FORGETTING | KEYS_ABOVE_VALUES,
+    "fixed": memory.WITHOUT_FORGETTING,
+}
 
 
 def elu_plus_one(z):
@@ -80,9 +86,8 @@ def make(*, decay: str = "learned", num_heads: int = 1, key_width: int | None = 
         S = decayed(params, S, x) + k * v
         return S, memory.read(S, q)
 
-    quick = memory.QUICK if decay == "learned" else WITHOUT_FORGETTING
     name = memory.named(NAMES[decay], num_heads, key_width)
-    return Cell(name, init, initial_carry, apply, nonlinearities=("tanh",), ranges={"quick": quick})
+    return Cell(name, init, initial_carry, apply, nonlinearities=("tanh",), ranges={"quick": QUICK[decay]})
 
 
 gla = make()

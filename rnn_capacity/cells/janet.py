@@ -13,8 +13,10 @@ import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import Cell, sigmoid
+from rnn_capacity.dimension import Range
 
 GATES = ("f", "c")
+RANGES = {"quick": {"learning_rate": Range(0.03, 0.1, log=True)}}  # good rates reach above those of the LSTM
 
 
 def init(key, num_inputs, num_units, hparams):
@@ -40,7 +42,7 @@ def make(*, beta: float = 1.0) -> Cell:
         h = sigmoid(f) * h + (1 - sigmoid(f - beta)) * s(c)
         return h, h
 
-    return Cell("janet" if beta == 1 else f"janet beta={beta:g}", init, initial_carry, apply)
+    return Cell("janet" if beta == 1 else f"janet beta={beta:g}", init, initial_carry, apply, ranges=RANGES)
 
 
 janet = make()

@@ -17,9 +17,11 @@ import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import Cell, sigmoid
+from rnn_capacity.dimension import Range
 from rnn_capacity.types import Array
 
 GATES = ("d", "d", "z", "y")  # of the scales
+RANGES = {"quick": {"recurrent_scale_d": Range(0.6, 1.2), "recurrent_scale_y": Range(0.6, 1.2)}}
 
 
 class LEMCarry(NamedTuple):
@@ -55,4 +57,4 @@ def apply(params, carry, x, s):
     return LEMCarry(z, y), y
 
 
-lem = Cell("lem", init, initial_carry, apply)
+lem = Cell("lem", init, initial_carry, apply, ranges=RANGES)

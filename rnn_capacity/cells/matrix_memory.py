@@ -26,6 +26,7 @@ QUICK: Space = {
     "bias_scale": 0.5,
     "forget_bias": Range(0.0, 3.0),
 }
+WITHOUT_FORGETTING = {name: dimension for name, dimension in QUICK.items() if name != "forget_bias"}
 
 
 def check_heads(num_units: int, num_heads: int) -> int:
