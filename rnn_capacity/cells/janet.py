@@ -16,7 +16,7 @@ from rnn_capacity.cells.base import Cell, sigmoid
 from rnn_capacity.dimension import Range
 
 GATES = ("f", "c")
-RANGES = {"quick": {"learning_rate": Range(0.03, 0.1, log=True)}}  # good rates reach above those of the LSTM
+RANGES = {"quick": {"forget_bias": Range(0.0, 0.5)}}
 
 
 def init(key, num_inputs, num_units, hparams):

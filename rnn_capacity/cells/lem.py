@@ -21,7 +21,7 @@ from rnn_capacity.dimension import Range
 from rnn_capacity.types import Array
 
 GATES = ("d", "d", "z", "y")  # of the scales
-RANGES = {"quick": {"recurrent_scale_d": Range(0.6, 1.2), "recurrent_scale_y": Range(0.6, 1.2)}}
+RANGES = {"quick": {"recurrent_scale_d": Range(0.8, 1.4), "recurrent_scale_y": Range(0.8, 1.4)}}
 
 
 class LEMCarry(NamedTuple):
