@@ -370,6 +370,5 @@ def test_a_step_multiplies_no_input(cell):
     assert in_project >= 1
     assert in_step + in_project == in_cell
     known = {"gru": 2, "mgu": 2, "my mgu": 2, "lem": 2, "linen.GRUCell": 3, "nnx.LSTMCell": 4}
-    linear = {*MODERN_CELLS, "diagonal"} - {"lru", "slstm", "retnet"}  # what they carry meets no matrix, but is spread:
-    known |= {"mlstm": 7, "deltanet": 1, "gated deltanet": 1}
+    linear = {*MODERN_CELLS, "diagonal"} - {"lru", "slstm", "retnet"}  # what they carry meets no matrix
     assert in_step == known.get(cell.name, 0 if cell.name in linear else 1)

@@ -1,6 +1,5 @@
 """What a measurement sets for the whole process, where several run in threads of it."""
 
-import contextlib
 import io
 import sys
 import threading
@@ -23,14 +22,22 @@ def ascii_output(monkeypatch):
 
 
 def test_what_is_set_for_the_process_stays_until_the_last_measurement_ends(ascii_output):
-    before = found()
-    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
-        first.enter_context(session.measuring())
-        second.enter_context(session.measuring())
+    before, begun, end = found(), threading.Event(), threading.Event()
+
+    def measure():
+        with session.measuring():
+            begun.set()
+            end.wait()
+
+    thread = threading.Thread(target=measure)
+    with session.measuring():
         within = found()
-        first.close()
-        assert within[0] == "backslashreplace"
-        assert found() == within
+        thread.start()
+        begun.wait()
+    assert within[0] == "backslashreplace"
+    assert found() == within
+    end.set()
+    thread.join()
     assert found() == before
 
 
