@@ -7,6 +7,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from rnn_capacity.model import layout
 from rnn_capacity.model.spec import Spec
@@ -113,6 +114,15 @@ def noisy(params, seed=0, scale=0.3):
     """The same weights with noise on each, so that nothing is hidden behind a zero."""
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda a: a + (scale * rng.normal(size=a.shape)).astype(a.dtype), params)
+
+
+def equations(program):
+    """The operations of a traced program at any depth; those of a part that is called again, again."""
+    for eqn in program.jaxpr.eqns if isinstance(program, ClosedJaxpr) else program.eqns:
+        yield eqn
+        for part in jax.tree.leaves(eqn.params, is_leaf=lambda p: isinstance(p, ClosedJaxpr | Jaxpr)):
+            if isinstance(part, ClosedJaxpr | Jaxpr):
+                yield from equations(part)
 
 
 def flatten(tree):

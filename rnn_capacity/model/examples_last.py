@@ -68,21 +68,10 @@ def _run(closed: ClosedJaxpr, arguments: list[Value], size: int) -> list[Value]:
             values = [known[variable] for variable in variables]
             operation = part(jaxpr, [eqn], variables, eqn.outvars)
             if mapped:
-                whole = (*eqn.outvars[0].aval.shape, size)
-                values = [_as_large(value, whole) if eqn.primitive in BY_ELEMENT else value for value in values]
                 operation = jax.vmap(operation, in_axes=[-1 if last else None for _, last in values], out_axes=-1)
             results = [(a, mapped) for a in operation(*(a for a, _ in values))]
         known |= zip(eqn.outvars, results, strict=True)
     return [read(atom) for atom in jaxpr.outvars]
-
-
-def _as_large(value: Value, shape: tuple[int, ...]) -> Value:
-    """An operand as large as the result: else `vmap` puts the examples first. A number stays one."""
-    if not value[1] and not jnp.ndim(value[0]):
-        return value
-    array = _spread(value, shape[-1])
-    axes = tuple(range(len(shape)))[-array.ndim :]  # of a number the examples alone
-    return (array if array.shape == shape else _broadcast(array, array.shape, shape, axes), True)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
@@ -116,6 +105,21 @@ def _by_row(a, axes):
         row = functools.partial(jax.lax.dynamic_index_in_dim, a, axis=axis, keepdims=False)
         a = jax.lax.fori_loop(1, a.shape[axis], lambda n, total, row=row: total + row(n), row(0))
     return a
+
+
+def _by_element(eqn, values, size):
+    """All operands as large as the result, but for numbers that are the same for all."""
+    shape = (*eqn.outvars[0].aval.shape, size)
+
+    def large(value):
+        array, last = value
+        if not last and not jnp.ndim(array):
+            return array
+        array = _spread(value, size)
+        axes = tuple(range(len(shape)))[-array.ndim :]  # of a number of each example the last alone
+        return array if array.shape == shape else _broadcast(array, array.shape, shape, axes)
+
+    return eqn.primitive.bind(*map(large, values), **eqn.params)
 
 
 def _reshape(eqn, values, size):
@@ -168,14 +172,11 @@ def _sum(eqn, values, size):
     return _total(values[0][0], values[0][0].shape, tuple(map(int, eqn.params["axes"])))
 
 
-BY_ELEMENT = {
-    getattr(primitives, f"{name}_p")
-    for name in (
-        *("add", "sub", "mul", "div", "rem", "pow", "max", "min", "atan2", "nextafter", "clamp", "select_n"),
-        *("and", "or", "xor", "eq", "ne", "lt", "le", "gt", "ge"),
-    )
-}
+OF_ONE = """abs acos acosh asin asinh atan atanh cbrt ceil convert_element_type cos cosh erf erf_inv erfc exp exp2 expm1
+floor integer_pow is_finite lgamma log log1p logistic neg not round rsqrt sign sin sinh sqrt square tan tanh"""
+OF_SEVERAL = "add and atan2 clamp div eq ge gt le lt max min mul ne nextafter or pow rem select_n sub xor"
 RULES: dict[Any, Callable] = {
+    **{getattr(primitives, f"{name}_p"): _by_element for name in f"{OF_ONE} {OF_SEVERAL}".split()},
     primitives.reshape_p: _reshape,
     primitives.squeeze_p: _reshape,
     primitives.broadcast_in_dim_p: _broadcast_in_dim,

@@ -134,7 +134,9 @@ def unroll(
     stages = hoist(apply, params, start, jnp.zeros(x_tib.shape[1], x_tib.dtype))
 
     weights = stages.prepare(params)
-    project, recall, combine = (over_examples(stage) for stage in (stages.project, stages.recall, stages.combine))
+    project, recall, combine = (
+        jax.jit(over_examples(stage)) for stage in (stages.project, stages.recall, stages.combine)
+    )
     step = lambda drive, carry: combine(weights, drive, recall(weights, carry))
     to_batch = functools.partial(to_all, size=x_tib.shape[-1])
 

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import make_hparams
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from helpers import equations, make_hparams
 
 from rnn_capacity.cells import NAMED_CELLS
 from rnn_capacity.model import network
@@ -78,19 +77,10 @@ def test_an_argument_mapped_by_vmap_again_is_as_if_it_were_not():
         jax.tree.map(lambda a, b, n=n: np.testing.assert_allclose(a[n], b, rtol=1e-5, atol=1e-5), trials, want)
 
 
-def shapes(program):
-    """Of every array that a traced program computes, at any depth."""
-    program = program.jaxpr if isinstance(program, ClosedJaxpr) else program
-    for eqn in program.eqns:
-        yield from (variable.aval.shape for variable in eqn.outvars)
-        for part in jax.tree.leaves(eqn.params, is_leaf=lambda p: isinstance(p, ClosedJaxpr | Jaxpr)):
-            if isinstance(part, ClosedJaxpr | Jaxpr):
-                yield from shapes(part)
-
-
 @pytest.mark.parametrize("name", NAMED_CELLS)
 def test_every_array_of_a_cell_has_the_examples_last(name):
     cell, size = NAMED_CELLS[name], 509  # a prime, that no other axis is as long as
     params = cell.init(jax.random.key(0), 5, 4, {n: jnp.float32(v) for n, v in make_hparams(cell).items()})
     traced = jax.make_jaxpr(lambda *given: network.unroll(cell, *given, 2, jnp.tanh))(params, jnp.ones((1, 5, size)))
-    assert {shape for shape in shapes(traced) if size in shape[:-1]} == set()
+    shapes = {variable.aval.shape for eqn in equations(traced) for variable in eqn.outvars}
+    assert {shape for shape in shapes if size in shape[:-1]} == set()

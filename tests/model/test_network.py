@@ -2,13 +2,12 @@
 
 import dataclasses
 import functools
-import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import flatten, make_hparams, make_spec, noisy
+from helpers import equations, flatten, make_hparams, make_spec, noisy
 
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.cells.base import NONLINEARITIES
@@ -335,7 +334,11 @@ def test_what_the_initial_carry_is_multiplied_to_is_made_once_for_all_examples(n
     cell, batch, num_steps = CELLS[name], 7, 3
     params = cell.init(jax.random.key(0), 2, 4, make_hparams(cell))
     unroll = lambda params, x_tib: network.unroll(cell, params, x_tib, num_steps, jnp.tanh)
-    jaxpr = jax.make_jaxpr(unroll)(params, jnp.zeros((num_steps, 2, batch)))
-    wide = re.findall(rf":f32\[\d+,{batch}\] = dot_general", str(jaxpr))
+    products_made = [
+        eqn.outvars[0].aval.shape
+        for eqn in equations(jax.make_jaxpr(unroll)(params, jnp.zeros((num_steps, 2, batch))))
+        if eqn.primitive.name == "dot_general"
+    ]
+    wide = [shape for shape in products_made if shape[-1] == batch]
     # One less than those of the input and the carry at all steps: the GRU's second needs the reset, and so the input.
     assert len(wide) == num_steps * (1 + products) - 1
