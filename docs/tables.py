@@ -10,6 +10,8 @@ from typing import Any
 
 from rnn_capacity import CELLS, TASKS, sweep
 from rnn_capacity.dimension import Choice, Dimension, Range, Space
+from rnn_capacity.leaderboard.entry import FOLDER, Entry
+from rnn_capacity.leaderboard.protocols import PROTOCOLS
 from rnn_capacity.measure.questions import QUESTIONS, question_of
 from rnn_capacity.model import layout
 from rnn_capacity.search import ranges, recipe
@@ -27,6 +29,7 @@ def all_tables() -> dict[str, str]:
         "quick_by_task": differences({name: task.quick for name, task in TASKS.items()}),
         "fields": fields(),
         "experiments": experiments(),
+        "leaderboard": leaderboard(),
     }
 
 
@@ -143,6 +146,44 @@ def experiments() -> str:
             (code(path.relative_to(ROOT).as_posix()), summary(text))
             for path, text in said.items()
             if text is not None and path.stem != "common"
+        ),
+    )
+
+
+def leaderboard() -> str:
+    """Every entry of the repository, by protocol; the best mean first."""
+    found = [Entry.read(path) for path in sorted((ROOT / FOLDER).glob("*/*.json"))]
+    order = {name: n for n, name in enumerate(PROTOCOLS)}
+    found.sort(key=lambda entry: (order[entry.protocol], -entry.of_protocol.sign * entry.mean))
+    number = lambda value: "" if value is None else f"{value:.3g}"
+    return table(
+        (
+            "protocol",
+            "cell",
+            "track",
+            "again",
+            "95 %",
+            "best",
+            "params",
+            "units",
+            "state",
+            "bits/state",
+            "ops/bit",
+            "rising",
+        ),
+        (
+            (
+                code(entry.protocol),
+                entry.cell,
+                entry.track,
+                f"**{entry.mean:.2f}**",
+                "{:.2f} to {:.2f}".format(*entry.result["interval"]),
+                f"{entry.score:.2f}",
+                *(entry.result[name] for name in ("num_params", "num_units", "state_floats")),
+                *(number(entry.result.get(name)) for name in ("bits_per_state", "operations_per_bit")),
+                "yes" if entry.result["still_improving"] else "no",
+            )
+            for entry in found
         ),
     )
 

@@ -14,8 +14,11 @@ import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import WIDER_RATE, Cell, sigmoid, where
+from rnn_capacity.dimension import Range
 
 GATES = ("z", "c")
+
+QUICK = {"learning_rate": WIDER_RATE, "input_scale": Range(0.05, 0.4, log=True), "forget_bias": Range(0.0, 2.0)}
 
 
 def init(key, num_inputs, num_units, hparams):
@@ -45,7 +48,7 @@ def make(*, positive: bool = True) -> Cell:
         return h, h
 
     name, names = ("mingru", ("tanh",)) if positive else ("mingru signed", ("tanh", "relu"))
-    return Cell(name, init, initial_carry, apply, nonlinearities=names, ranges={"quick": {"learning_rate": WIDER_RATE}})
+    return Cell(name, init, initial_carry, apply, nonlinearities=names, ranges={"quick": QUICK})
 
 
 mingru = make()
