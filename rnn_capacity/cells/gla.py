@@ -26,7 +26,7 @@ from rnn_capacity.checks import check_choice
 from rnn_capacity.dimension import Range
 
 NAMES = {"learned": "gla", "none": "linear attention", "fixed": "retnet"}
-KEYS_ABOVE_VALUES = {"input_scale_qk": Range(1.6, 4.0, log=True), "input_scale_v": Range(0.1, 0.4, log=True)}
+KEYS_ABOVE_VALUES = {"input_scale_qk": Range(0.8, 3.2, log=True), "input_scale_v": Range(0.2, 0.8, log=True)}
 QUICK = {
     "learned": memory.QUICK,
     "none": memory.WITHOUT_FORGETTING | KEYS_ABOVE_VALUES,
