@@ -17,7 +17,7 @@ from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
 
 # Few steps, but the paper's T: what diverges does so early, and by the products of many steps in time.
-QUICK = trainability.QUICK | {"unroll": (175,), "num_trials": 40, "train_steps": 100}
+QUICK = trainability.QUICK | {"unroll": (175,), "num_trials": 32, "train_steps": 100}
 
 
 EVENING = QUICK | {"num_trials": 300, "train_steps": 300}
