@@ -2,15 +2,19 @@
 
 import json
 import re
+import shutil
 
 import browser as browsers
 import numpy as np
 import pytest
+from helpers import ROOT
 from small import CELL, edit
 
+from rnn_capacity.cells import NAMED_CELLS
 from rnn_capacity.information import confidence_interval
-from rnn_capacity.leaderboard import page, source, submit
+from rnn_capacity.leaderboard import entry, page, source, submit
 from rnn_capacity.leaderboard.protocols import PROTOCOLS
+from rnn_capacity.search import space as spaces
 
 ROWS = {
     "capacity-500-v1": ("rnn", "gru", "gated deltanet", "mlstm block", "leaky"),
@@ -126,6 +130,24 @@ def test_whatever_an_entry_holds_is_text(board):
     text = page.build(board).path.read_text(encoding="utf-8")
     assert "<img" not in text
     assert "&lt;img" in text  # in the reason that it is left out
+
+
+def test_the_page_of_the_repository_is_of_its_entries(tmp_path):
+    """After a new row: `python launch/leaderboard.py build`."""
+    folder = ROOT / "results" / "leaderboard"
+    for protocol in folder.glob("*-v*"):
+        shutil.copytree(protocol, tmp_path / protocol.name)
+    built = page.build(tmp_path)
+    assert built.left_out == []
+    assert built.path.read_text() == (folder / "index.html").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / entry.FOLDER).glob("*/*.json")), ids=lambda path: path.stem)
+def test_a_row_of_the_repository_is_of_the_ranges_that_its_cell_has(path):
+    """After an edit of these: `git rm` the row, and `submit` anew."""
+    found = entry.Entry.read(path)
+    plan = submit.plan_of(found.of_protocol, NAMED_CELLS[found.cell])
+    assert found.space == {name: entry.plain(spaces.to_json(dimension)) for name, dimension in plan.space.items()}
 
 
 def test_an_empty_board_is_a_page(tmp_path):
