@@ -47,15 +47,17 @@ def test_so_many_points_train_at_once_that_the_devices_are_busy(blocks, num_devi
 @pytest.mark.parametrize(("num_devices", "num_shares"), [(1, 1), (4, 1), (4, 2), (7, 3), (8, 8)])
 def test_each_point_is_measured_once_and_no_device_trains_two(num_devices, num_shares):
     held, most, lock = collections.Counter(), [], threading.Lock()
+    together = threading.Barrier(num_shares)  # the first points wait for each other, so that all shares are held
 
     def measure(point, devices, place):
-        for _ in range(3):
+        for n in range(3):
             devices.grow()
             with lock:
                 held.update(devices)
                 assert max(held.values()) == 1
                 most.append(held.total())
-            time.sleep(0.002)
+            if n == 0 and point.number < num_shares:
+                together.wait(20)
             with lock:
                 held.subtract(devices)
                 held.__iadd__(collections.Counter())
