@@ -120,7 +120,7 @@ def equations(program):
     """The operations of a traced program at any depth; those of a part that is called again, again."""
     for eqn in program.jaxpr.eqns if isinstance(program, ClosedJaxpr) else program.eqns:
         yield eqn
-        for part in jax.tree.leaves(eqn.params, is_leaf=lambda p: isinstance(p, ClosedJaxpr | Jaxpr)):
+        for part in jax.tree.leaves(eqn.params):
             if isinstance(part, ClosedJaxpr | Jaxpr):
                 yield from equations(part)
 

@@ -76,8 +76,8 @@ def hoist(apply: Callable, params: Any, carry: Any, x: Any) -> Stages:
 def part(jaxpr: Jaxpr, equations: list[JaxprEqn], invars: list, outvars: list) -> Callable:
     """Some operations of a traced function, as a function of the variables that they read."""
     debug_info = jaxpr.debug_info.with_unknown_names()
-    part = jaxpr.replace(constvars=(), invars=invars, outvars=outvars, eqns=equations, debug_info=debug_info)
-    return jaxpr_as_fun(ClosedJaxpr(part, ()))
+    piece = jaxpr.replace(constvars=(), invars=invars, outvars=outvars, eqns=equations, debug_info=debug_info)
+    return jaxpr_as_fun(ClosedJaxpr(piece, ()))
 
 
 def _variables(atoms):
