@@ -342,11 +342,9 @@ def _shown_as_they_end(
 
 def _in_order(results: list[Result], order: Mapping[str, int]) -> list[Result]:
     """The grid's results in its order, between those that were begun before them and after."""
-    ours = [n for n, result in enumerate(results) if result.study in order]
-    ordered = sorted((results[n] for n in ours), key=lambda result: order[result.study])
-    first = ours[0] if ours else 0
-    others = [(n, result) for n, result in enumerate(results) if result.study not in order]
-    return [r for n, r in others if n < first] + ordered + [r for n, r in others if n > first]
+    first = next((n for n, result in enumerate(results) if result.study in order), 0)
+    place = lambda n: (first, order[results[n].study]) if results[n].study in order else (n, 0)
+    return [results[n] for n in sorted(range(len(results)), key=place)]
 
 
 def _measured(storage: optuna.storages.BaseStorage, show: Callable[..., None]) -> list[Result]:

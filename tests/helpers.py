@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from rnn_capacity.model import layout
+from rnn_capacity.model import cell_check, layout
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.tasks.arithmetic import Arithmetic
 from rnn_capacity.tasks.associative_recall import AssociativeRecall
@@ -91,6 +91,10 @@ def make_keys(num_trials=None, seed=0):
     if num_trials is None:
         return Keys(task, net)
     return Keys(jax.random.split(task, num_trials), jax.random.split(net, num_trials))
+
+
+def check_cell(spec):
+    cell_check.check_cell(spec.cell, spec.branches("nonlinearity"), **spec.sizes)
 
 
 def make_spec(cell, **overrides):

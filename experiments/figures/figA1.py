@@ -4,6 +4,7 @@ python launch/sweep.py --config=experiments/figures/figA1.py[:quick|:evening]
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -89,8 +90,20 @@ def ratio(result):
     return shown(result) / result.bits_per_param if result.bits_per_param > 0 else math.nan
 
 
+def is_fixed(result):
+    """Whether b was given, so that the search says nothing about which is best."""
+    low, high = claims.searched(result, "mappings_per_param")
+    return low == high
+
+
+def around_best(result):
+    """Between what multiples of the best b was proposed after the first trials, where it was."""
+    known = result.record.space.get("mappings_per_param")
+    return tuple(known["around_best"][:2]) if isinstance(known, Mapping) and known.get("around_best") else None
+
+
 def found_claims(results):
-    known = claims.of_its_cells(results)
+    known = [r for r in claims.of_its_cells(results) if not is_fixed(r)]
     text = "The best b is only slightly larger than the bits stored"
     paper = f"only slightly larger; our reading: at most {SLIGHTLY:g} times"
     ratios = [value for value in map(ratio, known) if np.isfinite(value)]
@@ -101,8 +114,7 @@ def found_claims(results):
     studies = claims.counted(len(ratios), "studies", "study")
     ours = f"{mean:.3f} times ({claims.shown(interval, '.3f')}), the best of {studies}"
     ours += f"; b was searched within {min(ranges):g} to {max(ranges):g} per parameter" if ranges else ""
-    around = {tuple(r.record.space["mappings_per_param"].get("around_best") or ()) for r in known if ranges} - {()}
-    for low, high, _ in around:
+    for low, high in sorted(set(filter(None, map(around_best, known)))):
         ours += f", after the first trials from {low:g} to {high:g} times the best"
     found = claims.of_best(interval, (-math.inf, SLIGHTLY), more_is_better=False)
     return [Claim(text, paper, ours, found, claims.spent(known))]

@@ -16,7 +16,7 @@ from rnn_capacity.measure.question import Question, asks
 from rnn_capacity.measure.result import NAN, Facts, Result, per
 from rnn_capacity.measure.search import answer
 from rnn_capacity.measure.shown import AGAIN, RISING, Shown, again, columns
-from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, checked, option, several
+from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, option, several
 from rnn_capacity.studies.plan import Plan
 from rnn_capacity.studies.trials import finite
 from rnn_capacity.tasks.associative_recall import AssociativeRecall
@@ -56,7 +56,7 @@ class AssociationConfig(StudyConfig):
 
     def plan(self) -> AssociationPlan:
         num_units = check_positive_int("num_units", self.num_units)
-        return checked(self.make_plan(AssociationPlan, self.found_task(), num_units=num_units))
+        return self.make_plan(AssociationPlan, self.found_task(), num_units=num_units)
 
 
 @dataclasses.dataclass(frozen=True)

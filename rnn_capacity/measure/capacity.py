@@ -18,7 +18,7 @@ from rnn_capacity.model import formats
 from rnn_capacity.paper import published
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import store
-from rnn_capacity.studies.config import BUDGET_OF_PARAMS, Budget, Runtime, StudyConfig, checked, option
+from rnn_capacity.studies.config import BUDGET_OF_PARAMS, Budget, Runtime, StudyConfig, option
 from rnn_capacity.studies.plan import BEYOND_THE_PAPER, Plan
 from rnn_capacity.tasks import Task
 from rnn_capacity.tasks.memorization import Memorization, check_mappings
@@ -54,23 +54,23 @@ class CapacityConfig(StudyConfig):
 
     def plan(self) -> CapacityPlan:
         num_params = check_positive_int("num_params", self.num_params)
-        most = spaces.largest(spaces.searched("mappings_per_param", self.space, self.hparams))
         if self.num_inputs is not None:
             num_inputs = check_positive_int("num_inputs", self.num_inputs)
         else:
+            most = spaces.largest(spaces.searched("mappings_per_param", self.space, self.hparams))
             num_inputs = max(MIN_INPUTS, math.ceil(max(PAPER_MAPPINGS, most) * num_params).bit_length())
         task = Memorization(unroll=self.unroll, num_inputs=num_inputs, max_mappings=1)
         plan = self.make_plan(CapacityPlan, task, num_params=num_params)
         if check_bool("rounded", self.rounded):
             plan = dataclasses.replace(plan, static={**plan.static, "rounded": True})
         shown, distinct = plan.space["mappings_per_param"], 2 ** min(num_inputs, 64) / plan.num_params
-        if isinstance(shown, Range) and shown.around_best and shown.low < distinct < shown.high:  # more is not shown
-            most = distinct
-            space = {**plan.space, "mappings_per_param": dataclasses.replace(shown, high=distinct)}
-            plan = dataclasses.replace(plan, space=space)
-        max_mappings = plan.mappings(most)
+        given = "mappings_per_param" in (self.hparams or {})
+        if isinstance(shown, Range) and not given and shown.low < distinct < shown.high:  # more is not shown
+            shown = dataclasses.replace(shown, high=distinct)
+            plan = dataclasses.replace(plan, space={**plan.space, "mappings_per_param": shown})
+        max_mappings = plan.mappings(spaces.largest(shown))
         check_mappings(max_mappings, num_inputs)
-        return checked(dataclasses.replace(plan, task=dataclasses.replace(plan.task, max_mappings=max_mappings)))
+        return dataclasses.replace(plan, task=dataclasses.replace(plan.task, max_mappings=max_mappings))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from rnn_capacity.measure.question import Question, asks
 from rnn_capacity.measure.result import NAN, Facts, Result
 from rnn_capacity.measure.search import answer
 from rnn_capacity.measure.shown import AGAIN, RISING, Shown, again, columns
-from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, checked, option, several
+from rnn_capacity.studies.config import Budget, Runtime, StudyConfig, option, several
 from rnn_capacity.studies.plan import Plan
 from rnn_capacity.studies.trials import finite
 from rnn_capacity.tasks.recall import Recall, line
@@ -45,7 +45,7 @@ class RecallConfig(StudyConfig):
     def plan(self) -> Plan:
         task = Recall(num_inputs=self.num_inputs, unroll=self.unroll)
         num_units = check_positive_int("num_units", self.num_units)
-        return checked(self.make_plan(Plan, task, num_units=num_units))
+        return self.make_plan(Plan, task, num_units=num_units)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)

@@ -21,7 +21,7 @@ from rnn_capacity.measure.search import answer
 from rnn_capacity.measure.shown import AGAIN, RISING, again, columns
 from rnn_capacity.paper import published
 from rnn_capacity.studies import store
-from rnn_capacity.studies.config import A_CELL, BUDGET_OF_PARAMS, Budget, Runtime, StudyConfig, checked, option
+from rnn_capacity.studies.config import A_CELL, BUDGET_OF_PARAMS, Budget, Runtime, StudyConfig, option
 from rnn_capacity.studies.plan import Plan, find_task, of_the_package
 from rnn_capacity.studies.trials import box, curve, finite, losses, welch
 from rnn_capacity.tasks import Task
@@ -67,7 +67,7 @@ class TrainabilityConfig(StudyConfig):
 
     def plan(self) -> Plan:
         task, num_params = self.found_task(), check_positive_int("num_params", self.num_params)
-        return checked(self.make_plan(Plan, task, num_params=num_params))
+        return self.make_plan(Plan, task, num_params=num_params)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)

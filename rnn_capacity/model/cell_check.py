@@ -13,20 +13,21 @@ from rnn_capacity.checks import InputError, first_line
 from rnn_capacity.model import network
 from rnn_capacity.model.fingerprint import fingerprint
 from rnn_capacity.model.layout import accepted, hparam_names, input_sizes, layer
-from rnn_capacity.model.spec import Spec
 
 
-def check_cell(cell: Cell, spec: Spec) -> None:
+def check_cell(
+    cell: Cell, nonlinearities: Sequence[str], *, num_inputs: int, num_units: int, depth: int, num_outputs: int
+) -> None:
     """Traces one step of a cell, so that a wrong shape is reported by name before anything is compiled.
 
     Raises:
         InputError: the cell's `init` refuses the size, a step fails, the carry changes its shape, or the output is not
             (num_units,).
     """
-    accepted(cell, **spec.sizes)
-    for num_inputs in input_sizes(spec.task.num_inputs, spec.num_units, spec.depth):
-        for name in spec.branches("nonlinearity"):
-            _check_step(cell, num_inputs, spec.num_units, name)
+    accepted(cell, num_inputs, num_units, depth, num_outputs)
+    for size in input_sizes(num_inputs, num_units, depth):
+        for name in nonlinearities:
+            _check_step(cell, size, num_units, name)
 
 
 @functools.cache  # a sweep asks it of every point, and to trace takes long

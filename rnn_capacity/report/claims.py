@@ -220,8 +220,14 @@ def searched(result: Result, name: str) -> tuple[float, float]:
 
 
 def measured(results: Sequence[Result], kind: type[R]) -> list[R]:
-    """Results of a question that have trials, but of the cells of today, which have a figure of their own."""
-    return [r for r in results if isinstance(r, kind) and r.num_trials and r.cell not in OF_TODAY]
+    """Results of a question that have trials; cells of today and training in bfloat16 have figures of their own."""
+    known = [r for r in results if isinstance(r, kind) and r.num_trials]
+    return [r for r in known if r.cell not in OF_TODAY and not in_bfloat16(r)]
+
+
+def in_bfloat16(result: Result) -> bool:
+    """Whether its networks were trained in bfloat16."""
+    return result.record.plan.get("precision") == "bfloat16"
 
 
 def counted(count: int, what: str, one: str | None = None) -> str:

@@ -18,6 +18,7 @@ import optuna
 from rnn_capacity.cells import Cell
 from rnn_capacity.checks import InputError, check_choice, check_int, check_positive_int, check_seed
 from rnn_capacity.model import cell_check, layout, task_check
+from rnn_capacity.model.spec import PRECISIONS
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import store
@@ -102,6 +103,7 @@ class StudyConfig:
         if self.halving is not None:
             check_int("halving", self.halving, 2)
         check_seed(self.seed)
+        check_choice("precision", self.precision, PRECISIONS)
 
     @property
     def network(self) -> str:
@@ -155,9 +157,11 @@ class StudyConfig:
         space = spaces.space_for(
             cell, self.space, self.hparams, task, sizes, num_params=params, train_steps=train_steps
         )
+        cell_check.check_cell(cell, spaces.options(space["nonlinearity"]), **sizes)
         own = [name for name in layout.hparam_names(cell, **sizes) if spaces.family_of(name) is None]
         task_check.check_own_hparams(cell.name, own, task, reserved)
         batch_size = task.batch_size if self.batch_size is None else int(self.batch_size)
+        task.check_batch_size(batch_size)
         return kind(
             title=self.title,
             cell=cell,
@@ -176,16 +180,6 @@ class StudyConfig:
             halving=None if self.halving is None else int(self.halving),
             seed=int(self.seed),
         )
-
-
-def checked(plan: P) -> P:
-    """The plan, if its cell can take a step.
-
-    Raises:
-        InputError: it cannot, or a field of its Spec is out of range.
-    """
-    cell_check.check_cell(plan.cell, plan.spec)
-    return plan
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -108,8 +108,7 @@ class RandomFunctions(DrawnTask):
 
     def __post_init__(self):
         super().__post_init__()
-        if check_positive_int("num_points", self.num_points) >= 2**31:
-            raise InputError(f"num_points: {self.num_points!r} given; it must be below 2^31")
+        check_positive_int("num_points", self.num_points)
         check_int("num_inputs", self.num_inputs, 2)  # on a line there are but two vectors of norm 1
         number = isinstance(self.tau, int | float | np.number) and not isinstance(self.tau, bool)
         if not number or not 0 <= self.tau < math.inf:

@@ -182,7 +182,7 @@ def advance(
     Raises:
         NotEnoughMemoryError: the trials do not fit together; nothing was trained.
     """
-    cell_check.check_cell(spec.cell, spec)
+    cell_check.check_cell(spec.cell, spec.branches("nonlinearity"), **spec.sizes)
     num_trials = len(keys.task)
     needed = (*HPARAM_NAMES, *spec.chosen, *spec.task.hparam_names)
     if missing := [name for name in needed if name not in hparams]:

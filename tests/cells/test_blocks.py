@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_blocks
-from helpers import flatten, make_hparams, make_spec, noisy
+from helpers import check_cell, flatten, make_hparams, make_spec, noisy
 
 from rnn_capacity.cells import BLOCKS, CELLS, block
 from rnn_capacity.cells.block import Switches
 from rnn_capacity.checks import InputError
-from rnn_capacity.model import cell_check, layout, network
+from rnn_capacity.model import layout, network
 from rnn_capacity.model.hoist import hoist
 from rnn_capacity.search.space import space_for, tuned
 from rnn_capacity.studies.plan import find_cell
@@ -54,7 +54,7 @@ def test_a_block_equals_its_equations_and_its_stages_equal_it(cell):
 @pytest.mark.parametrize("num_inputs", [INPUTS, UNITS])
 def test_a_block_is_a_cell_and_has_the_parameters_of_its_parts(cell, num_inputs):
     spec = make_spec(cell, num_inputs=num_inputs, num_units=UNITS, depth=2, nonlinearity=cell.nonlinearities[0])
-    cell_check.check_cell(cell, spec)
+    check_cell(spec)
     shapes = layout.layer(cell, num_inputs, UNITS).shapes
     inside = sum(a.size for a in jax.tree.leaves(shapes["cell"]))
     expected = inside + reference_blocks.sizes(cell.name, UNITS, num_inputs) + UNITS + 1
@@ -100,7 +100,7 @@ def test_a_block_is_found_by_its_name_and_has_a_quick_space(cell):
 
 def test_a_block_is_made_around_any_cell():
     mine = block.make("gru block", CELLS["gru"], Switches(width=2, gate="silu"))
-    cell_check.check_cell(mine, make_spec(mine, num_inputs=INPUTS, num_units=UNITS))
+    check_cell(make_spec(mine, num_inputs=INPUTS, num_units=UNITS))
     assert mine.nonlinearities == CELLS["gru"].nonlinearities
 
 

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from tiny import FRAGILE, TINY, FakeTrainer, numbers, without_seconds
 
 from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity
+from rnn_capacity.dimension import Range
 from rnn_capacity.display import tables
 from rnn_capacity.measure import train_again
 from rnn_capacity.measure.capacity import CapacityConfig
@@ -344,6 +345,8 @@ GROWS = _own("grows", apply=lambda p, h, x, s: (jnp.concatenate([h, h]), h))
 RETYPES = _own("retypes", apply=lambda p, h, x, s: (h.astype(jnp.float16), s(p["W"] @ x + h)))
 RENESTS = _own("renests", apply=lambda p, h, x, s: ((h, h), s(p["W"] @ x + h)))
 WIDE = _own("wide", apply=lambda p, h, x, s: (h, jnp.concatenate([h, h])))
+BREAKS = _own("breaks", apply=lambda p, h, x, s: (h, p["W"] @ h))
+WHOLE = _own("whole", init=lambda key, i, h, hparams: {"W": jnp.ones((h, i), int), "h": jnp.zeros(h)})
 LEAKY = _own("leaky", init=lambda key, i, h, hparams: {"W": hparams["leak"] * jnp.ones((h, i)), "h": jnp.zeros(h)})
 
 BAD = [
@@ -355,6 +358,8 @@ BAD = [
     ("cell", "'renests'", {"cell": RENESTS}),
     ("cell", "'grows'", {"cell": GROWS, "depth": 2}),
     ("cell", "'wide'", {"cell": WIDE}),
+    ("cell", "'breaks' cannot take a step with 8 inputs", {"cell": BREAKS}),
+    ("cell", "'whole' has parameters", {"cell": WHOLE}),
     ("cell", "'leak'", {"cell": LEAKY}),
     ("depth", "0", {"depth": 0}),
     ("depth", "-1", {"depth": -1}),
@@ -404,6 +409,16 @@ def test_bad_input_is_refused_in_a_line_with_field_and_value_before_any_training
     assert message.startswith(f"{field}: ")
     assert value in message
     assert "\n" not in message
+
+
+def test_a_cells_own_range_of_mappings_per_parameter_is_all_that_data_are_made_for():
+    own = Range(0.5, 4.0, log=True)
+    cell = CELLS["gru"]._replace(ranges={"quick": {"mappings_per_param": own}})
+    plan = CapacityConfig(cell=cell, num_params=500, train_steps=40).plan()
+    assert plan.space["mappings_per_param"] == own
+    assert plan.task.max_mappings == 4 * plan.num_params
+    few = CapacityConfig(cell=cell, num_params=500, num_inputs=10, train_steps=40).plan()  # 1024 vectors
+    assert few.task.max_mappings == 1024 == round(few.space["mappings_per_param"].high * few.num_params)
 
 
 @pytest.mark.usefixtures("no_training")

@@ -2,10 +2,9 @@
 
 import jax.numpy as jnp
 import pytest
-from helpers import make_spec
+from helpers import check_cell, make_spec
 
 from rnn_capacity.cells import CELLS, Cell
-from rnn_capacity.model import cell_check
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
 
@@ -25,7 +24,7 @@ BROKEN_CARRIES = {
 @pytest.mark.parametrize("apply", BROKEN_CARRIES.values(), ids=BROKEN_CARRIES.keys())
 def test_a_carry_that_changes_is_told_with_what_it_was_and_what_it_became(apply):
     with pytest.raises(ValueError, match=r"^cell: 'mine' changes its carry from float32\[4\] to ") as error:
-        cell_check.check_cell(_cell(apply), make_spec(_cell(apply), num_units=4))
+        check_cell(make_spec(_cell(apply), num_units=4))
     became = {"grows": "float32[8]", "of another structure": "'float32[4]', 'float32[4]'", "of another type": "bool[4]"}
     assert any(apply is BROKEN_CARRIES[kind] and became[kind] in str(error.value) for kind in became)
 
@@ -36,7 +35,7 @@ def test_an_output_of_the_wrong_size_is_told_with_its_shape_and_the_right_one(wi
     with pytest.raises(
         ValueError, match=rf"^cell: 'mine' gives an output float32\[{width}\]; it must be of shape \(4,\)"
     ):
-        cell_check.check_cell(cell, make_spec(cell, num_units=4))
+        check_cell(make_spec(cell, num_units=4))
 
 
 def test_a_cell_that_breaks_in_the_second_layer_only_is_told():
@@ -44,11 +43,11 @@ def test_a_cell_that_breaks_in_the_second_layer_only_is_told():
         return h, jnp.zeros(5) if x.shape == (4,) else h
 
     cell = _cell(apply)
-    cell_check.check_cell(cell, make_spec(cell, num_units=4, num_inputs=6, depth=1))
+    check_cell(make_spec(cell, num_units=4, num_inputs=6, depth=1))
     with pytest.raises(ValueError, match=r"^cell: 'mine' gives an output"):
-        cell_check.check_cell(cell, make_spec(cell, num_units=4, num_inputs=6, depth=2))
+        check_cell(make_spec(cell, num_units=4, num_inputs=6, depth=2))
 
 
 @every_cell
 def test_the_papers_cells_pass_the_check(cell):
-    cell_check.check_cell(cell, make_spec(cell, depth=2))
+    check_cell(make_spec(cell, depth=2))

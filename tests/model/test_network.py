@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import equations, flatten, make_hparams, make_spec, noisy
+from helpers import check_cell, equations, flatten, make_hparams, make_spec, noisy
 
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.cells.base import NONLINEARITIES
-from rnn_capacity.model import cell_check, network
+from rnn_capacity.model import network
 from rnn_capacity.model.spec import INPUT_STEPS
 from rnn_capacity.tasks import Task
 
@@ -78,7 +78,7 @@ ODD = _odd_cells()
 @pytest.mark.parametrize("num_steps", [3, network.FULL_UNROLL + 2])
 def test_an_odd_cell_unrolls_as_a_python_loop_over_it_would(cell, num_steps):
     spec = make_spec(cell, num_units=4, num_inputs=3)
-    cell_check.check_cell(cell, spec)
+    check_cell(spec)
     params = cell.init(jax.random.key(0), 3, 4, {"input_scale": 1.0})
     x_tib = np.random.default_rng(0).normal(size=(num_steps, 3, 2)).astype(np.float32)
     actual = jax.jit(lambda params, x_tib: network.unroll(cell, params, x_tib, num_steps, jnp.tanh)[1])(params, x_tib)

@@ -13,7 +13,7 @@ from made import NAN, changed, make
 from matplotlib.colors import to_hex
 from scipy import stats
 
-from experiments.figures import fig1, fig1i, fig2a, fig2b, fig2c, figA1
+from experiments.figures import fig1, fig1i, fig2a, fig2b, fig2c, figA1, modern
 from rnn_capacity.cells import PAPER_CELLS
 from rnn_capacity.display import charts, plots
 from rnn_capacity.information import confidence_interval
@@ -208,6 +208,14 @@ def test_the_greater_budget_is_taken_of_a_point_measured_twice():
     assert fig1.select([great, small]) == [great]
 
 
+def test_training_in_bfloat16_is_a_point_of_its_own_figure_alone():
+    usual, rough = make_capacity("gru"), make_capacity("gru", bits=3.0)
+    rough.record.plan["precision"] = "bfloat16"
+    for module in (fig1, modern):
+        assert module.select([usual, rough]) == [usual]
+        assert module.select([rough]) == []
+
+
 def test_the_band_is_judged_by_the_mean_of_each_cell():
     inside = [make_capacity(bits=bits, max_params=size) for bits, size in ((4.0, 500), (4.2, 600), (4.1, 700))]
     below = [make_capacity("gru", bits, max_params=size) for bits, size in ((2.0, 500), (2.2, 600), (2.1, 700))]
@@ -390,6 +398,24 @@ def test_the_best_b_is_judged_by_the_mean_ratio():
     assert verdicts(figA1, much) == [NOT_REACHED]
     assert verdicts(figA1, [slightly[0], much[0]]) == [UNDECIDED]
     assert told(figA1, slightly)["b over bits"].tolist() == pytest.approx([1.1, 1.12, 1.08])
+
+
+def test_a_b_that_was_given_says_nothing_about_which_is_best():
+    searched = [make_capacity(bits=4.0, b=b, max_params=n) for b, n in ((4.4, 500), (4.48, 600), (4.32, 700))]
+    given = make_capacity(bits=1.0, b=5.0, max_params=800, space=searched[0].record.space | {"mappings_per_param": 5.0})
+    (claim,) = claimed(figA1, [*searched, given])
+    assert claim.ours.startswith("1.100 times (1.050 to 1.150), the best of 3 studies")
+    (claim,) = claimed(figA1, [given])
+    assert claim.verdict == MISSING
+
+
+def test_b_that_followed_the_best_is_told():
+    around = MAPPINGS | {"around_best": [1.0, 1.5, 2.5]}
+    results = [make_capacity(max_params=n) for n in (500, 600, 700)]
+    for result in results:
+        result.record.space["mappings_per_param"] = around
+    (claim,) = claimed(figA1, results)
+    assert claim.ours.endswith("2 to 5 per parameter, after the first trials from 1 to 1.5 times the best")
 
 
 def test_a_panel_a_cell_shows_its_trials_under_the_line_and_the_best_apart():
