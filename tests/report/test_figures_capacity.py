@@ -410,10 +410,9 @@ def test_a_b_that_was_given_says_nothing_about_which_is_best():
 
 
 def test_b_that_followed_the_best_is_told():
-    around = MAPPINGS | {"around_best": [1.0, 1.5, 2.5]}
-    results = [make_capacity(max_params=n) for n in (500, 600, 700)]
-    for result in results:
-        result.record.space["mappings_per_param"] = around
+    usual = make_capacity().record.space
+    around = usual | {"mappings_per_param": MAPPINGS | {"around_best": [1.0, 1.5, 2.5]}}
+    results = [make_capacity(max_params=n, space=around) for n in (500, 600, 700)]
     (claim,) = claimed(figA1, results)
     assert claim.ours.endswith("2 to 5 per parameter, after the first trials from 1 to 1.5 times the best")
 
