@@ -91,6 +91,7 @@ def parse_config(argv: Sequence[str], root: pathlib.Path) -> list[str]:
     Raises:
         InputError: what is wrong with a flag, the file of the config, or the names of its fields.
     """
+    argv = [f"-{arg}" if re.match("-config[=.]|-config$", arg) else arg for arg in argv]  # to absl the same
     given = _of_flag("config", argv)
     path = "" if given is None else given.partition(":")[0]
     if given and path.startswith("experiments/") and not pathlib.Path(path).exists() and (root / path).is_file():
@@ -106,11 +107,19 @@ def parse_config(argv: Sequence[str], root: pathlib.Path) -> list[str]:
 
 
 def _of_flag(name: str, argv: Sequence[str]) -> str | None:
+    """The value of a flag.
+
+    Raises:
+        InputError: it is there twice.
+    """
+    found = []
     for arg, following in zip(argv, [*argv[1:], None], strict=True):
         flag, equals, value = arg.partition("=")
-        if flag in (f"--{name}", f"-{name}"):
-            return value if equals else following
-    return None
+        if flag == f"--{name}":
+            found.append(value if equals else following)
+    if len(found) > 1:
+        raise InputError(f"{name}: {' and '.join(map(repr, found))} given; there can be one")
+    return found[0] if found else None
 
 
 def _load(given: str) -> ConfigDict:

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from rnn_capacity import sweep
-from rnn_capacity.model import counters
+from rnn_capacity.model import counters, task_check
 from rnn_capacity.studies import session
 from rnn_capacity.studies.plan import Plan
 from rnn_capacity.studies.study import steps_of
@@ -80,8 +80,8 @@ def cost(plan: Plan, fields: Mapping[str, Any]) -> Cost:
     """Trials, steps and operations of a study, from its plan alone."""
     steps = steps_of(plan, fields["num_trials"], fields["num_repeats"])
     sizes = {name: size for name, size in plan.spec.sizes.items() if name != "num_outputs"}
-    shown = plan.example(**TYPICAL).hparams.get("num_mappings", math.inf)  # of a task with one set
-    examples = min(plan.spec.batch_size or math.inf, shown)
+    shown = plan.example(**TYPICAL).hparams.get("num_mappings", math.inf)  # of memorization
+    examples = min(task_check.examples_a_step(plan.task, plan.spec.batch_size), shown)
     operations = counters.count(plan.cell, **sizes).operations * plan.task.unroll * examples * PASSES
     return Cost(plan, fields["num_trials"] + fields["num_repeats"], steps, operations * steps)
 

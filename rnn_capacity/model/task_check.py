@@ -103,10 +103,15 @@ def program_digest(task: Task, batch_size: int | None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _traced(task: Task) -> Any:
+def examples_a_step(task: Task, batch_size: int | None) -> int:
+    """How many examples a training step takes, with None all there are."""
+    return batch_size or _traced(task, None)[0].weights_b.shape[-1]
+
+
+def _traced(task: Task, batch_size: int | None = EXAMPLES) -> Any:
     hparams = dict.fromkeys(task.hparam_names, jax.ShapeDtypeStruct((), jnp.float32))
     try:
-        run = lambda shared, hparams: _run(task, shared, hparams, EXAMPLES)[:3]
+        run = lambda shared, hparams: _run(task, shared, hparams, batch_size)[:3]
         return jax.eval_shape(run, task.shared(), hparams)
     except Exception as error:  # of a user's own code
         raise InputError(f"task: {task.name!r} cannot make or judge a batch: {first_line(error)}") from error

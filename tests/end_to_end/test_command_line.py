@@ -25,6 +25,8 @@ BAD = [
     ("config: none given; it must be a file of experiments/", ["sweep"]),
     ("Missing value for flag --config", ["sweep", "--config"]),
     ("config: '' given", ["sweep", "--config="]),
+    ("config: 'experiments/irnn.py:quick' and 'experiments/parentheses.py:quick' given", ["sweep", QUICK, PARENTHESES]),
+    ("config.foo: no such field; there are", ["sweep", QUICK.removeprefix("-"), "-config.foo=1"]),
     ("config: 'experiments/none.py' given; it must be .*No such file", ["sweep", "--config=experiments/none.py"]),
     ("config: 'experiments' given; it must be .*Is a directory", ["sweep", "--config=experiments"]),
     ("config: 'docs/recall.png' given; it must be a Python file", ["sweep", "--config", "docs/recall.png"]),

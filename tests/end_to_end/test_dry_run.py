@@ -1,13 +1,18 @@
 """What a sweep would cost, said before it: counted from plans, timed for a moment, and nothing stored."""
 
+from typing import ClassVar
+
+import jax.numpy as jnp
 import optuna
 import pytest
 from tiny import TINY, TINY_PARENTHESES
 
 from rnn_capacity import dry_run, measure_capacity, sweep
 from rnn_capacity.checks import InputError
+from rnn_capacity.measure.trainability import TrainabilityConfig
 from rnn_capacity.model import counters
 from rnn_capacity.studies.study import steps_of
+from rnn_capacity.tasks import Batch, Task
 
 CONFIG = TINY | {"cell": "irnn,gru", "num_params": (60, 90), "train_steps": 40}
 
@@ -38,6 +43,38 @@ def test_operations_are_those_of_a_step_times_all_that_is_shown():
     ((drawn, fields),) = sweep.studies(TINY_PARENTHESES | {"cell": "gru"})
     of = dry_run.cost(drawn, fields)
     assert of.operations / of.steps % (drawn.task.unroll * drawn.spec.batch_size * 3) == 0
+
+
+class Parity(Task):
+    """Of three bits, all eight at every step."""
+
+    name: ClassVar[str] = "parity"
+    measure: ClassVar[str] = "error"
+    num_inputs: ClassVar[int] = 1
+    num_outputs: ClassVar[int] = 1
+
+    def data(self, key):
+        bits_tb = (jnp.arange(8) >> jnp.arange(3)[:, None]) & 1
+        return Batch(2.0 * bits_tb[:, None] - 1, bits_tb.sum(0) % 2, jnp.ones(8))
+
+    def sample(self, data, step, batch_size, source):
+        return data
+
+    def examples(self, data, source):
+        return data
+
+    def loss(self, outputs_tob, batch):
+        return (outputs_tob[-1, 0] - batch.targets) ** 2
+
+    def score(self, outputs_tob, batch):
+        return {"error": self.loss(outputs_tob, batch).mean()}
+
+
+def test_a_task_that_trains_on_all_its_examples_costs_as_much_as_there_are():
+    plan = TrainabilityConfig(cell="irnn", task=Parity(unroll=3), num_params=60, train_steps=10).plan()
+    of = dry_run.cost(plan, {"num_trials": 2, "num_repeats": 0})
+    counted = counters.count(plan.cell, num_inputs=1, num_units=plan.num_units).operations
+    assert of.operations == counted * 3 * 8 * 3 * of.steps
 
 
 @pytest.mark.parametrize("halving", [None, 2, 3])
