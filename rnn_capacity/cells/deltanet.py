@@ -17,7 +17,7 @@ from rnn_capacity.cells import matrix_memory as memory
 from rnn_capacity.cells.base import Cell, sigmoid, silu
 from rnn_capacity.dimension import Range
 
-QUICK = memory.WITHOUT_FORGETTING | {"input_scale_beta": Range(0.8, 3.2, log=True)}
+QUICK = memory.WITHOUT_FORGETTING | {"input_scale_beta": Range(0.1, 0.8, log=True)}
 
 
 def initial_carry(params):

@@ -21,13 +21,7 @@ from rnn_capacity.dimension import Range
 from rnn_capacity.types import Array
 
 GATES = ("d", "d", "z", "y")  # of the scales
-RANGES = {
-    "quick": {
-        "recurrent_scale_d": Range(0.8, 1.6),
-        "recurrent_scale_y": Range(0.8, 1.6),
-        "input_scale": Range(0.3, 1.2, log=True),
-    }
-}
+RANGES = {"quick": {"forget_bias": Range(-1.0, 0.5)}}
 
 
 class LEMCarry(NamedTuple):
