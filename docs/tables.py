@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -30,6 +31,11 @@ def all_tables() -> dict[str, str]:
         "fields": fields(),
         "experiments": experiments(),
         "leaderboard": leaderboard(),
+        "modern": capacities(results_of("modern"), max_params=500),
+        "modern_small": capacities(results_of("modern"), max_params=250),
+        "modern_deep": capacities(results_of("modern_deep"), max_params=500),
+        "modern_blocks": capacities(results_of("modern_blocks"), max_params=500),
+        "modern_held": held(),
     }
 
 
@@ -184,6 +190,58 @@ def leaderboard() -> str:
                 "yes" if entry.result["still_improving"] else "no",
             )
             for entry in found
+        ),
+    )
+
+
+def results_of(sweep_name: str) -> list[dict[str, Any]]:
+    """What a sweep of `experiments/figures/modern.py:quick` gave."""
+    return json.loads((ROOT / "results/reference/modern-quick" / sweep_name / "results.json").read_text())
+
+
+def capacities(results: Sequence[dict[str, Any]], max_params: int) -> str:
+    """Bits of each cell of this budget, the most a parameter first."""
+    found = [r for r in results if r["max_params"] == max_params]
+    return table(
+        ("cell", "params", "units", "state", "bits", "bits/param", "again, 95 %", "rising", "bits/state", "ops/bit"),
+        (
+            (
+                *(r[name] for name in ("cell", "num_params", "num_units", "state_floats")),
+                f"{r['bits']:.0f}",
+                f"**{r['bits_per_param']:.2f}**",
+                " to ".join("-" if end is None else f"{end:.2f}" for end in r["interval"]),
+                "yes" if r["still_improving"] else "no",
+                f"{r['bits_per_state']:.1f}",
+                f"{r['operations_per_bit']:.1f}",
+            )
+            for r in sorted(found, key=lambda r: -r["bits_per_param"])
+        ),
+    )
+
+
+def held() -> str:
+    """What the cells hold of associations and of a vector, and how random hparams do; the most associations first."""
+    of_pairs = {(r["cell"], r["num_pairs"]): r for r in results_of("modern_association")}
+    recall, random = ({r["cell"]: r for r in results_of(f"modern_{name}")} for name in ("recall", "trainability"))
+    cells = sorted(random, key=lambda cell: -of_pairs[cell, 8]["accuracy"])
+    return table(
+        (
+            *("cell", "params", "state", "4 pairs", "8 pairs", "bits held of 24", "bits/state"),
+            *("recall, 32 units: squared error", "random draws: median loss", "best accuracy", "diverged"),
+        ),
+        (
+            (
+                *(cell, of_pairs[cell, 8]["num_params"], of_pairs[cell, 8]["state_floats"]),
+                f"{of_pairs[cell, 4]['accuracy']:.3f}",
+                f"**{of_pairs[cell, 8]['accuracy']:.3f}**",
+                f"{of_pairs[cell, 8]['bits']:.1f}",
+                f"{of_pairs[cell, 8]['bits_per_state']:.2f}",
+                f"{recall[cell]['error']:.3f}",
+                f"{random[cell]['median_loss']:.2f}",
+                f"{random[cell]['score']:.2f}",
+                f"{random[cell]['num_infeasible']} of {random[cell]['num_trials']}",
+            )
+            for cell in cells
         ),
     )
 

@@ -125,6 +125,24 @@ def test_tables_say_what_is_so(tables):
     assert row("cells", "rnn")[0] == "22"
 
 
+def test_the_numbers_of_the_modern_cells_in_the_readme_are_those_that_were_measured(tables):
+    def row(name):
+        (line,) = re.findall(
+            rf"^\\| {name} \\| (.*) \\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+        )
+        return re.findall(r"[\d.]+(?=,| %|$)", line)
+
+    def best(sweep_name, field):
+        found = tables["results_of"](sweep_name)
+        return sorted((r[field] for r in found if r.get("num_pairs", 8) == 8 and r["max_params"] != 250), reverse=True)
+
+    of_sweep = {"bare, one layer": "modern", "bare, two layers": "modern_deep", "blocks": "modern_blocks"}
+    for name, sweep_name in of_sweep.items():
+        assert row(f"bits/param, {name}") == [f"{bits:.2f}" for bits in best(sweep_name, "bits_per_param")]
+    right = best("modern_association", "accuracy")
+    assert row("8 pairs recalled, bare, 64 numbers of state") == [f"{100 * fraction:.0f}" for fraction in right]
+
+
 def test_the_task_of_your_own_is_one(monkeypatch):
     (example,) = re.findall(r"```python\n(.*?class Parity.*?)```", PAGES["tasks"], re.DOTALL)
     given = []
