@@ -126,10 +126,10 @@ def test_tables_say_what_is_so(tables):
 
 
 def test_the_numbers_of_the_modern_cells_in_the_readme_are_those_that_were_measured(tables):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
     def row(name):
-        (line,) = re.findall(
-            rf"^\\| {name} \\| (.*) \\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
-        )
+        (line,) = re.findall(rf"^\| {name} \| (.*) \|$", readme, re.MULTILINE)
         return re.findall(r"[\d.]+(?=,| %|$)", line)
 
     def best(sweep_name, field):
