@@ -1,7 +1,5 @@
 """All programs of a config compiled for an accelerator that is not here: what fits, and what it costs at least."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

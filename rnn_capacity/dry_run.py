@@ -1,7 +1,5 @@
 """What a sweep would cost here, before it: points, trials, steps, operations, memory, and about how long it takes."""
 
-from __future__ import annotations
-
 import datetime
 import math
 import time

@@ -3,8 +3,6 @@
 setup.py puts `launch/` and `experiments/` into the folder `shipped` of an installed package.
 """
 
-from __future__ import annotations
-
 import runpy
 
 from rnn_capacity.studies.store import PACKAGE, SHIPPED

@@ -1,7 +1,5 @@
 """The private names of Optuna and JAX that are used, all here; setup.py bounds the releases that have them."""
 
-from __future__ import annotations
-
 import collections
 import datetime
 from collections.abc import Sequence

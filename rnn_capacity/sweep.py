@@ -1,7 +1,5 @@
 """A grid of studies: cells x depths x sizes, each measured, shown as it comes, and written to the workdir."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools

@@ -1,7 +1,5 @@
 """What a recurrent cell is: three pure functions for one example and one trial."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 

@@ -20,8 +20,6 @@ authors: in DeltaNet, Gated DeltaNet and Mamba-2 it would stand behind these pro
 k alone (sLSTM: i and f), and mLSTM would have a learned path around the cell.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import jax

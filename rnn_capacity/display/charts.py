@@ -1,7 +1,5 @@
 """Interactive drawings in Vega-Lite: the looks of cells, and the few kinds of chart that the figures need."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Sequence

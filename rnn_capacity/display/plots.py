@@ -1,7 +1,5 @@
 """Figures, in matplotlib: readable in print and by colour-blind eyes."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import os

@@ -1,7 +1,5 @@
 """Tables from columns and results: for a terminal, for files, for a notebook. No JAX here."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

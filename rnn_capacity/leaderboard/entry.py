@@ -5,8 +5,6 @@ results/leaderboard/<protocol>-<digest>/<cell>.csv     every trial of its search
 results/leaderboard/<protocol>-<digest>/<cell>.py      the file of a cell that is none of the package
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """Frozen protocols: everything that decides a measurement but the cell, and a digest of it that names the results."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """Measures a cell by a protocol, and writes its entry."""
 
-from __future__ import annotations
-
 import datetime
 import hashlib
 import json

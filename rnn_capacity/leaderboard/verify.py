@@ -1,7 +1,5 @@
 """Trains what an entry claims once more: its best trial as it was, and its hparams on draws that nobody chose."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import os

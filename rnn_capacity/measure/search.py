@@ -1,7 +1,5 @@
 """What every measurement does: search, train the best again on fresh draws, and store the result."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib

@@ -1,7 +1,5 @@
 """What Collins, Sohl-Dickstein and Sussillo (ICLR 2017) found, each number with its figure or table."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

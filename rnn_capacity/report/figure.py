@@ -1,7 +1,5 @@
 """What a figure or table of the paper is here: the studies that it is drawn from, how it is drawn, what it claims."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -17,8 +17,6 @@ The same seed and history give the same proposals, in one process or in many: ea
 is kept with the trial that asked for it.
 """
 
-from __future__ import annotations
-
 import functools
 import threading
 import zlib

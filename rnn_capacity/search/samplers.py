@@ -4,8 +4,6 @@ Both propose by the trial's number alone, so a study that was stopped goes on wi
 however its trials are batched. Only what lies around the best objective (`Range.around_best`) waits for results.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any

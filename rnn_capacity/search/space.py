@@ -3,8 +3,6 @@
 Which scales and biases a cell has is what its `init` reads, so a user's cell needs no entry anywhere.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Where trials are kept: Optuna storage, an SQLite file in the workdir unless a URL says otherwise."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

@@ -10,8 +10,6 @@ very end and the problem right before the compute steps. With compute_steps = 2 
                                       ^^            compute steps
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar

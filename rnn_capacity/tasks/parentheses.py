@@ -8,8 +8,6 @@ over a long time, and its gradient comes from the last step alone.
     stream 1    ] [ a [ ( b b [     3 open: the first "]" closes nothing
 """
 
-from __future__ import annotations
-
 import dataclasses
 import numbers
 from typing import ClassVar

@@ -4,8 +4,6 @@ Every process runs the same program, trains its share of the trials on its own d
 where each gets what all of them say. A failure is something to say, too, so that all end with its reason.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import json

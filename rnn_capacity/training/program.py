@@ -1,7 +1,5 @@
 """K trials at once over the devices: what is compiled of a spec, and how it is run in chunks of steps."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math

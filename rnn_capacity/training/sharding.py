@@ -1,7 +1,5 @@
 """The trial axis over devices: no trial needs another, so this is the axis that scales."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """One trial: a pure function of (spec, hparams, key), and the steps that it is made of."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
