@@ -53,6 +53,11 @@ RELU_RATE = Range(0.0165, 0.037125, log=True)  # the quick space's learning rate
 WIDER_RATE = Range(0.01, 0.0675, log=True)
 
 
+def h_0(params: Params) -> Carry:
+    """The initial carry of a cell that carries h alone, learned."""
+    return params["h_0"]
+
+
 class Cell(NamedTuple):
     """A recurrent cell. Anyone's, written this way, can be measured without registration.
 
