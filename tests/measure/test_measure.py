@@ -16,10 +16,9 @@ from helpers import count_events
 from matplotlib.axes import Axes
 from tiny import FRAGILE, TINY, FakeTrainer, numbers, without_seconds
 
-from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity
+from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity, train_again
 from rnn_capacity.dimension import Range
 from rnn_capacity.display import tables
-from rnn_capacity.measure import train_again
 from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.studies import store
 from rnn_capacity.studies.plan import find_cell

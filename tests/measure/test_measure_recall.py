@@ -11,9 +11,9 @@ import pytest
 from matplotlib.axes import Axes
 from tiny import FRAGILE, TINY_RECALL, FakeTrainer, numbers
 
-from rnn_capacity import RecallResult, measure_recall
+from rnn_capacity import RecallResult, measure_recall, train_again
 from rnn_capacity.display import tables
-from rnn_capacity.measure import overview, train_again
+from rnn_capacity.measure import overview
 from rnn_capacity.measure.questions import results_in
 from rnn_capacity.measure.recall import RECALL
 from rnn_capacity.studies import store

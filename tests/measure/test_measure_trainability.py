@@ -14,9 +14,9 @@ import pytest
 from scipy import stats
 from tiny import FRAGILE, TINY_PARENTHESES, FakeTrainer, numbers, without_seconds
 
-from rnn_capacity import TASKS, TrainabilityResult, measure_trainability
+from rnn_capacity import TASKS, TrainabilityResult, measure_trainability, train_again
 from rnn_capacity.display import tables
-from rnn_capacity.measure import overview, train_again
+from rnn_capacity.measure import overview
 from rnn_capacity.measure.questions import results_in
 from rnn_capacity.measure.trainability import TRAINABILITY
 from rnn_capacity.studies import store
