@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from rnn_capacity import files
@@ -100,7 +101,7 @@ def write(
     return [
         files.write(folder / "results.csv", flat.to_csv(index=False)),
         files.write(folder / "trials.csv", pd.concat(named).to_csv(index=False) if named else ""),
-        files.write(folder / "results.json", json.dumps(_without_nan(everything), indent=1)),
+        files.write(folder / "results.json", json.dumps(plain(everything, finite=True), indent=1)),
     ]
 
 
@@ -108,10 +109,15 @@ def _records(trials: pd.DataFrame) -> list[dict[Any, Any]]:
     return trials.astype(object).where(trials.notna(), None).to_dict("records")
 
 
-def _without_nan(value: Any) -> Any:
-    """Replaces NaN by None, as JSON has none."""
-    if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
+def plain(value: Any, finite: bool = False) -> Any:
+    """A value in the types of JSON.
+
+    Args:
+        finite: None in place of NaN and infinity, which JSON has not.
+    """
+    if isinstance(value, Mapping):
+        return {str(name): plain(v, finite) for name, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [plain(v, finite) for v in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if finite and isinstance(value, float) and not math.isfinite(value) else value

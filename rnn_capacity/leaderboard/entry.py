@@ -157,16 +157,6 @@ def check_new(path: pathlib.Path) -> None:
         )
 
 
-def plain(value: Any) -> Any:
-    """As JSON has it, with null for what is no number."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(v) for name, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _check_names(field: str, known: Mapping[str, Any], names: list[str]) -> None:
     if missing := [name for name in names if name not in known]:
         raise InputError(f"{field}.{missing[0]}: none given; it must be there")

@@ -9,6 +9,7 @@ from typing import Any
 
 from rnn_capacity.cells import Cell
 from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.display import tables
 from rnn_capacity.leaderboard import entry as entries
 from rnn_capacity.leaderboard import protocols
 from rnn_capacity.leaderboard.entry import FOLDER, Entry
@@ -98,9 +99,9 @@ def _entry(protocol: Protocol, source: Source, cell: Cell, result: Result, trial
         source="package" if source.file is None else source.name,
         file_digest=source.digest,
         track=cell.track,
-        result=entries.plain(result.to_dict()),
+        result=tables.plain(result.to_dict(), finite=True),
         best_number=result.record.best_number,
-        space=entries.plain(result.record.space),
+        space=tables.plain(result.record.space, finite=True),
         trials_digest=hashlib.sha256(trials).hexdigest(),
         date=datetime.date.today().isoformat(),
         **measured,

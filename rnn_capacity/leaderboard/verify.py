@@ -12,7 +12,8 @@ import numpy as np
 
 from rnn_capacity.checks import InputError, check_seed
 from rnn_capacity.dimension import Choice, Range
-from rnn_capacity.leaderboard.entry import Entry, plain
+from rnn_capacity.display import tables
+from rnn_capacity.leaderboard.entry import Entry
 from rnn_capacity.leaderboard.source import Agree
 from rnn_capacity.leaderboard.submit import machine_here, plan_of, program_of
 from rnn_capacity.search import space as spaces
@@ -157,7 +158,7 @@ def _check_cell(entry: Entry, plan: Plan) -> None:
     for name, value in claimed.items():
         if found[name] != value:
             raise InputError(f"{edited}: its {name} is {found[name]!r}, not {value!r}; submit it anew")
-    space = {name: plain(spaces.to_json(dimension)) for name, dimension in plan.space.items()}
+    space = {name: tables.plain(spaces.to_json(dimension), finite=True) for name, dimension in plan.space.items()}
     if space != entry.space:
         (name, *_) = (n for n in {**space, **entry.space} if space.get(n) != entry.space.get(n))
         raise InputError(f"{edited}: it is searched for {name} in {space.get(name)!r}, not {entry.space.get(name)!r}")

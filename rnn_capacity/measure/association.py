@@ -74,6 +74,7 @@ class AssociationPoint(Result):
     """
 
     measure: ClassVar[str] = "association"
+    more: ClassVar[tuple[str, ...]] = ("bits_per_state",)
 
     num_pairs: int  #: P, shown and asked for
     num_keys: int
@@ -109,9 +110,6 @@ class AssociationPoint(Result):
     @property
     def answer(self) -> str:
         return f"accuracy {self.accuracy:.3f}"
-
-    def to_dict(self) -> dict[str, Any]:
-        return super().to_dict() | {"bits_per_state": self.bits_per_state}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)

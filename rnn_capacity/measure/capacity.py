@@ -127,6 +127,7 @@ class CapacityResult(Result):
     """
 
     measure: ClassVar[str] = "capacity"
+    more: ClassVar[tuple[str, ...]] = ("bits_per_state", "operations_per_bit")
 
     bits: float  #: mutual information between labels and answers, over all mappings
     bits_per_param: float  #: over everything that is trained
@@ -169,10 +170,6 @@ class CapacityResult(Result):
     @property
     def answer(self) -> str:
         return f"{self.bits_per_param:.2f} bits per parameter"
-
-    def to_dict(self) -> dict[str, Any]:
-        of_state = {n: getattr(self, n) for n in ("bits_per_state", "operations_per_bit")}
-        return super().to_dict() | of_state | {"rounded": {name: list(kept) for name, kept in self.rounded.items()}}
 
 
 def _left(facts: Facts, name: str) -> tuple[float, ...]:

@@ -81,6 +81,7 @@ class Result(Shown):
     """
 
     measure: ClassVar[str]  #: which question it answers
+    more: ClassVar[tuple[str, ...]] = ()  #: what `to_dict` has beside the fields
 
     study: str  #: its name in the storage, for `train_again`
     cell: str  #: its name
@@ -155,10 +156,7 @@ class Result(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Everything but the table of trials and the record, as plain JSON types."""
         names = [field.name for field in dataclasses.fields(self) if field.name not in ("trials", "record")]
-        lists: dict[str, Any] = {"interval": list(self.interval), "repeats": list(self.repeats)}
-        lists |= {"wider": {name: list(ends) for name, ends in self.wider.items()}}
-        fields = {name: getattr(self, name) for name in names}
-        return {"measure": self.measure} | fields | lists | {"best_hparams": dict(self.best_hparams)}
+        return {"measure": self.measure} | tables.plain({n: getattr(self, n) for n in (*names, *self.more)})
 
 
 R = TypeVar("R", bound=Result)

@@ -78,6 +78,7 @@ class TrainabilityResult(Result):
     """
 
     measure: ClassVar[str] = "trainability"
+    more: ClassVar[tuple[str, ...]] = ("percent_infeasible",)
 
     task: str  #: its name
     task_fields: Mapping[str, Any]
@@ -135,10 +136,6 @@ class TrainabilityResult(Result):
         Negative where this one's losses are lower.
         """
         return welch(losses(self.trials), losses(other.trials))
-
-    def to_dict(self) -> dict[str, Any]:
-        more = {"percent_infeasible": self.percent_infeasible}
-        return super().to_dict() | {"task_fields": dict(self.task_fields), "box": dict(self.box)} | more
 
 
 def _score_name(facts: Facts) -> str:
