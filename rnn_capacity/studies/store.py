@@ -289,11 +289,6 @@ def from_json(known: Mapping[str, Any]) -> FrozenTrial:
     )
 
 
-def sign(study: optuna.Study) -> int:
-    """1 where a greater objective is better, -1 where a smaller one is."""
-    return 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
-
-
 def trials_frame(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
     """A row a trial: its number, what it was given, what it gave."""
     return pd.DataFrame([{"number": t.number, **t.params, **t.user_attrs[OUTCOME]} for t in trials])

@@ -17,7 +17,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from rnn_capacity.search import SAMPLERS
-from rnn_capacity.search.samplers import PointSampler
+from rnn_capacity.search.samplers import PointSampler, sign
 from rnn_capacity.search.space import distributions, follows_best
 from rnn_capacity.studies import database, store
 from rnn_capacity.studies.crew import Crew
@@ -264,7 +264,7 @@ class _Shown:
 
     def __init__(self, study: optuna.Study, reporter: Reporter, unit: str, devices: Share):
         self._study, self._reporter, self._unit, self._devices = study, reporter, unit, devices
-        self.sign = store.sign(study)
+        self.sign = sign(study)
 
     def wait(self, note: str) -> None:
         """While nothing trains here."""
