@@ -274,19 +274,20 @@ def to_json(trial: FrozenTrial) -> dict[str, Any]:
 
 def from_json(known: Mapping[str, Any]) -> FrozenTrial:
     """The trial that `to_json` was given, as far as results need it."""
-    return FrozenTrial(
+    return frozen(
         number=known["number"],
         state=TrialState[known["state"]],
         value=known["value"],
         params=known["params"],
         user_attrs={OUTCOME: known["outcome"]},
-        distributions={},
-        system_attrs={},
-        intermediate_values={},
-        datetime_start=None,
-        datetime_complete=None,
         trial_id=known["number"],
     )
+
+
+def frozen(**known: Any) -> FrozenTrial:
+    """A trial without distributions and times, which results do not need."""
+    without: dict[str, Any] = {"distributions": {}, "system_attrs": {}, "intermediate_values": {}}
+    return FrozenTrial(**known, **without, datetime_start=None, datetime_complete=None)
 
 
 def trials_frame(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
