@@ -81,6 +81,12 @@ def html(columns: Columns, results: Sequence[Any], notes: Sequence[str], below: 
     return "".join([wide(filled(columns, results).to_html(index=False, border=0)), *said, *folded])
 
 
+def fixed(widths: Sequence[int], *values: Any) -> str:
+    """A line of values, each at the right of its width, and of a title behind them."""
+    *numbers, title = values
+    return " ".join(f"{value:>{width}}" for value, width in zip(numbers, widths, strict=True)) + f"  {title}"
+
+
 def short(value: float | str) -> str:
     """Three digits of a number."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
