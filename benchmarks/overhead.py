@@ -161,7 +161,7 @@ def main():
                 plan,
                 num_trials=quarter * args.num_trials // 4,
                 devices=devices,
-                trials_per_device=sharding.default_trials_per_device(devices),
+                trials_per_device=sharding.trials_per_device(None, devices),
                 reporter=Silent(),
             )
             watch.lap()

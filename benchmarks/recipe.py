@@ -52,7 +52,7 @@ def main():
             for number, combination in enumerate(c for c in combinations for _ in range(args.seeds))
         ]
         devices = sharding.choose_devices(None)
-        trainer = Trainer(devices, sharding.default_trials_per_device(devices))
+        trainer = Trainer(devices, sharding.trials_per_device(None, devices))
         trained = {}
         for batch in trainer.train(trials, args.train_steps, lambda batch, step: None):
             trained |= batch

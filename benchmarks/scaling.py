@@ -39,7 +39,7 @@ def worker(cores, num_devices, steps, trials_per_device):
         sampler="random",
     ).plan()
     devices = jax.local_devices()[:num_devices]
-    each = trials_per_device or sharding.default_trials_per_device(devices)
+    each = sharding.trials_per_device(trials_per_device, devices)
     spec, hparams, keys = middle_trials(plan, num_devices * each)
     with sharding.keep_compiled():
         _, state = program.advance(spec, hparams, keys, None, 0, 100, devices=devices)  # compiles

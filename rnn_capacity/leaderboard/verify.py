@@ -138,7 +138,7 @@ def verify(path: str | os.PathLike, agree: Agree, seed: int | None = None) -> Ve
 def _scores(plan: Plan, count: int) -> list[float | None]:
     """Of so many repeats; None of those that diverge."""
     devices = sharding.choose_devices(None)
-    trainer = Trainer(devices, sharding.default_trials_per_device(devices))
+    trainer = Trainer(devices, sharding.trials_per_device(None, devices))
     trials = {n: plan.trial(n, plan.space) for n in range(count)}
     found: dict[int, float | None] = {}
     for batch in trainer.train(list(trials.values()), plan.spec.train_steps, lambda batch, step: None):
