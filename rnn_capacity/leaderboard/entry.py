@@ -21,7 +21,7 @@ import pandas as pd
 
 from rnn_capacity import files
 from rnn_capacity.cells import NAMED_CELLS
-from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.checks import InputError, check_choice, check_int
 from rnn_capacity.information import confidence_interval
 from rnn_capacity.leaderboard.protocols import PROTOCOLS, Protocol
 from rnn_capacity.leaderboard.source import Source, read_file
@@ -186,7 +186,7 @@ def _check_types(entry: Entry) -> None:
     if not isinstance(entry.file_digest, str | None):
         raise InputError(f"file_digest: {entry.file_digest!r} given; it must be text or null")
     check_choice("track", entry.track, ("bare", "block"))
-    _check_count("best_number", entry.best_number)
+    check_int("best_number", entry.best_number, 0)
     for name in ("result", "space", "machine"):
         if not isinstance(getattr(entry, name), dict):
             raise InputError(f"{name}: {getattr(entry, name)!r} given; it must be an object")
@@ -199,11 +199,6 @@ def _check_types(entry: Entry) -> None:
         raise InputError(f"cell: {entry.cell!r} given; it must be a cell of the package, or of a file of another name")
 
 
-def _check_count(field: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise InputError(f"{field}: {value!r} given; it must be a whole number of at least 0")
-
-
 def _check_number(field: str, value: Any) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise InputError(f"{field}: {value!r} given; it must be a number")
@@ -214,7 +209,7 @@ def _check_result(entry: Entry) -> None:
     result, protocol = entry.result, entry.of_protocol
     check = lambda name, right: _check_equal(f"result.{name}", result.get(name), right)
     for name in COUNTS:
-        _check_count(f"result.{name}", result.get(name))
+        check_int(f"result.{name}", result.get(name), 0)
     for name in (protocol.score, "seconds"):
         _check_number(f"result.{name}", result.get(name))
     for name in SHOWN:

@@ -12,7 +12,7 @@ import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from rnn_capacity.cells.base import Cell
-from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.checks import InputError, check_choice, check_mapping
 from rnn_capacity.dimension import Choice, Dimension, Range, Space, options
 from rnn_capacity.model import layout
 from rnn_capacity.model.spec import BRANCHES, Spec
@@ -117,9 +117,7 @@ def searched(name: str, space: str, overrides: Mapping[str, Any] | None) -> Dime
 
 
 def _given(overrides: Any) -> dict[str, Any]:
-    if not isinstance(overrides, Mapping | None):
-        raise InputError(f"hparams: {overrides!r} given; it must be a mapping from names to values or ranges")
-    return {name: value for name, value in (overrides or {}).items() if value is not None}
+    return {name: value for name, value in check_mapping("hparams", overrides).items() if value is not None}
 
 
 def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] | None) -> Dimension:

@@ -55,9 +55,7 @@ class Parentheses(DrawnTask):
 
     def __post_init__(self):
         super().__post_init__()
-        check_positive_int("num_types", self.num_types)
-        if 2 * self.num_types > DRAWN_VALUES // 2:
-            raise InputError(f"num_types: {self.num_types!r} given; it must be at most {DRAWN_VALUES // 4}")
+        check_int("num_types", self.num_types, 1, DRAWN_VALUES // 4)
         check_int("num_noise", self.num_noise, 0)
         check_positive_int("max_count", self.max_count)
         given = f"noise_fraction: {self.noise_fraction!r} given; it must be "
