@@ -17,7 +17,7 @@ from rnn_capacity.measure.shown import Shown
 from rnn_capacity.model import counters
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import store
-from rnn_capacity.studies.plan import HPARAM, again_name, space_of
+from rnn_capacity.studies.plan import HPARAM, again_name, described_task, space_of
 from rnn_capacity.studies.reader import Stored
 from rnn_capacity.studies.trials import still_improving
 from rnn_capacity.tasks import TASKS, Task
@@ -208,10 +208,7 @@ def result_of(
 
 def task_of(plan: Mapping[str, Any]) -> Task | None:
     """The task of a described plan; None where it is a user's own."""
-    kind = TASKS.get(plan["task"])
-    if kind is None or "task's program" in plan:
-        return None
-    return kind(**{field.name: plan[field.name] for field in dataclasses.fields(kind)})
+    return None if "task's program" in plan or plan["task"] not in TASKS else described_task(plan)
 
 
 def cell_of(plan: Mapping[str, Any]) -> Cell | None:

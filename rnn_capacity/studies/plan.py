@@ -78,6 +78,16 @@ def find_task(task: str | Task, fields: Mapping[str, Any] | None = None) -> Task
     return kind(**fields)
 
 
+def described_task(described: Mapping[str, Any]) -> Task:
+    """The package's task of a study, from what `Plan.describe` said of it.
+
+    Raises:
+        InputError: the package has no such task.
+    """
+    kind = TASKS[check_choice("task", described["task"], tuple(TASKS))]
+    return kind(**{field.name: described[field.name] for field in dataclasses.fields(kind)})
+
+
 def space_of(described: Mapping[str, Any]) -> spaces.Space:
     """The search space of a study, from what `Plan.describe` said of it."""
     return {n.removeprefix(HPARAM): spaces.from_json(d) for n, d in described.items() if n.startswith(HPARAM)}
@@ -187,8 +197,7 @@ class Plan:
         if not isinstance(task, Task | None):
             raise InputError(f"task: {task!r} given; it must be a Task, or None for one of {', '.join(TASKS)}")
         if task is None:
-            kind = TASKS[check_choice("task", described["task"], tuple(TASKS))]
-            task = kind(**{field.name: described[field.name] for field in dataclasses.fields(kind)})
+            task = described_task(described)
         plan = cls(
             title=name if described["again"] is not None else title_of(name),
             cell=cell,
