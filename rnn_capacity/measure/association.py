@@ -138,14 +138,6 @@ class AssociationResult(Shown):
         return f"{self.points[0].cell}, depth {self.points[0].depth}, {self.points[0].num_units} units: {answer}"
 
     @property
-    def num_pairs(self) -> tuple[int, ...]:
-        return tuple(point.num_pairs for point in self.points)
-
-    @property
-    def accuracies(self) -> tuple[float, ...]:
-        return tuple(point.accuracy for point in self.points)
-
-    @property
     def trials(self) -> pd.DataFrame:
         """Every trial of every number of pairs."""
         return pd.concat([p.trials.assign(num_pairs=p.num_pairs) for p in self.points], ignore_index=True)

@@ -153,11 +153,6 @@ class CapacityResult(Result):
         }
 
     @property
-    def mean_bits_per_param(self) -> float:
-        """The mean of the repeats; NaN without any."""
-        return self.mean
-
-    @property
     def bits_per_state(self) -> float:
         """Bits per number that is carried from step to step; NaN where none is."""
         return per(self.bits, self.state_floats)

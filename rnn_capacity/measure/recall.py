@@ -99,18 +99,6 @@ class RecallResult(Shown):
         return f"{self.points[0].cell}, depth {self.points[0].depth}: {answer}"
 
     @property
-    def num_units(self) -> tuple[int, ...]:
-        return tuple(point.num_units for point in self.points)
-
-    @property
-    def errors(self) -> tuple[float, ...]:
-        return tuple(point.error for point in self.points)
-
-    @property
-    def lines(self) -> tuple[float, ...]:
-        return tuple(point.line for point in self.points)
-
-    @property
     def trials(self) -> pd.DataFrame:
         """Every trial of every number of units."""
         return pd.concat([p.trials.assign(num_units=p.num_units) for p in self.points], ignore_index=True)
