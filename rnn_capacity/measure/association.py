@@ -83,10 +83,6 @@ class AssociationPoint(Result):
     bits: float  #: that the state holds of an example's values at least, by this accuracy
     chance_accuracy: float  #: the most of the same networks untrained; who guesses has 1 / num_values
 
-    @property
-    def question(self) -> Question[AssociationPoint]:
-        return ASSOCIATION
-
     @classmethod
     def own_fields(cls, facts: Facts) -> dict[str, Any]:
         sizes = {name: facts.plan[name] for name in ("num_pairs", "num_keys", "num_values")}

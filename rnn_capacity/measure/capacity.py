@@ -137,10 +137,6 @@ class CapacityResult(Result):
     #: by format, the fraction of its bits that is left where the weights are stored so: of the best and its repeats
     rounded: Mapping[str, tuple[float, ...]]
 
-    @property
-    def question(self) -> Question[CapacityResult]:
-        return CAPACITY
-
     @classmethod
     def own_fields(cls, facts: Facts) -> dict[str, Any]:
         return {

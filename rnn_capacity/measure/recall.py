@@ -61,10 +61,6 @@ class RecallPoint(Result):
     line: float  #: 1 - num_units / num_inputs, or 0: what the paper found
     chance_error: float  #: the least of the same networks untrained
 
-    @property
-    def question(self) -> Question[RecallPoint]:
-        return RECALL
-
     @classmethod
     def own_fields(cls, facts: Facts) -> dict[str, Any]:
         return {

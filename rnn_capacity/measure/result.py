@@ -111,7 +111,9 @@ class Result(Shown):
     @property
     def question(self) -> Question:
         """The question that it answers."""
-        raise NotImplementedError
+        from rnn_capacity.measure.questions import QUESTIONS
+
+        return QUESTIONS[self.measure]
 
     @classmethod
     def own_fields(cls, facts: Facts) -> dict[str, Any]:

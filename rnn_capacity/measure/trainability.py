@@ -90,10 +90,6 @@ class TrainabilityResult(Result):
     median_loss: float  #: of the trials that did not diverge
     box: Mapping[str, float]  #: of these: the quartiles, and the last losses within 1.5 times their distance
 
-    @property
-    def question(self) -> Question[TrainabilityResult]:
-        return TRAINABILITY
-
     @classmethod
     def own_fields(cls, facts: Facts) -> dict[str, Any]:
         task, plan = facts.task, facts.plan
