@@ -49,7 +49,7 @@ def submit(
         check_choice("track", loaded.track, ("bare", "block"))
         path = entries.path_of(folder, known, loaded.name)
         entries.check_new(path)
-        program, machine = program_of(plan_of(known, loaded)), machine_here()
+        program, machine = program_of(known.plan(loaded)), machine_here()
         if storage is not None:  # of the package a study's name does not say by which code its cell was trained
             storage = pathlib.Path(storage, f"{path.stem}-{_digest([known.version, program, machine])}")
         budget: dict[str, Any] = {"num_trials": known.num_trials, "num_repeats": known.num_repeats}
@@ -66,12 +66,6 @@ def submit(
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[: protocols.DIGITS]
-
-
-def plan_of(protocol: Protocol, cell: Cell) -> Plan:
-    """The plan of the one study that a protocol has of a cell."""
-    (study,) = protocol.asked.config(cell=cell, **protocol.config).studies()
-    return study.plan()
 
 
 def program_of(plan: Plan) -> str:

@@ -150,7 +150,7 @@ ROWS_OF_THE_PACKAGE = [p for p in sorted((ROOT / entry.FOLDER).glob("*/*.json"))
 def test_a_row_of_the_repository_is_of_the_ranges_that_its_cell_has(path):
     """After an edit of these: `git rm` the row, and `submit` again."""
     found = entry.Entry.read(path)
-    plan = submit.plan_of(found.of_protocol, NAMED_CELLS[found.cell])
+    plan = found.of_protocol.plan(NAMED_CELLS[found.cell])
     assert found.space == {
         name: tables.plain(spaces.to_json(dimension), finite=True) for name, dimension in plan.space.items()
     }
