@@ -9,7 +9,8 @@ import argparse
 import itertools
 
 import numpy as np
-from machine import machine, table
+from machine import machine
+from table import markdown
 
 from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import space as spaces
@@ -65,7 +66,7 @@ def main():
         | {"bits/param": f"{found.mean():.3f}", "each": " ".join(f"{b:.2f}" for b in found)}
         for combination, found in zip(combinations, bits, strict=True)
     ]
-    print(table(rows))
+    print(markdown(rows))
 
 
 if __name__ == "__main__":

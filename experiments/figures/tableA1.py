@@ -153,12 +153,10 @@ def optimistic(results):
 
 
 def told(log_ratios):
-    mean, interval = claims.mean(log_ratios)
-    low, high = (math.exp(end) for end in interval)
+    mean, interval = claims.geometric(log_ratios)
     higher = sum(ratio > 0 for ratio in log_ratios)
-    ratio = f"{math.exp(mean):.2f} times the original ({claims.shown((low, high), '.3g')})"
-    said = f"{ratio}, higher in {higher} of {len(log_ratios)}"
-    return said, (low, high)
+    ratio = f"{mean:.2f} times the original ({claims.shown(interval, '.3g')})"
+    return f"{ratio}, higher in {higher} of {len(log_ratios)}", interval
 
 
 def as_in_the_paper(results):

@@ -49,6 +49,10 @@ class Figure(NamedTuple):
     charts: Callable[[Results], list[Chart]] = lambda results: []  #: for the page
 
 
+# For `rows`: the ends of the 95 % interval of the mean over repeats.
+INTERVAL: Mapping[str, Callable[[Any], float]] = {"low": lambda r: r.interval[0], "high": lambda r: r.interval[1]}
+
+
 def rows(results: Sequence[R], **columns: Callable[[R], Any]) -> pd.DataFrame:
     """A row a result: what it is of, some columns made from it, and which trial it shows."""
     of_all: dict[str, Callable[[R], Any]] = {
