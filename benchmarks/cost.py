@@ -10,8 +10,9 @@ passes in bfloat16, and of it the share that `--share` names. Asking, storing an
 import jax
 from absl import app, flags
 from contest import sgemm_rate
-from machine import machine, table
+from machine import machine
 from ml_collections import config_flags
+from table import markdown
 
 from rnn_capacity import sweep
 from rnn_capacity.measure.questions import CAPACITY
@@ -55,7 +56,7 @@ def main(_):
     )
     print(", ".join(f"{name} {used[name]:.3g} of {rate:.3g}" for name, rate in rates.items()), "\n")
     times = lambda count: {name: lasting(count / rate) for name, rate in used.items()}
-    print(table([{"params": size, "operations": f"{n:.2g}", **times(n)} for size, n in found.items()]))
+    print(markdown([{"params": size, "operations": f"{n:.2g}", **times(n)} for size, n in found.items()]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks of whole runs share: the machine's name, a Markdown table, trials to be trained."""
+"""What the benchmarks of whole runs share: the machine's name, trials to be trained."""
 
 import datetime
 import pathlib
@@ -24,12 +24,6 @@ def machine():
         name = found.group(1) if found else name
     version = ".".join(map(str, sys.version_info[:3]))
     return f"{name}, {sharding.describe(devices)}, Python {version}, {datetime.date.today()}"
-
-
-def table(rows):
-    """Dicts with the same keys as a Markdown table."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(row.values() for row in rows)]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def middle_trials(plan, num_trials):

@@ -118,9 +118,9 @@ def main():
             | {"before": gib["before"]}
         )
         print(f"{number} of {len(chosen)}: {', '.join(map(str, case))}: ratio {ratio:.2f}", flush=True)
-    from machine import table
+    from table import markdown
 
-    print(f"\n{device}\n\n{table(rows)}")
+    print(f"\n{device}\n\n{markdown(rows)}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ import time
 
 import jax
 import numpy as np
-from machine import machine, table
+from machine import machine
+from table import markdown
 
 from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import SAMPLERS
@@ -161,7 +162,7 @@ def main():
                 plan,
                 num_trials=quarter * args.num_trials // 4,
                 devices=devices,
-                trials_per_device=sharding.default_trials_per_device(devices),
+                trials_per_device=sharding.trials_per_device(None, devices),
                 reporter=Silent(),
             )
             watch.lap()
@@ -181,7 +182,7 @@ def main():
         lost = sum(took[part] for part in ("asking", "storing", "beginning", "the rest"))
         row = {"quarter": name} | {part: f"{seconds:.1f}" for part, seconds in took.items()}
         rows.append(row | {"not training": f"{100 * lost / (lost + took['training']):.1f} %"})
-    print(f"\n{table(rows)}\n")
+    print(f"\n{markdown(rows)}\n")
     print(
         f"{args.num_trials} trials asked, told and stored; {trainer.num_trained} of them trained"
         + ("." if args.all else ": beginning and training are the median of these for each trial, not measured on all.")

@@ -9,7 +9,8 @@ import argparse
 import itertools
 
 import numpy as np
-from machine import machine, table
+from machine import machine
+from table import markdown
 
 from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import space as spaces
@@ -52,7 +53,7 @@ def main():
             for number, combination in enumerate(c for c in combinations for _ in range(args.seeds))
         ]
         devices = sharding.choose_devices(None)
-        trainer = Trainer(devices, sharding.default_trials_per_device(devices))
+        trainer = Trainer(devices, sharding.trials_per_device(None, devices))
         trained = {}
         for batch in trainer.train(trials, args.train_steps, lambda batch, step: None):
             trained |= batch
@@ -65,7 +66,7 @@ def main():
         | {"bits/param": f"{found.mean():.3f}", "each": " ".join(f"{b:.2f}" for b in found)}
         for combination, found in zip(combinations, bits, strict=True)
     ]
-    print(table(rows))
+    print(markdown(rows))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def worker(cores, num_devices, steps, trials_per_device):
         sampler="random",
     ).plan()
     devices = jax.local_devices()[:num_devices]
-    each = trials_per_device or sharding.default_trials_per_device(devices)
+    each = sharding.trials_per_device(trials_per_device, devices)
     spec, hparams, keys = middle_trials(plan, num_devices * each)
     with sharding.keep_compiled():
         _, state = program.advance(spec, hparams, keys, None, 0, 100, devices=devices)  # compiles
@@ -92,7 +92,8 @@ def main():
 
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # this process and its workers share accelerators
     import jax
-    from machine import machine, table
+    from machine import machine
+    from table import markdown
 
     is_cpu = jax.default_backend() == "cpu"
     if is_cpu:
@@ -123,7 +124,7 @@ def main():
         if is_cpu:
             row |= {"apart": relative("apart"), "cores busy": spread([told["busy"] for told in found[count]])}
         rows.append(row)
-    print("\n" + table(rows))
+    print("\n" + markdown(rows))
 
 
 if __name__ == "__main__":

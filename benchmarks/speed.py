@@ -145,7 +145,7 @@ def clock(seconds):
 
 def every_cell(num_params, rounds, seconds):
     """A row for every cell and block: what a spec takes to compile, and a step beside the LSTM's, in turn."""
-    num_trials = len(jax.devices()) * sharding.default_trials_per_device(jax.devices())
+    num_trials = len(jax.devices()) * sharding.trials_per_device(None, jax.devices())
     beside, lines = {}, []
     for cell in (CELLS["lstm"], *(cell for name, cell in (CELLS | BLOCKS).items() if name != "lstm")):
         line = {"cell": cell.name}

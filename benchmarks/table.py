@@ -127,6 +127,7 @@ def number(value):
 
 
 def markdown(lines):
+    """Dicts with the same keys as a Markdown table."""
     if not lines:
         return "(nothing measured)"
     cells = [list(lines[0]), ["---"] * len(lines[0]), *(list(line.values()) for line in lines)]

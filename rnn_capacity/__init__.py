@@ -4,21 +4,13 @@ import importlib
 import pkgutil
 
 from rnn_capacity.cells import CELLS, Cell
-from rnn_capacity.measure import (
-    AssociationResult,
-    CapacityResult,
-    Comparison,
-    PrecisionResult,
-    RecallResult,
-    TrainabilityResult,
-    compare,
-    measure_association,
-    measure_capacity,
-    measure_precision,
-    measure_recall,
-    measure_trainability,
-    train_again,
-)
+from rnn_capacity.measure.again import train_again
+from rnn_capacity.measure.association import AssociationResult, measure_association
+from rnn_capacity.measure.capacity import CapacityResult, measure_capacity
+from rnn_capacity.measure.comparison import Comparison, compare
+from rnn_capacity.measure.precision import PrecisionResult, measure_precision
+from rnn_capacity.measure.recall import RecallResult, measure_recall
+from rnn_capacity.measure.trainability import TrainabilityResult, measure_trainability
 from rnn_capacity.tasks import TASKS, Task
 
 __version__ = "0.1.0"  # setup.py reads it here

@@ -1,7 +1,5 @@
 """Checks of input: each returns the value, or raises an InputError that names the field, the value and the remedy."""
 
-from __future__ import annotations
-
 import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any

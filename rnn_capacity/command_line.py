@@ -1,7 +1,5 @@
 """What the commands of launch/ share: bad input and a world that fails are one line, a bug is a traceback."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import importlib.machinery

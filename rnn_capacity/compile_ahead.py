@@ -1,11 +1,11 @@
 """All programs of a config compiled for an accelerator that is not here: what fits, and what it costs at least."""
 
-from __future__ import annotations
-
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rnn_capacity import sweep
+from rnn_capacity.display import tables
 from rnn_capacity.studies.plan import Plan
 from rnn_capacity.training import ahead, machines, numerics, sharding
 
@@ -20,6 +20,7 @@ MB      read from and written to main memory in it, were nothing kept in caches
 us      that it takes at least by these two (a bound, no time)
 code    MB of machine code, where the compiler says
 seconds of this machine's processors, to compile both widths"""
+_line = functools.partial(tables.fixed, (6, 7, 6, 12, 8, 8, 8, 5, 7))
 
 
 class Row(NamedTuple):
@@ -46,12 +47,6 @@ class Row(NamedTuple):
             f"{self.seconds:.0f}",
             self.title,
         )
-
-
-def _line(*values: Any) -> str:
-    *numbers, title = values
-    widths = (6, 7, 6, 12, 8, 8, 8, 5, 7)
-    return " ".join(f"{value:>{width}}" for value, width in zip(numbers, widths, strict=True)) + f"  {title}"
 
 
 def run(config: Mapping[str, Any], name: str) -> list[Row]:

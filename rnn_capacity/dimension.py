@@ -1,7 +1,5 @@
 """What may be tuned of a number or a name."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,7 @@
 """What a sweep would cost here, before it: points, trials, steps, operations, memory, and about how long it takes."""
 
-from __future__ import annotations
-
 import datetime
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ import jax
 import numpy as np
 
 from rnn_capacity import sweep
+from rnn_capacity.display import tables
 from rnn_capacity.model import counters, task_check
 from rnn_capacity.studies import session
 from rnn_capacity.studies.plan import Plan
@@ -24,6 +24,7 @@ SECONDS = 0.5  # that a study is timed for
 PASSES = 3  # forward, and backward by the weights and by what they see
 # Labels shown to a parameter, as a search that stores 2 to 4 bits shows them: what a step costs depends on it.
 TYPICAL = {"mappings_per_param": 4.0}
+_line = functools.partial(tables.fixed, (6, 10, 9, 6, 9, 9, 9))
 
 
 class Cost(NamedTuple):
@@ -124,12 +125,6 @@ def like(of: Cost, timed: Sequence[tuple[Cost, Timed]]) -> Timed:
 def _row(of: Cost, known: Timed, seconds: float, mark: str) -> str:
     numbers = f"{known.memory / 2**20:.0f}", f"{1e3 * known.step_seconds:.3g}", f"{known.compile_seconds:.0f} s"
     return _line(of.trials, of.steps, f"{of.operations / 1e9:.3g}", *numbers, _duration(seconds), mark + of.plan.title)
-
-
-def _line(*values: Any) -> str:
-    *numbers, title = values
-    widths = (6, 10, 9, 6, 9, 9, 9)
-    return " ".join(f"{value:>{width}}" for value, width in zip(numbers, widths, strict=True)) + f"  {title}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,7 +1,5 @@
 """From a fraction of right answers to bits, and from repeated draws to an interval."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import jax.numpy as jnp

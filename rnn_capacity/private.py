@@ -1,16 +1,14 @@
 """The private names of Optuna and JAX that are used, all here; setup.py bounds the releases that have them."""
 
-from __future__ import annotations
-
 import collections
 import datetime
 from collections.abc import Sequence
 
 import optuna
 import sqlalchemy
-from jax._src import distributed  # its key-value store has no public face
+from jax._src import distributed as distributed  # its key-value store has no public face
 from optuna.storages import BaseStorage
-from optuna.storages._rdb import models
+from optuna.storages._rdb import models as models
 from optuna.trial import FrozenTrial, TrialState
 
 # What Optuna's cache in front of a storage calls, other than public methods.
@@ -23,19 +21,6 @@ CALLED_BY_CACHE = {
 
 HEARTBEATS = {"record_heartbeat", "beat", "claim_stale", "workers_of_studies"}
 WORKER = "worker"  # the system attribute of a trial that says who trains it
-
-__all__ = [
-    "CALLED_BY_CACHE",
-    "HEARTBEATS",
-    "WORKER",
-    "BeatingStorage",
-    "backend_of",
-    "distributed",
-    "models",
-    "storage_of",
-    "study_id",
-    "trial_id",
-]
 
 
 class BeatingStorage(optuna.storages.RDBStorage):

@@ -5,8 +5,6 @@ storage each take the point that the fewest of them train; one that finds the la
 elsewhere goes on to another, and comes back.
 """
 
-from __future__ import annotations
-
 import contextlib
 import queue
 import threading

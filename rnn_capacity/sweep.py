@@ -1,7 +1,5 @@
 """A grid of studies: cells x depths x sizes, each measured, shown as it comes, and written to the workdir."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools
@@ -190,18 +188,13 @@ def configs(config: Mapping[str, Any]) -> list[StudyConfig]:
     return [study for of_point in asked for study in of_point.studies()]
 
 
-def plans(config: Mapping[str, Any]) -> list[Plan]:
-    """Of the studies that a config measures.
+@numerics.fixed()
+def studies(config: Mapping[str, Any]) -> list[tuple[Plan, Mapping[str, Any]]]:
+    """Plans of the studies that a config measures, each with the arguments of its measurement.
 
     Raises:
         InputError: as of `sweeps_of`.
     """
-    return [plan for plan, _ in studies(config)]
-
-
-@numerics.fixed()
-def studies(config: Mapping[str, Any]) -> list[tuple[Plan, Mapping[str, Any]]]:
-    """The same, each with the arguments of its measurement."""
     return [
         (plan, point) for one, grid in sweeps_of(config) for point in grid for plan in _plans(_question(one), point)
     ]

@@ -4,8 +4,6 @@ Lower case: t time, b batch, i inputs, h units, o outputs, k trials. Examples ar
 `h_bh`): a small matrix product then has the long axis contiguous, which is what makes it fast on a CPU.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,6 +1,7 @@
 """What the tests share: small specs, hparams and keys."""
 
 import contextlib
+import functools
 import os
 import pathlib
 
@@ -9,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from rnn_capacity.model import cell_check, layout
+from rnn_capacity.model import cell_check, formats, layout
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.tasks.arithmetic import Arithmetic
 from rnn_capacity.tasks.associative_recall import AssociativeRecall
+from rnn_capacity.tasks.base import SPLITS
 from rnn_capacity.tasks.memorization import Memorization
 from rnn_capacity.tasks.parentheses import Parentheses
 from rnn_capacity.tasks.random_functions import RandomFunctions
@@ -112,6 +114,17 @@ def evaluate(spec, data, params, hparams=TASK_HPARAMS):
 def begin(spec, hparams, key):
     """A trial's data, and its state before the first step."""
     return spec.task.data(key.task), steps.init_trial(spec, hparams, key.network)
+
+
+def train_trial(spec, hparams, key):
+    """A trial from beginning to end: the pure function that all else runs many of."""
+    shared = jax.tree.map(jnp.asarray, spec.task.shared())
+    data, state = begin(spec, hparams, key)
+    measure = lambda split, params: steps.evaluate(spec, shared, data, split, hparams, params)
+    _, untrained_score = measure(jnp.int32(SPLITS.index("valid")), state.params)
+    state = steps.train_chunk(spec, shared, data, jnp.int32(0), jnp.int32(spec.train_steps), hparams, state)
+    stored = functools.partial(formats.stored, state.params)
+    return steps.outcome(spec, untrained_score, measure, state, stored)
 
 
 def noisy(params, seed=0, scale=0.3):

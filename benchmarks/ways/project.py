@@ -1,4 +1,4 @@
-"""All trials at once over all devices, through the programs that `program.train_trials` runs."""
+"""All trials at once over all devices, through the programs that `program.advance` runs."""
 
 import time
 

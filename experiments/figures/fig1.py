@@ -15,7 +15,7 @@ from rnn_capacity.display import charts, plots
 from rnn_capacity.measure.capacity import CapacityResult
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
-from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
+from rnn_capacity.report.figure import INTERVAL, Chart, Claim, Figure, once, readable, rows
 
 QUICK = {"num_trials": 8, "num_repeats": 4}
 DEEP = {"depths": (2,)}
@@ -53,8 +53,7 @@ def points(results):
         results,
         bits=lambda r: r.bits,
         bits_per_parameter=lambda r: r.bits_per_param,
-        low=lambda r: r.interval[0],
-        high=lambda r: r.interval[1],
+        **INTERVAL,
         chance=lambda r: r.chance_bits_per_param,
         accuracy=lambda r: r.accuracy,
     ).sort_values(["depth", "parameters"])

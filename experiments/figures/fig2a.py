@@ -17,7 +17,7 @@ from rnn_capacity.display import charts, plots
 from rnn_capacity.measure.capacity import CapacityResult
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
-from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
+from rnn_capacity.report.figure import INTERVAL, Chart, Claim, Figure, once, readable, rows
 from rnn_capacity.search import recipe
 
 QUICK = {"num_params": (500,), "num_trials": 8, "num_repeats": 4}
@@ -65,8 +65,7 @@ def points(results):
         nonlinearity=nonlinearity,
         learning_rates=lambda r: claims.shown(claims.searched(r, "learning_rate"), ".3g"),
         bits_per_parameter=lambda r: r.bits_per_param,
-        low=lambda r: r.interval[0],
-        high=lambda r: r.interval[1],
+        **INTERVAL,
     )
     what = [
         f"{cell}, {'' if depth == 1 else f'depth {depth}, '}{size:,} parameters"

@@ -16,7 +16,7 @@ from rnn_capacity.display import charts, plots
 from rnn_capacity.measure.capacity import CapacityResult
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
-from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
+from rnn_capacity.report.figure import INTERVAL, Chart, Claim, Figure, once, readable, rows
 
 QUICK = {"num_params": (250,), "unroll": (1, 2, 5, 8, 12), "num_trials": 8, "num_repeats": 4}
 EVENING = common.EVENING | {"num_params": (500,), "unroll": (1, 2, 5, 8, 12)}
@@ -45,8 +45,7 @@ def points(results):
         results,
         budget=lambda r: r.max_params,
         bits_per_parameter=lambda r: r.bits_per_param,
-        low=lambda r: r.interval[0],
-        high=lambda r: r.interval[1],
+        **INTERVAL,
         chance=lambda r: r.chance_bits_per_param,
     )
     return found.sort_values(["depth", "budget", "cell", "T"], kind="stable")

@@ -16,7 +16,7 @@ from rnn_capacity.display import charts, plots
 from rnn_capacity.measure.recall import RecallPoint
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
-from rnn_capacity.report.figure import UNDECIDED, Chart, Claim, Figure, once, readable, rows
+from rnn_capacity.report.figure import INTERVAL, UNDECIDED, Chart, Claim, Figure, once, readable, rows
 from rnn_capacity.tasks.recall import line
 
 QUICK = recall.QUICK | {"num_units": (16, 48, 64, 80), "num_trials": 4, "num_repeats": 3}
@@ -43,8 +43,7 @@ def points(results):
         squared_error=lambda r: r.error,
         the_line=lambda r: r.line,
         off_the_line=off,
-        low=lambda r: r.interval[0],
-        high=lambda r: r.interval[1],
+        **INTERVAL,
         chance=lambda r: r.chance_error,
     )
     return found.sort_values(["depth", "cell", "units"], kind="stable")

@@ -229,15 +229,14 @@ def easier(results, column):
     ]
     if not found:
         return claims.missing(text, paper)
-    mean, interval = claims.mean(found)
-    low, high = map(math.exp, interval)
+    mean, interval = claims.geometric(found)
     most = max(map(iterations, complete(results).values()))
     ours = (
-        f"{math.exp(mean):.2f} times theirs ({claims.shown((low, high), '.3g')}), {sum(x < 0 for x in found)} of "
+        f"{mean:.2f} times theirs ({claims.shown(interval, '.3g')}), {sum(x < 0 for x in found)} of "
         f"{len(found)} tasks and depths lower, after at most {most} iterations"
     )
     sides = [result for group in complete(results).values() for result in group]
-    judged, why = claims.of_difference((low, high), (-math.inf, 1.0), sides)
+    judged, why = claims.of_difference(interval, (-math.inf, 1.0), sides)
     return Claim(text, paper, "; ".join(filter(None, [ours, why])), judged, claims.spent(sides, SPENT))
 
 
@@ -284,15 +283,14 @@ def easiest(results, depth, cell):
     rivals = {setting: min((at[c], c) for c in at if c != cell) for setting, at in at_depth.items() if len(at) > 1}
     if not rivals:
         return claims.missing(text, paper)
-    mean, interval = claims.mean([at_depth[setting][cell] - rival[0] for setting, rival in rivals.items()])
-    low, high = map(math.exp, interval)
+    mean, interval = claims.geometric([at_depth[setting][cell] - rival[0] for setting, rival in rivals.items()])
     said = ", ".join(
         f"{math.exp(at_depth[setting][cell]):.3g} on {setting} ({name}: {math.exp(rival):.3g})"
         for setting, (rival, name) in rivals.items()
     )
-    ours = f"{said}; {math.exp(mean):.2f} times the best other cell's ({claims.shown((low, high), '.3g')})"
+    ours = f"{said}; {mean:.2f} times the best other cell's ({claims.shown(interval, '.3g')})"
     sides = [r for r in theirs if claims.setting(r) in rivals]
-    judged, why = claims.of_difference((low, high), (-math.inf, 1.0), sides)
+    judged, why = claims.of_difference(interval, (-math.inf, 1.0), sides)
     return Claim(text, paper, "; ".join(filter(None, [ours, why])), judged, claims.spent(sides, SPENT))
 
 

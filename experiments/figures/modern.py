@@ -21,7 +21,7 @@ from rnn_capacity.measure.recall import RecallPoint
 from rnn_capacity.measure.trainability import TrainabilityResult
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
-from rnn_capacity.report.figure import Chart, Figure, once, readable, rows
+from rnn_capacity.report.figure import INTERVAL, Chart, Figure, once, readable, rows
 
 # How many units carry 64 numbers, or as many below as there can be.
 UNITS = {"gru": 64, "lstm": 32, "mingru": 64, "rg-lru": 64, "lru": 32, "s6": 16, "slstm": 16, "mlstm": 7}
@@ -116,8 +116,7 @@ def points(results):
         state=lambda r: r.state_floats,
         bits=lambda r: r.bits,
         **{name.replace(" ", "_"): value for name, value in OF_CAPACITY.items()},
-        low=lambda r: r.interval[0],
-        high=lambda r: r.interval[1],
+        **INTERVAL,
         rising=lambda r: "yes" if r.still_improving else "no",
     )
     return found.sort_values(["track", "depth", "parameters"], kind="stable")
@@ -185,8 +184,7 @@ def drawn_charts(results):
         of(results, RecallPoint),
         state=lambda r: r.state_floats,
         squared_error=lambda r: r.error,
-        low=lambda r: r.interval[0],
-        high=lambda r: r.interval[1],
+        **INTERVAL,
     )
     trained = rows(
         of(results, TrainabilityResult),

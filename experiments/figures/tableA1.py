@@ -32,7 +32,6 @@ def get_config(arg: str = ""):
 
 
 HARDLY = 0.05  # a share of the times again below it is hardly ever; the paper's are at most 1 of 100
-DEPTH = 1  # the paper's
 
 
 def select(results):
@@ -64,7 +63,7 @@ def table(results):
     """The paper's task is the larger one, so its losses are beside ours for their ratios and not for their sizes."""
     found = readable(points(results))
     known = [
-        published.AGAIN.get(cell) if depth == DEPTH else None
+        published.AGAIN.get(cell) if depth == published.AGAIN_DEPTH else None
         for cell, depth in zip(found["cell"], found["depth"], strict=True)
     ]
     names = {"original": "original", "infeasible": "%", "least": "min", "mean": "mean", "most": "max", "sd": "SD"}
@@ -95,7 +94,7 @@ def drawn_charts(results):
 
 
 def found_claims(results):
-    results = claims.largest([r for r in results if r.depth == DEPTH and r.cell in published.AGAIN])
+    results = claims.largest([r for r in results if r.depth == published.AGAIN_DEPTH and r.cell in published.AGAIN])
     measured = {r.cell for r in results}
     others = [claims.of_all(claim(results), published.AGAIN, measured) for claim in (optimistic, as_in_the_paper)]
     but_the_irnn = [cell for cell in published.AGAIN if cell != "irnn"]
@@ -154,12 +153,10 @@ def optimistic(results):
 
 
 def told(log_ratios):
-    mean, interval = claims.mean(log_ratios)
-    low, high = (math.exp(end) for end in interval)
+    mean, interval = claims.geometric(log_ratios)
     higher = sum(ratio > 0 for ratio in log_ratios)
-    ratio = f"{math.exp(mean):.2f} times the original ({claims.shown((low, high), '.3g')})"
-    said = f"{ratio}, higher in {higher} of {len(log_ratios)}"
-    return said, (low, high)
+    ratio = f"{mean:.2f} times the original ({claims.shown(interval, '.3g')})"
+    return f"{ratio}, higher in {higher} of {len(log_ratios)}", interval
 
 
 def as_in_the_paper(results):

@@ -13,8 +13,6 @@ The initial carry, which begins as Flax has it, is learned and counted, as in th
 with the axis that is summed over last, as a `Cell` has them. The nonlinearities are the module's own, and not searched.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Callable

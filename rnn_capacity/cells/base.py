@@ -1,7 +1,5 @@
 """What a recurrent cell is: three pure functions for one example and one trial."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -53,6 +51,11 @@ NONLINEARITIES: dict[str, Nonlinearity] = {"tanh": jnp.tanh, "relu": relu}
 RELU_RATE = Range(0.0165, 0.037125, log=True)  # the quick space's learning rate where a cell is of ReLUs: smaller steps
 # Where what a cell carries decays linearly, good rates lie lower and further apart (Okpekpe and Orvieto 2025).
 WIDER_RATE = Range(0.01, 0.0675, log=True)
+
+
+def h_0(params: Params) -> Carry:
+    """The initial carry of a cell that carries h alone, learned."""
+    return params["h_0"]
 
 
 class Cell(NamedTuple):

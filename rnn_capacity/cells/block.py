@@ -20,8 +20,6 @@ authors: in DeltaNet, Gated DeltaNet and Mamba-2 it would stand behind these pro
 k alone (sLSTM: i and f), and mLSTM would have a learned path around the cell.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import jax
@@ -31,8 +29,8 @@ from rnn_capacity.cells import (
     deltanet,
     gated_deltanet,
     gla,
-    initializers,
     mamba_2,
+    matrix_memory,
     mingru,
     mlstm,
     rg_lru,
@@ -97,11 +95,8 @@ def convolved(params: Any, past: tuple[Array, ...], u: Array) -> tuple[tuple[Arr
 
 
 def init_matrix(key, name, num_inputs, rows, hparams):
-    key_x, key_b = jax.random.split(key)
-    return {
-        f"W_{name}": initializers.rectangular(key_x, num_inputs, rows, hparams, ("block",)),
-        f"b_{name}": initializers.bias(key_b, rows, hparams, ("block",)),
-    }
+    matrix, bias = matrix_memory.init_gate(key, num_inputs, rows, hparams, "block")
+    return {f"W_{name}": matrix, f"b_{name}": bias}
 
 
 def init_block(of, cell, key, num_inputs, num_units, hparams):

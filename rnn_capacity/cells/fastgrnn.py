@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import Cell, sigmoid
+from rnn_capacity.cells.base import Cell, h_0, sigmoid
 from rnn_capacity.dimension import Range, Space
 
 GATES = ("z", "c")
@@ -32,10 +32,6 @@ def init(key, num_inputs, num_units, hparams):
     }
 
 
-def initial_carry(params):
-    return params["h_0"]
-
-
 def apply(params, h, x, s):
     b_z, b_c = jnp.split(params["b"], 2)
     x_p, h_p = params["W_x"] @ x, params["W_h"] @ h
@@ -50,4 +46,4 @@ RANGES: dict[str, Space] = {
     "paper": {"zeta": Range(0.0, 3.0), "nu": Range(-6.0, 0.0)},
 }
 
-fastgrnn = Cell("fastgrnn", init, initial_carry, apply, ranges=RANGES)
+fastgrnn = Cell("fastgrnn", init, h_0, apply, ranges=RANGES)

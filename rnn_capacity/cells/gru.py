@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import Cell, sigmoid
+from rnn_capacity.cells.base import Cell, h_0, sigmoid
 from rnn_capacity.dimension import Range
 
 GATES = ("r", "u", "c")
@@ -31,10 +31,6 @@ def init(key, num_inputs, num_units, hparams):
     }
 
 
-def initial_carry(params):
-    return params["h_0"]
-
-
 def apply(params, h, x, s):
     x_r, x_u, x_c = jnp.split(params["W_x"] @ x + params["b"], 3)
     h_r, h_u = jnp.split(params["W_h"] @ h, 2)
@@ -45,4 +41,4 @@ def apply(params, h, x, s):
     return h, h
 
 
-gru = Cell("gru", init, initial_carry, apply, ranges={"quick": {"forget_bias": Range(0.0, 0.5)}})
+gru = Cell("gru", init, h_0, apply, ranges={"quick": {"forget_bias": Range(0.0, 0.5)}})

@@ -4,8 +4,6 @@ A name is a family and, behind an underscore, the gate it belongs to: `recurrent
 matrix or bias is used is traced as well: an index into RECURRENT_INITS or BIAS_INITS.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import jax

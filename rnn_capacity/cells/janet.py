@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import Cell, sigmoid
+from rnn_capacity.cells.base import Cell, h_0, sigmoid
 from rnn_capacity.dimension import Range
 
 GATES = ("f", "c")
@@ -30,10 +30,6 @@ def init(key, num_inputs, num_units, hparams):
     }
 
 
-def initial_carry(params):
-    return params["h_0"]
-
-
 def make(*, beta: float = 1.0) -> Cell:
     """A JANET whose input gate lies `beta` below its forget gate."""
 
@@ -42,7 +38,7 @@ def make(*, beta: float = 1.0) -> Cell:
         h = sigmoid(f) * h + (1 - sigmoid(f - beta)) * s(c)
         return h, h
 
-    return Cell("janet" if beta == 1 else f"janet beta={beta:g}", init, initial_carry, apply, ranges=RANGES)
+    return Cell("janet" if beta == 1 else f"janet beta={beta:g}", init, h_0, apply, ranges=RANGES)
 
 
 janet = make()

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import WIDER_RATE, Cell
+from rnn_capacity.cells.base import WIDER_RATE, Cell, h_0
 from rnn_capacity.dimension import Range
 
 
@@ -34,10 +34,6 @@ def init(key, num_inputs, num_units, hparams):
     }
 
 
-def initial_carry(params):
-    return params["h_0"]
-
-
 def apply(params, h, x, s):
     modulus, angle = jnp.exp(-jnp.exp(params["nu"])), jnp.exp(params["theta"])
     a, b = modulus * jnp.cos(angle), modulus * jnp.sin(angle)
@@ -52,4 +48,4 @@ RANGES = {
     "paper": {"radius": Range(0.0, 0.99), "phase": Range(0.01, 6.28, log=True)},
 }
 
-lru = Cell("lru", init, initial_carry, apply, ranges=RANGES)
+lru = Cell("lru", init, h_0, apply, ranges=RANGES)

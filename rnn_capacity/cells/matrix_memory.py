@@ -8,8 +8,6 @@ trained, so a network has no parameters for it. q, k and v, and in Mamba B and C
 have not: without them a step without input has q = 0, and the output of the last step says nothing.
 """
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 

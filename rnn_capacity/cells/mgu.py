@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import Cell, sigmoid
+from rnn_capacity.cells.base import Cell, h_0, sigmoid
 
 GATES = ("f", "c")
 
@@ -29,10 +29,6 @@ def init(key, num_inputs, num_units, hparams):
     }
 
 
-def initial_carry(params):
-    return params["h_0"]
-
-
 def apply(params, h, x, s):
     x_f, x_c = jnp.split(params["W_x"] @ x + params["b"], 2)
     f = sigmoid(params["W_fh"] @ h + x_f)
@@ -41,4 +37,4 @@ def apply(params, h, x, s):
     return h, h
 
 
-mgu = Cell("mgu", init, initial_carry, apply)
+mgu = Cell("mgu", init, h_0, apply)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import Cell, sigmoid
+from rnn_capacity.cells.base import Cell, h_0, sigmoid
 
 GATES = ("a", "c")
 
@@ -29,10 +29,6 @@ def init(key, num_inputs, num_units, hparams):
     }
 
 
-def initial_carry(params):
-    return params["h_0"]
-
-
 def apply(params, h, x, _):
     x_a, x_c, x_h = jnp.split(params["W_x"] @ x, 3)
     b_a, b_c = jnp.split(params["b"], 2)
@@ -43,4 +39,4 @@ def apply(params, h, x, _):
     return h, h
 
 
-nbrc = Cell("nbrc", init, initial_carry, apply, nonlinearities=("tanh",))
+nbrc = Cell("nbrc", init, h_0, apply, nonlinearities=("tanh",))

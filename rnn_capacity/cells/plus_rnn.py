@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import RELU_RATE, Cell, relu, sigmoid
+from rnn_capacity.cells.base import RELU_RATE, Cell, h_0, relu, sigmoid
 from rnn_capacity.dimension import Range, Space
 
 GATES = ("y", "h", "gy", "gh")
@@ -37,10 +37,6 @@ def init(key, num_inputs, num_units, hparams):
     return params
 
 
-def initial_carry(params):
-    return params["h_0"]
-
-
 def apply(params, h, x, _):
     if "W_in" in params:
         x = params["W_in"] @ x + params["b_in"]
@@ -59,4 +55,4 @@ QUICK: Space = {
     "readout_scale": Range(1.5, 3.0),
 }
 
-plus_rnn = Cell("+rnn", init, initial_carry, apply, nonlinearities=("tanh",), ranges={"quick": QUICK})
+plus_rnn = Cell("+rnn", init, h_0, apply, nonlinearities=("tanh",), ranges={"quick": QUICK})

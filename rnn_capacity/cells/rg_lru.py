@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import WIDER_RATE, Cell, inverse_softplus, sigmoid, softplus
+from rnn_capacity.cells.base import WIDER_RATE, Cell, h_0, inverse_softplus, sigmoid, softplus
 from rnn_capacity.dimension import Range
 
 GATES = ("r", "i")
@@ -27,10 +27,6 @@ RANGES = {
     "quick": {"learning_rate": WIDER_RATE, "radius": Range(0.3, 0.95)},
     "paper": {"radius": Range(0.0, 0.99)},
 }
-
-
-def initial_carry(params):
-    return params["h_0"]
 
 
 def apply(params, h, x, _):
@@ -62,7 +58,7 @@ def make(*, project: bool = True) -> Cell:
         }
 
     name = "rg-lru" if project else "rg-lru unprojected"
-    return Cell(name, init, initial_carry, apply, nonlinearities=("tanh",), ranges=RANGES)
+    return Cell(name, init, h_0, apply, nonlinearities=("tanh",), ranges=RANGES)
 
 
 rg_lru = make()

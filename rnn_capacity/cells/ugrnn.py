@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_capacity.cells import initializers
-from rnn_capacity.cells.base import Cell, sigmoid
+from rnn_capacity.cells.base import Cell, h_0, sigmoid
 
 GATES = ("c", "g")
 
@@ -27,10 +27,6 @@ def init(key, num_inputs, num_units, hparams):
     }
 
 
-def initial_carry(params):
-    return params["h_0"]
-
-
 def apply(params, h, x, s):
     c, g = jnp.split(params["W_h"] @ h + (params["W_x"] @ x + params["b"]), 2)
     c, g = s(c), sigmoid(g)
@@ -38,4 +34,4 @@ def apply(params, h, x, s):
     return h, h
 
 
-ugrnn = Cell("ugrnn", init, initial_carry, apply)
+ugrnn = Cell("ugrnn", init, h_0, apply)

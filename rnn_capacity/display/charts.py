@@ -1,7 +1,5 @@
 """Interactive drawings in Vega-Lite: the looks of cells, and the few kinds of chart that the figures need."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -55,7 +53,7 @@ def lines(
     layers = [*behind]
     if interval is not None:
         bars = {"x": x, "y": y | {"field": interval[0]}, "y2": {"field": interval[1]}}
-        layers += _bars(rows, interval, bars | _color(looks))
+        layers += _bars(rows, interval, bars | {"color": looks["color"]})
     layers.append({"mark": {"type": "line"}, "encoding": {"x": x, "y": y} | _without(looks, "shape")})
     layers.append(points(x, y, looks))
     return {"data": {"values": records(rows)}, "layer": layers}
@@ -85,7 +83,7 @@ def boxes(rows: pd.DataFrame, x: Spec, y: Spec) -> Spec:
     """A box a cell with the points of its trials over it; x says how the boxes stand."""
     looks = _by_cell(rows)
     box: Spec = {"mark": {"type": "boxplot", "opacity": 0.5, "outliers": False, "size": 18}}
-    box["encoding"] = {"x": x, "y": y} | _color(looks)
+    box["encoding"] = {"x": x, "y": y, "color": looks["color"]}
     # A trial's place within its box says nothing: it keeps points apart.
     spread = looks | {"xOffset": {"field": "_spread", "type": "quantitative", "scale": {"domain": [-2, 2]}}}
     return {"data": {"values": records(rows)}, "layer": [box, points(x, y, spread, opacity=0.5, size=14)]}
@@ -162,10 +160,6 @@ def _without(looks: Spec, channel: str) -> Spec:
     return {name: look for name, look in looks.items() if name != channel}
 
 
-def _color(looks: Spec) -> Spec:
-    return {"color": looks["color"]}
-
-
 def best(x: Spec, y: Spec) -> Spec:
     """A layer of rings around the points whose row has `_best`."""
     ring = {"type": "point", "filled": False, "size": 170, "strokeWidth": 2, "color": "#808080", "tooltip": None}
@@ -225,12 +219,11 @@ def pairs(
     shape: Spec = {"field": kind, "type": "nominal", "title": None, "legend": gray}
     shape["scale"] = {"domain": kinds, "range": ["square", "circle"]}
     bars = at | {"x": x | {"field": interval[0]}, "x2": {"field": interval[1]}} | color
-    mark = {"type": "point", "filled": True, "size": 110, "opacity": 1, "tooltip": {"content": "data"}}
     layers = [
         *behind,
         {"mark": {"type": "line"} | REFERENCE, "encoding": at | {"detail": {"field": y}}},
         *_bars(rows, interval, bars),
-        {"mark": mark, "encoding": at | color | {"shape": shape}},
+        points(x, place, color | {"shape": shape}, size=110),
     ]
     return {"height": ROW * rows[y].nunique(), "data": {"values": records(rows)}, "layer": layers}
 
@@ -254,7 +247,7 @@ def intervals(rows: pd.DataFrame, x: Spec, y: Spec, ends: tuple[str, str], *, be
         ends: the columns of the interval.
     """
     looks = _by_cell(rows)
-    bars = {"x": x, "y": y | {"field": ends[0]}, "y2": {"field": ends[1]}} | _color(looks)
+    bars = {"x": x, "y": y | {"field": ends[0]}, "y2": {"field": ends[1]}, "color": looks["color"]}
     layers = [*behind, *_bars(rows, ends, bars), points(x, y, looks)]
     return {"data": {"values": records(rows)}, "layer": layers}
 

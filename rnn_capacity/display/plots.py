@@ -1,7 +1,5 @@
 """Figures, in matplotlib: readable in print and by colour-blind eyes."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import os
@@ -9,7 +7,7 @@ import pathlib
 import re
 import textwrap
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -38,7 +36,6 @@ _PAIRS = [(color, PALETTE[(i + turn) % 6][1]) for turn in range(6) for i, (color
 STYLES = dict(zip(NAMED_CELLS, _PAIRS, strict=False))
 # Of cells of one's own, in turn; like the others they stand out from a white page and from a black one.
 OWN_STYLES = (("#8C6BB1", "X"), ("#A6761D", "*"), ("#E7298A", "p"), ("#7F7F7F", "h"))
-PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 INK = "#7c7c7c"  # of a plot without a background: read on white and on black
 LINES = {1: "-", 2: "--", 4: "-.", 8: ":"}  # by depth
 # Vega's scheme blueorange, which the page has too: its two ends differ to every eye, its middle is pale.
@@ -136,17 +133,18 @@ def finished(ax: Axes, title: str, diverged: bool = False) -> Axes:
     return ax
 
 
-def whole(axis: Axis, most: int | Literal["auto"] = "auto") -> None:
+def whole(axis: Axis) -> None:
     """Ticks at whole numbers only."""
-    axis.set_major_locator(MaxNLocator(most, integer=True))
+    axis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def log_losses(ax: Axes) -> None:
     """A log axis of losses in plain numbers, those between powers of ten too where there is but one."""
     ax.set_yscale("log")
     low, high = ax.get_ylim()
-    ax.yaxis.set_major_formatter(PLAIN)
-    ax.yaxis.set_minor_formatter(PLAIN if high < 10 * low else NullFormatter())
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    ax.yaxis.set_major_formatter(plain)
+    ax.yaxis.set_minor_formatter(plain if high < 10 * low else NullFormatter())
 
 
 def plain(ax: Axes, show: Callable[[float], str] | None = None) -> None:

@@ -1,7 +1,5 @@
 """Tables from columns and results: for a terminal, for files, for a notebook. No JAX here."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -10,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from rnn_capacity import files
@@ -82,6 +81,12 @@ def html(columns: Columns, results: Sequence[Any], notes: Sequence[str], below: 
     return "".join([wide(filled(columns, results).to_html(index=False, border=0)), *said, *folded])
 
 
+def fixed(widths: Sequence[int], *values: Any) -> str:
+    """A line of values, each at the right of its width, and of a title behind them."""
+    *numbers, title = values
+    return " ".join(f"{value:>{width}}" for value, width in zip(numbers, widths, strict=True)) + f"  {title}"
+
+
 def short(value: float | str) -> str:
     """Three digits of a number."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -102,7 +107,7 @@ def write(
     return [
         files.write(folder / "results.csv", flat.to_csv(index=False)),
         files.write(folder / "trials.csv", pd.concat(named).to_csv(index=False) if named else ""),
-        files.write(folder / "results.json", json.dumps(_without_nan(everything), indent=1)),
+        files.write(folder / "results.json", json.dumps(plain(everything, finite=True), indent=1)),
     ]
 
 
@@ -110,10 +115,15 @@ def _records(trials: pd.DataFrame) -> list[dict[Any, Any]]:
     return trials.astype(object).where(trials.notna(), None).to_dict("records")
 
 
-def _without_nan(value: Any) -> Any:
-    """Replaces NaN by None, as JSON has none."""
-    if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
+def plain(value: Any, finite: bool = False) -> Any:
+    """A value in the types of JSON.
+
+    Args:
+        finite: None in place of NaN and infinity, which JSON has not.
+    """
+    if isinstance(value, Mapping):
+        return {str(name): plain(v, finite) for name, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [plain(v, finite) for v in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if finite and isinstance(value, float) and not math.isfinite(value) else value

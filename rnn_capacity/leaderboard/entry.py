@@ -5,8 +5,6 @@ results/leaderboard/<protocol>-<digest>/<cell>.csv     every trial of its search
 results/leaderboard/<protocol>-<digest>/<cell>.py      the file of a cell that is none of the package
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import io
@@ -23,7 +21,7 @@ import pandas as pd
 
 from rnn_capacity import files
 from rnn_capacity.cells import NAMED_CELLS
-from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.checks import InputError, check_choice, check_int
 from rnn_capacity.information import confidence_interval
 from rnn_capacity.leaderboard.protocols import PROTOCOLS, Protocol
 from rnn_capacity.leaderboard.source import Source, read_file
@@ -159,16 +157,6 @@ def check_new(path: pathlib.Path) -> None:
         )
 
 
-def plain(value: Any) -> Any:
-    """As JSON has it, with null for what is no number."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(v) for name, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _check_names(field: str, known: Mapping[str, Any], names: list[str]) -> None:
     if missing := [name for name in names if name not in known]:
         raise InputError(f"{field}.{missing[0]}: none given; it must be there")
@@ -198,7 +186,7 @@ def _check_types(entry: Entry) -> None:
     if not isinstance(entry.file_digest, str | None):
         raise InputError(f"file_digest: {entry.file_digest!r} given; it must be text or null")
     check_choice("track", entry.track, ("bare", "block"))
-    _check_count("best_number", entry.best_number)
+    check_int("best_number", entry.best_number, 0)
     for name in ("result", "space", "machine"):
         if not isinstance(getattr(entry, name), dict):
             raise InputError(f"{name}: {getattr(entry, name)!r} given; it must be an object")
@@ -211,11 +199,6 @@ def _check_types(entry: Entry) -> None:
         raise InputError(f"cell: {entry.cell!r} given; it must be a cell of the package, or of a file of another name")
 
 
-def _check_count(field: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise InputError(f"{field}: {value!r} given; it must be a whole number of at least 0")
-
-
 def _check_number(field: str, value: Any) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise InputError(f"{field}: {value!r} given; it must be a number")
@@ -226,7 +209,7 @@ def _check_result(entry: Entry) -> None:
     result, protocol = entry.result, entry.of_protocol
     check = lambda name, right: _check_equal(f"result.{name}", result.get(name), right)
     for name in COUNTS:
-        _check_count(f"result.{name}", result.get(name))
+        check_int(f"result.{name}", result.get(name), 0)
     for name in (protocol.score, "seconds"):
         _check_number(f"result.{name}", result.get(name))
     for name in SHOWN:

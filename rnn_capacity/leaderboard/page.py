@@ -1,7 +1,5 @@
 """The leaderboard as one HTML page, from the entries alone: no cell is run, and none of its files is imported."""
 
-from __future__ import annotations
-
 import os
 import pathlib
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Frozen protocols: everything that decides a measurement but the cell, and a digest of it that names the results."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import hashlib
@@ -15,6 +13,7 @@ from rnn_capacity.cells import Cell, initializers
 from rnn_capacity.checks import check_choice
 from rnn_capacity.measure.question import Question
 from rnn_capacity.measure.questions import QUESTIONS
+from rnn_capacity.studies.plan import Plan
 
 DIGITS = 8  # of a digest
 OF_ALL = {
@@ -58,11 +57,15 @@ class Protocol:
         """The protocol as plain JSON, as entries have it."""
         return json.loads(json.dumps({**self.config, "num_trials": self.num_trials, "num_repeats": self.num_repeats}))
 
+    def plan(self, cell: Cell) -> Plan:
+        """Of the one study that it has of a cell."""
+        (study,) = self.asked.config(cell=cell, **self.config).studies()
+        return study.plan()
+
     @functools.cached_property
     def digest(self) -> str:
         """Of the fields, and of all that they come to for a cell that reads an hparam of every family."""
-        (study,) = self.asked.config(cell=PROBE, **self.config).studies()
-        settings = study.plan().settings()
+        settings = self.plan(PROBE).settings()
         known = json.dumps([self.question, self.score, self.fields, settings], sort_keys=True)
         return hashlib.sha256(known.encode()).hexdigest()[:DIGITS]
 

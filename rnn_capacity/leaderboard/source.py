@@ -1,7 +1,5 @@
 """Where a submitted cell comes from. A file is code: it is read and hashed at will, run only where the user agrees."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import pathlib

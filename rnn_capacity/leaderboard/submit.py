@@ -1,7 +1,5 @@
 """Measures a cell by a protocol, and writes its entry."""
 
-from __future__ import annotations
-
 import datetime
 import hashlib
 import json
@@ -11,6 +9,7 @@ from typing import Any
 
 from rnn_capacity.cells import Cell
 from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.display import tables
 from rnn_capacity.leaderboard import entry as entries
 from rnn_capacity.leaderboard import protocols
 from rnn_capacity.leaderboard.entry import FOLDER, Entry
@@ -50,7 +49,7 @@ def submit(
         check_choice("track", loaded.track, ("bare", "block"))
         path = entries.path_of(folder, known, loaded.name)
         entries.check_new(path)
-        program, machine = program_of(plan_of(known, loaded)), machine_here()
+        program, machine = program_of(known.plan(loaded)), machine_here()
         if storage is not None:  # of the package a study's name does not say by which code its cell was trained
             storage = pathlib.Path(storage, f"{path.stem}-{_digest([known.version, program, machine])}")
         budget: dict[str, Any] = {"num_trials": known.num_trials, "num_repeats": known.num_repeats}
@@ -67,12 +66,6 @@ def submit(
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[: protocols.DIGITS]
-
-
-def plan_of(protocol: Protocol, cell: Cell) -> Plan:
-    """The plan of the one study that a protocol has of a cell."""
-    (study,) = protocol.asked.config(cell=cell, **protocol.config).studies()
-    return study.plan()
 
 
 def program_of(plan: Plan) -> str:
@@ -100,9 +93,9 @@ def _entry(protocol: Protocol, source: Source, cell: Cell, result: Result, trial
         source="package" if source.file is None else source.name,
         file_digest=source.digest,
         track=cell.track,
-        result=entries.plain(result.to_dict()),
+        result=tables.plain(result.to_dict(), finite=True),
         best_number=result.record.best_number,
-        space=entries.plain(result.record.space),
+        space=tables.plain(result.record.space, finite=True),
         trials_digest=hashlib.sha256(trials).hexdigest(),
         date=datetime.date.today().isoformat(),
         **measured,

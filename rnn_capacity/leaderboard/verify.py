@@ -1,7 +1,5 @@
 """Trains what an entry claims once more: its best trial as it was, and its hparams on draws that nobody chose."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import os
@@ -14,9 +12,10 @@ import numpy as np
 
 from rnn_capacity.checks import InputError, check_seed
 from rnn_capacity.dimension import Choice, Range
-from rnn_capacity.leaderboard.entry import Entry, plain
+from rnn_capacity.display import tables
+from rnn_capacity.leaderboard.entry import Entry
 from rnn_capacity.leaderboard.source import Agree
-from rnn_capacity.leaderboard.submit import machine_here, plan_of, program_of
+from rnn_capacity.leaderboard.submit import machine_here, program_of
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import session, study
 from rnn_capacity.studies.plan import Plan
@@ -80,11 +79,9 @@ def prediction_interval(
 ) -> tuple[float, float]:
     """Where the mean of `count` new runs lies, of runs like the n claimed ones.
 
-    Let all be independent draws of one normal distribution, of variance v. The mean of the new ones less that of the
-    claimed ones has the mean 0 and the variance v (1/n + 1/count), and the claimed ones' own s^2 estimates v with n - 1
-    degrees of freedom, independently of both. So the difference over s sqrt(1/n + 1/count) is Student's t with n - 1,
-    and the interval is mean ± t s sqrt(1/n + 1/count). The interval of the mean that tables show is narrower, as it
-    leaves out the chance of the new runs: 8 against 8 would lie outside of a 95 % one in 13 % of the cases.
+    All are taken to be independent draws of one normal distribution, of which s is the claimed ones' standard
+    deviation: the interval is mean ± t s sqrt(1/n + 1/count), by Student's t of n - 1 degrees of freedom. That of the
+    mean alone, which tables show, leaves out the chance of the new runs and is narrower.
 
     Args:
         resolution: added on either side, for scores that have no spread.
@@ -117,7 +114,7 @@ def verify(path: str | os.PathLike, agree: Agree, seed: int | None = None) -> Ve
     if seed == protocol.config["seed"]:
         raise InputError(f"seed: {seed} given; it must be another than the protocol's, whose draws are no fresh ones")
     with session.measuring("nothing is kept"):
-        plan = plan_of(protocol, entry.load_source(path).load(agree))
+        plan = protocol.plan(entry.load_source(path).load(agree))
         _check_cell(entry, plan)
         values = _values(entry, plan)
         best = study.train_alone(plan.trial(entry.best_number, values), plan.spec.train_steps, plan.outcome)
@@ -139,7 +136,7 @@ def verify(path: str | os.PathLike, agree: Agree, seed: int | None = None) -> Ve
 def _scores(plan: Plan, count: int) -> list[float | None]:
     """Of so many repeats; None of those that diverge."""
     devices = sharding.choose_devices(None)
-    trainer = Trainer(devices, sharding.default_trials_per_device(devices))
+    trainer = Trainer(devices, sharding.trials_per_device(None, devices))
     trials = {n: plan.trial(n, plan.space) for n in range(count)}
     found: dict[int, float | None] = {}
     for batch in trainer.train(list(trials.values()), plan.spec.train_steps, lambda batch, step: None):
@@ -159,7 +156,7 @@ def _check_cell(entry: Entry, plan: Plan) -> None:
     for name, value in claimed.items():
         if found[name] != value:
             raise InputError(f"{edited}: its {name} is {found[name]!r}, not {value!r}; submit it anew")
-    space = {name: plain(spaces.to_json(dimension)) for name, dimension in plan.space.items()}
+    space = {name: tables.plain(spaces.to_json(dimension), finite=True) for name, dimension in plan.space.items()}
     if space != entry.space:
         (name, *_) = (n for n in {**space, **entry.space} if space.get(n) != entry.space.get(n))
         raise InputError(f"{edited}: it is searched for {name} in {space.get(name)!r}, not {entry.space.get(name)!r}")

@@ -1,7 +1,5 @@
 """Any trial again, from what is kept of it alone."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -74,6 +74,7 @@ class AssociationPoint(Result):
     """
 
     measure: ClassVar[str] = "association"
+    more: ClassVar[tuple[str, ...]] = ("bits_per_state",)
 
     num_pairs: int  #: P, shown and asked for
     num_keys: int
@@ -81,10 +82,6 @@ class AssociationPoint(Result):
     accuracy: float  #: the fraction of answers that are right; NaN where every trial diverged
     bits: float  #: that the state holds of an example's values at least, by this accuracy
     chance_accuracy: float  #: the most of the same networks untrained; who guesses has 1 / num_values
-
-    @property
-    def question(self) -> Question[AssociationPoint]:
-        return ASSOCIATION
 
     @classmethod
     def own_fields(cls, facts: Facts) -> dict[str, Any]:
@@ -109,9 +106,6 @@ class AssociationPoint(Result):
     @property
     def answer(self) -> str:
         return f"accuracy {self.accuracy:.3f}"
-
-    def to_dict(self) -> dict[str, Any]:
-        return super().to_dict() | {"bits_per_state": self.bits_per_state}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -138,14 +132,6 @@ class AssociationResult(Shown):
         answer = f"{self.num_recalled()} pairs recalled, {self.bits_per_state:.2f} bits per number of the state"
         answer = "every trial diverged" if math.isnan(self.bits_per_state) else answer
         return f"{self.points[0].cell}, depth {self.points[0].depth}, {self.points[0].num_units} units: {answer}"
-
-    @property
-    def num_pairs(self) -> tuple[int, ...]:
-        return tuple(point.num_pairs for point in self.points)
-
-    @property
-    def accuracies(self) -> tuple[float, ...]:
-        return tuple(point.accuracy for point in self.points)
 
     @property
     def trials(self) -> pd.DataFrame:

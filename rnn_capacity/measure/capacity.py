@@ -127,6 +127,7 @@ class CapacityResult(Result):
     """
 
     measure: ClassVar[str] = "capacity"
+    more: ClassVar[tuple[str, ...]] = ("bits_per_state", "operations_per_bit")
 
     bits: float  #: mutual information between labels and answers, over all mappings
     bits_per_param: float  #: over everything that is trained
@@ -135,10 +136,6 @@ class CapacityResult(Result):
     num_mappings: int  #: b, labels shown to the best trial
     #: by format, the fraction of its bits that is left where the weights are stored so: of the best and its repeats
     rounded: Mapping[str, tuple[float, ...]]
-
-    @property
-    def question(self) -> Question[CapacityResult]:
-        return CAPACITY
 
     @classmethod
     def own_fields(cls, facts: Facts) -> dict[str, Any]:
@@ -150,11 +147,6 @@ class CapacityResult(Result):
             "num_mappings": facts.of_best("num_mappings", 0),
             "rounded": {name: kept for name in formats.ROUNDED if (kept := _left(facts, f"{BITS_AS}{name}"))},
         }
-
-    @property
-    def mean_bits_per_param(self) -> float:
-        """The mean of the repeats; NaN without any."""
-        return self.mean
 
     @property
     def bits_per_state(self) -> float:
@@ -169,10 +161,6 @@ class CapacityResult(Result):
     @property
     def answer(self) -> str:
         return f"{self.bits_per_param:.2f} bits per parameter"
-
-    def to_dict(self) -> dict[str, Any]:
-        of_state = {n: getattr(self, n) for n in ("bits_per_state", "operations_per_bit")}
-        return super().to_dict() | of_state | {"rounded": {name: list(kept) for name, kept in self.rounded.items()}}
 
 
 def _left(facts: Facts, name: str) -> tuple[float, ...]:

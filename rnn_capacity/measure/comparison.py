@@ -1,7 +1,5 @@
 """Results side by side: one table, one plot."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Results of any questions together: a table each, and the files that a sweep leaves."""
 
-from __future__ import annotations
-
 import functools
 import os
 import pathlib

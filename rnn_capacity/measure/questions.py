@@ -1,7 +1,5 @@
 """The questions that the package answers, and the answers that a storage has."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -61,10 +61,6 @@ class RecallPoint(Result):
     line: float  #: 1 - num_units / num_inputs, or 0: what the paper found
     chance_error: float  #: the least of the same networks untrained
 
-    @property
-    def question(self) -> Question[RecallPoint]:
-        return RECALL
-
     @classmethod
     def own_fields(cls, facts: Facts) -> dict[str, Any]:
         return {
@@ -97,18 +93,6 @@ class RecallResult(Shown):
         above = finite([point.error - point.line for point in self.points])
         answer = f"squared error at most {max(above):.3f} above the line" if above else "every trial diverged"
         return f"{self.points[0].cell}, depth {self.points[0].depth}: {answer}"
-
-    @property
-    def num_units(self) -> tuple[int, ...]:
-        return tuple(point.num_units for point in self.points)
-
-    @property
-    def errors(self) -> tuple[float, ...]:
-        return tuple(point.error for point in self.points)
-
-    @property
-    def lines(self) -> tuple[float, ...]:
-        return tuple(point.line for point in self.points)
 
     @property
     def trials(self) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from rnn_capacity.measure.shown import Shown
 from rnn_capacity.model import counters
 from rnn_capacity.search import space as spaces
 from rnn_capacity.studies import store
-from rnn_capacity.studies.plan import HPARAM, again_name, space_of
+from rnn_capacity.studies.plan import HPARAM, again_name, described_task, space_of
 from rnn_capacity.studies.reader import Stored
 from rnn_capacity.studies.trials import still_improving
 from rnn_capacity.tasks import TASKS, Task
@@ -81,6 +81,7 @@ class Result(Shown):
     """
 
     measure: ClassVar[str]  #: which question it answers
+    more: ClassVar[tuple[str, ...]] = ()  #: what `to_dict` has beside the fields
 
     study: str  #: its name in the storage, for `train_again`
     cell: str  #: its name
@@ -110,7 +111,9 @@ class Result(Shown):
     @property
     def question(self) -> Question:
         """The question that it answers."""
-        raise NotImplementedError
+        from rnn_capacity.measure.questions import QUESTIONS
+
+        return QUESTIONS[self.measure]
 
     @classmethod
     def own_fields(cls, facts: Facts) -> dict[str, Any]:
@@ -155,10 +158,7 @@ class Result(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Everything but the table of trials and the record, as plain JSON types."""
         names = [field.name for field in dataclasses.fields(self) if field.name not in ("trials", "record")]
-        lists: dict[str, Any] = {"interval": list(self.interval), "repeats": list(self.repeats)}
-        lists |= {"wider": {name: list(ends) for name, ends in self.wider.items()}}
-        fields = {name: getattr(self, name) for name in names}
-        return {"measure": self.measure} | fields | lists | {"best_hparams": dict(self.best_hparams)}
+        return {"measure": self.measure} | tables.plain({n: getattr(self, n) for n in (*names, *self.more)})
 
 
 R = TypeVar("R", bound=Result)
@@ -210,10 +210,7 @@ def result_of(
 
 def task_of(plan: Mapping[str, Any]) -> Task | None:
     """The task of a described plan; None where it is a user's own."""
-    kind = TASKS.get(plan["task"])
-    if kind is None or "task's program" in plan:
-        return None
-    return kind(**{field.name: plan[field.name] for field in dataclasses.fields(kind)})
+    return None if "task's program" in plan or plan["task"] not in TASKS else described_task(plan)
 
 
 def cell_of(plan: Mapping[str, Any]) -> Cell | None:

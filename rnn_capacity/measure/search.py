@@ -1,13 +1,11 @@
 """What every measurement does: search, train the best again on fresh draws, and store the result."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -24,18 +22,13 @@ from rnn_capacity.training import hosts, sharding
 from rnn_capacity.training.checkpoint import Checkpoints
 
 
-class Searched(NamedTuple):
-    """A search that has ended."""
-
-    study: optuna.Study | None  # of a job of several processes, process 0 alone has it
-    trials: list[FrozenTrial]
-    best: FrozenTrial | None  # None where all are infeasible
-    repeats: list[FrozenTrial]  # of the best, each on fresh data and fresh initial weights
-
-
 @hosts.all_or_none()
-def search(plan: Plan, budget: Budget, runtime: Runtime) -> Searched:
-    """Trains the trials of a plan, and the best of them again; goes on where it was stopped."""
+def search(plan: Plan, budget: Budget, runtime: Runtime) -> tuple[optuna.Study | None, dict[str, Stored]]:
+    """Trains the trials of a plan, and the best of them again; goes on where it was stopped.
+
+    Returns:
+        The study, which process 0 alone of a job has, and by name what it and that of the repeats hold.
+    """
     num_trials, num_repeats = int(budget.num_trials), int(budget.num_repeats)  # NumPy's are no JSON
     devices = sharding.choose_devices(runtime.devices)
     folder = store.checkpoint_folder(runtime.storage) if runtime.checkpoints is None else runtime.checkpoints
@@ -64,10 +57,15 @@ def search(plan: Plan, budget: Budget, runtime: Runtime) -> Searched:
     storage = store.open_storage(runtime.storage) if hosts.index() == 0 else None  # process 0 alone has it
     searched, trials = run(plan, num_trials, what)
     best = best_of(trials, plan.sign)
-    repeats: list[FrozenTrial] = []
+    studies = {}
     if best is not None and num_repeats:
         _, repeats = run(plan.repeated(best.params, best.number), num_repeats, f"{what}, best again")
-    return Searched(searched, trials, best, repeats)
+        again = again_name(plan.name, best.number)
+        studies[again] = Stored(again, {}, repeats)
+    attrs = {} if searched is None else searched.user_attrs
+    described = json.loads(json.dumps(plan.describe()))  # as a storage gives it back
+    attrs = {**attrs, store.PLAN: described, store.ASKED: dataclasses.asdict(budget)}
+    return searched, {plan.name: Stored(plan.name, attrs, trials), **studies}
 
 
 def _checkpoints(folder: str | os.PathLike | None, identity: str) -> contextlib.AbstractContextManager:
@@ -77,15 +75,8 @@ def _checkpoints(folder: str | os.PathLike | None, identity: str) -> contextlib.
 
 def answer(question: Question[R], plan: Plan, budget: Budget, runtime: Runtime) -> R:
     """Measures a study, and keeps its result with it."""
-    searched = search(plan, budget, runtime)
-    attrs = {} if searched.study is None else searched.study.user_attrs
-    described = json.loads(json.dumps(plan.describe()))  # as a storage gives it back
-    attrs = {**attrs, store.PLAN: described, store.ASKED: dataclasses.asdict(budget)}
-    studies = {plan.name: Stored(plan.name, attrs, searched.trials)}
-    if searched.best is not None:
-        again = again_name(plan.name, searched.best.number)
-        studies[again] = Stored(again, {}, searched.repeats)
+    searched, studies = search(plan, budget, runtime)
     result = result_of(question, plan.name, studies, plan.task, plan.cell)
-    if searched.study is not None:
-        store.save_result(searched.study, result.to_dict())
+    if searched is not None:
+        store.save_result(searched, result.to_dict())
     return result

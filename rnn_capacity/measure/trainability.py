@@ -78,6 +78,7 @@ class TrainabilityResult(Result):
     """
 
     measure: ClassVar[str] = "trainability"
+    more: ClassVar[tuple[str, ...]] = ("percent_infeasible",)
 
     task: str  #: its name
     task_fields: Mapping[str, Any]
@@ -88,10 +89,6 @@ class TrainabilityResult(Result):
     chance: float  #: the same of the untrained networks, their mean
     median_loss: float  #: of the trials that did not diverge
     box: Mapping[str, float]  #: of these: the quartiles, and the last losses within 1.5 times their distance
-
-    @property
-    def question(self) -> Question[TrainabilityResult]:
-        return TRAINABILITY
 
     @classmethod
     def own_fields(cls, facts: Facts) -> dict[str, Any]:
@@ -135,10 +132,6 @@ class TrainabilityResult(Result):
         Negative where this one's losses are lower.
         """
         return welch(losses(self.trials), losses(other.trials))
-
-    def to_dict(self) -> dict[str, Any]:
-        more = {"percent_infeasible": self.percent_infeasible}
-        return super().to_dict() | {"task_fields": dict(self.task_fields), "box": dict(self.box)} | more
 
 
 def _score_name(facts: Facts) -> str:

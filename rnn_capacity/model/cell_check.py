@@ -1,7 +1,5 @@
 """A user's own cell, checked by its shapes before anything is compiled, and told apart from an edited one."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 

@@ -3,8 +3,6 @@
 Both are read off the cell as it is written, traced at its shapes, and so are known of anyone's.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import Any, NamedTuple

@@ -8,8 +8,6 @@ Sums, and the gradients of broadcasts, which are sums, are loops on a CPU: XLA w
 work number by number, at a tenth of the rate (docs/measurements.md).
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable

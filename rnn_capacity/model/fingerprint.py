@@ -1,7 +1,5 @@
 """A digest of a program, which tells an edited cell or task from its former self."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Iterator

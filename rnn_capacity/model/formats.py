@@ -1,7 +1,5 @@
 """Weights in fewer bits: what is left of a trained network that is stored so."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 

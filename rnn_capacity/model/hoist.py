@@ -14,8 +14,6 @@ operation to one of four stages, by what it depends on:
 Together they equal the cell, operation for operation.
 """
 
-from __future__ import annotations
-
 import functools
 import operator
 from collections.abc import Callable

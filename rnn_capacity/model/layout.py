@@ -1,7 +1,5 @@
 """The layout of a network: how many parameters a cell has at so many units, and how many units a budget buys."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import logging

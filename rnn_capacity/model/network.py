@@ -1,7 +1,5 @@
 """From a cell to a network: layers stacked in depth, unrolled in time, read out at the top."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """All that is static about a trial, and how a program branches on what is not."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from typing import Any

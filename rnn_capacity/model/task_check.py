@@ -1,7 +1,5 @@
 """A user's own task, checked by its shapes before anything is compiled, and told apart from an edited one."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

@@ -13,8 +13,6 @@ https://github.com/jazcollins/cap-n-train-hps (CC BY 4.0): pickled structured Nu
     train_loss, valid_loss, eval_loss    in the loss's own unit, of ours the task's own; NaN where training diverged
 """
 
-from __future__ import annotations
-
 import math
 import os
 import reprlib

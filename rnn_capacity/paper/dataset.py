@@ -1,7 +1,5 @@
 """Tables of trials in Parquet files: ours as they are, ours in the authors' row format, and the authors' own."""
 
-from __future__ import annotations
-
 import json
 import os
 import pathlib

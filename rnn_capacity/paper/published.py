@@ -1,7 +1,5 @@
 """What Collins, Sohl-Dickstein and Sussillo (ICLR 2017) found, each number with its figure or table."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -23,21 +21,12 @@ CAPACITY_MEAN = 5.0  # "about"
 CAPACITY_IRNN = 3.5  # "about"
 CAPACITY_ORDER = ("rnn", "ugrnn", "gru", "lstm", "+rnn", "irnn")  # from the most to the least
 CAPACITY_UNROLL = 5
-CAPACITY_DEPTHS = (1, 2, 4)
-CAPACITY_TRIALS = 1000  # "1000+" a point
 
 # What its searches cost: "hundreds to thousands" of trials for each cell, task, depth and size.
 SPENT = "1000 and more trials of 50,000 to 20 million steps"
 
 # The same by cell, as it is shown beside ours: the IRNN is lowest, the others lie within the band.
-CAPACITY = {
-    "rnn": "3 to 6",
-    "irnn": "about 3.5",
-    "ugrnn": "3 to 6",
-    "gru": "3 to 6",
-    "lstm": "3 to 6",
-    "+rnn": "3 to 6",
-}
+CAPACITY = dict.fromkeys(("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn"), "3 to 6") | {"irnn": "about 3.5"}
 
 # Figure 2a: bits per parameter of these cells when they are restricted to ReLU, "about".
 RELU_CAPACITY = {"rnn": 3.5, "ugrnn": 3.5}
@@ -52,21 +41,6 @@ BEST_TEXT8 = {
     "depth": 4,
     "num_params": 1_268_217,
     "loss": 1.549270,
-    "hparams": {
-        "input_scale": {"c": 0.209, "g": 0.222, "i": 1.203, "o": 0.407},
-        "recurrent_matrix_scale": {"c": 0.619, "g": 0.036, "i": 0.520, "o": 0.071},
-        "recurrent_matrix_init_type": "orthogonal",
-        "recurrent_bias_scale": {"c": -1.62, "g": 0.63, "i": -0.25, "o": 1.30},
-        "recurrent_bias_init_type": "delta",
-        "forget_gate_bias_hack": 4.887,
-        "optimizer": "RMSProp",
-        "optimizer_logit_momentum": 5.897,
-        "lr_init": 0.00398,
-        "lr_decay_rate": 0.109,
-        "gradient_clip_val": 27.7,
-        "l2_decay": 1.79e-07,
-        "train_steps": 1_176_212,
-    },
 }
 
 # Figure 4: the cell of the least loss on parentheses and arithmetic, by depth; the tuner's iterations, at most.
@@ -79,8 +53,6 @@ INFEASIBLE: Mapping[int, Mapping[str, float]] = {
     1: {"gru": 15.5, "irnn": 56.7, "lstm": 12.0, "rnn": 21.5, "ugrnn": 20.2},
     8: {"gru": 3.2, "irnn": 44.6, "lstm": 4.0, "rnn": 18.7, "ugrnn": 11.5, "+rnn": 8.8},
 }
-RANDOM_DRAWS = 1000  # a cell and depth
-RANDOM_PARAMS = 200_000
 
 
 def cells_at(depth: int) -> tuple[str, ...]:
@@ -96,8 +68,6 @@ AGAIN = {
     "gru": Again(2.80e-4, 1, 7.66e-5, 1.89e-4, 5.48e-4, 9.08e-5),
     "lstm": Again(7.96e-4, 0, 8.10e-4, 2.02e-3, 1.45e-2, 2.31e-3),
 }
-AGAIN_REPEATS = 100
-AGAIN_PARAMS = 100_000
 AGAIN_DEPTH = 1
 
 # Table App.2: Welch's t between the losses of Table 1's random draws, by depth: (a cell, against another), negative
@@ -112,28 +82,6 @@ WELCH: Mapping[int, Mapping[tuple[str, str], float]] = {
         ("+rnn", "ugrnn"): -24.3,
     },
 }
-
-# The sizes of the tasks, by the names that our tasks have for them; a test holds the defaults
-# of ours to them.
-TASK_SIZES: Mapping[str, Mapping[str, float]] = {
-    "memorization": {"unroll": CAPACITY_UNROLL},
-    "recall": {"num_inputs": RECALL_INPUTS, "unroll": RECALL_UNROLL},
-    "random_functions": {"num_points": 10**6, "num_inputs": 50, "tau": 5000, "unroll": 50},
-    "text8": {"num_inputs": 27, "unroll": 50, "warm_up": 13},
-    "parentheses": {
-        "num_types": 10,
-        "num_noise": 10,
-        "noise_fraction": 0.5,
-        "max_count": 9,
-        "num_inputs": 300,
-        "unroll": 175,
-    },
-    "arithmetic": {"max_number": 10**7, "unroll": 36},
-}
-TEXT8_CHARACTERS = 100_000_000  # "100 M"
-
-DEPTHS = (1, 2, 4, 8)  # of all figures
-TRIALS = 630_880  # in the authors' table, all figures together
 
 # For scale, bits: not the paper's, each with its source.
 ELSEWHERE = {

@@ -7,8 +7,6 @@ pickle of arrays needs stand for small things of ours, which build each array ag
 Not guarded against: a stream that asks for more memory than there is.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

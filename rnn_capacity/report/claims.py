@@ -5,8 +5,6 @@ passes it, and never falls short of it for good; and the difference of two such 
 searched alike and had stopped rising.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import warnings

@@ -1,7 +1,5 @@
 """Whatever was measured, read for a report: finished or half done."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import pathlib

@@ -1,7 +1,5 @@
 """What a figure or table of the paper is here: the studies that it is drawn from, how it is drawn, what it claims."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -49,6 +47,10 @@ class Figure(NamedTuple):
     table: Callable[[Results], pd.DataFrame]  #: ours and the paper's side by side, as people read it
     draw: Callable[[Results], Drawing] | None = None  #: for print; None where the paper has a table
     charts: Callable[[Results], list[Chart]] = lambda results: []  #: for the page
+
+
+# For `rows`: the ends of the 95 % interval of the mean over repeats.
+INTERVAL: Mapping[str, Callable[[Any], float]] = {"low": lambda r: r.interval[0], "high": lambda r: r.interval[1]}
 
 
 def rows(results: Sequence[R], **columns: Callable[[R], Any]) -> pd.DataFrame:

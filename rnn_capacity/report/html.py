@@ -1,7 +1,5 @@
 """Pages that are one file, ask for nothing from anywhere, and run the scripts in them alone."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import importlib

@@ -1,7 +1,5 @@
 """What the page's scripts are given: trials and charts as compact JSON."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The report: one HTML page that needs no network, and the figures as PNG and SVG."""
 
-from __future__ import annotations
-
 import datetime
 import os
 import pathlib

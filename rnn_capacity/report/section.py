@@ -1,7 +1,5 @@
 """What the report says of one figure: claims, charts, tables, how it was measured, and what is missing."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

@@ -1,7 +1,5 @@
 """What a proposal is worth: expected improvement times the probability of being feasible, and where it is highest."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import jax

@@ -1,7 +1,5 @@
 """What is tuned, and when: of a define-by-run study, read off its trials here; of a Space in `space.py`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple, cast

@@ -6,8 +6,6 @@ not hold (`Dimensions.conditions`), or is missing, stands in the middle, so that
 effect are one point.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -4,8 +4,6 @@ All arrays are float64 and padded to a few sizes, so that little is compiled: ro
 everything that their covariance is exactly zero.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import NamedTuple
 

@@ -17,8 +17,6 @@ The same seed and history give the same proposals, in one process or in many: ea
 is kept with the trial that asked for it.
 """
 
-from __future__ import annotations
-
 import functools
 import threading
 import zlib
@@ -36,7 +34,7 @@ from rnn_capacity.dimension import Space
 from rnn_capacity.search import acquisition, gp, units
 from rnn_capacity.search.dimensions import Dimensions, observed
 from rnn_capacity.search.encoding import Encoding
-from rnn_capacity.search.samplers import at_present, sobol_point, without_effect
+from rnn_capacity.search.samplers import at_present, sign, sobol_point, without_effect
 from rnn_capacity.search.space import check_space, dimensions, distributions
 
 NUM_STARTUP = 20  # trials that have ended before the first fit
@@ -176,13 +174,12 @@ class GPBanditSampler(optuna.samplers.BaseSampler):
         if last and last.history == history and last.room >= room and running.issuperset(last.pending):
             return last
 
-        sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
-        values = np.array([_outcome(t) for t in ended])
-        counted = _thinned(np.where(np.isfinite(values), sign * values, -np.inf), MAX_CONDITIONED)
+        values = sign(study) * np.array([_outcome(t) for t in ended])
+        counted = _thinned(np.where(np.isfinite(values), values, -np.inf), MAX_CONDITIONED)
         ended, num_ended = [ended[i] for i in counted], len(ended)
         x, values = np.array([self._encoded(t) for t in ended]), values[counted]
         feasible = np.isfinite(values)
-        y = _standardised(_ranked_below_median(sign * values[feasible]))
+        y = _standardised(_ranked_below_median(values[feasible]))
         label = _standardised(np.where(feasible, 1.0, -1.0))
         fit = self._fits(study, trial, num_ended, x, feasible, y, label)
         rows = gp.bucket(len(x))  # of both processes, so that what uses both is compiled once a size

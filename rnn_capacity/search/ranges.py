@@ -4,8 +4,6 @@ A dimension is named by its family, with a gate behind it where a cell has sever
 `recurrent_scale`).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -3,8 +3,6 @@
 `benchmarks/recipe.py` measures it, and docs/measurements.md has the numbers.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 from rnn_capacity.dimension import Dimension, Range, Space

@@ -4,8 +4,6 @@ Both propose by the trial's number alone, so a study that was stopped goes on wi
 however its trials are batched. Only what lies around the best objective (`Range.around_best`) waits for results.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,13 +28,17 @@ def without_effect(space: Space, name: str) -> float | str:
     return complete(space, {})[name]
 
 
+def sign(study: optuna.Study) -> int:
+    """1 where a greater objective is better, -1 where a smaller one is."""
+    return 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
+
+
 def at_present(space: Space, study: optuna.Study, trials: Sequence[FrozenTrial]) -> Space:
     """What is proposed from, after those of a study's trials that have ended: see `Range.around_best`."""
     if not follows_best(space):
         return space
-    sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
     ended = [t for t in trials if t.state.is_finished()]
-    objectives = [sign * t.value for t in ended if t.value is not None]
+    objectives = [sign(study) * t.value for t in ended if t.value is not None]
     return around_best(space, objectives, [t.params for t in ended])
 
 

@@ -3,8 +3,6 @@
 Which scales and biases a cell has is what its `init` reads, so a user's cell needs no entry anywhere.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +12,7 @@ import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from rnn_capacity.cells.base import Cell
-from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.checks import InputError, check_choice, check_mapping
 from rnn_capacity.dimension import Choice, Dimension, Range, Space, options
 from rnn_capacity.model import layout
 from rnn_capacity.model.spec import BRANCHES, Spec
@@ -119,9 +117,7 @@ def searched(name: str, space: str, overrides: Mapping[str, Any] | None) -> Dime
 
 
 def _given(overrides: Any) -> dict[str, Any]:
-    if not isinstance(overrides, Mapping | None):
-        raise InputError(f"hparams: {overrides!r} given; it must be a mapping from names to values or ranges")
-    return {name: value for name, value in (overrides or {}).items() if value is not None}
+    return {name: value for name, value in check_mapping("hparams", overrides).items() if value is not None}
 
 
 def _parse(name: str, value: Any, dimension: Dimension, limit: tuple[str, ...] | None) -> Dimension:
@@ -213,7 +209,7 @@ def around_best(space: Space, objectives: Sequence[float], trials: Sequence[Mapp
 
 def _middle(dimension: Dimension) -> Dimension:
     """Of a range, on its own scale; what is fixed is itself."""
-    return from_unit({"": dimension}, np.array([0.5]))[""] if isinstance(dimension, Range) else dimension
+    return units.from_unit(distribution(dimension), units.MIDDLE) if isinstance(dimension, Range) else dimension
 
 
 EDGE = 0.02  # of a range: what is nearer to an end than this lies at it
@@ -230,7 +226,7 @@ def wider(space: Space, values: Mapping[str, Any]) -> dict[str, tuple[float, flo
         low, high, half = scale(d.low), scale(d.high), (scale(d.high) - scale(d.low)) / 2
         below, above = (float(f"{back(end):.3g}") for end in (low - half, high + half))
         below, above = max(below, least), min(above, most)
-        u = to_unit({name: d}, values)[0]
+        u = units.to_unit(distribution(d), values[name])
         if u < EDGE and below < d.low and (below > least or (closed and not d.log)):
             found[name] = (below, d.high)
         elif u > 1 - EDGE and above > d.high:
@@ -286,14 +282,6 @@ def from_unit(space: Space, point: Iterable[float]) -> dict[str, float | str]:
     }
     held = holding(space, {**space, **values})
     return {name: value for name, value in values.items() if name in held}
-
-
-def to_unit(space: Space, values: Mapping[str, Any]) -> list[float]:
-    """The inverse: values, without those that have no effect, as a point of the unit cube."""
-    return [
-        units.to_unit(distribution(d), values[name]) if name in values else units.MIDDLE
-        for name, d in tuned(space).items()
-    ]
 
 
 def to_json(dimension: Dimension) -> Any:

@@ -1,8 +1,6 @@
 """The dimensions of a cell on a task, by family: the tables of `ranges.py`, with what the cell and the task have of
 their own (`Cell.ranges`, `Cell.nonlinearities`; `Task.dimensions`, `quick`, `tunes`)."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Mapping, Sequence

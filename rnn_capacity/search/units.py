@@ -4,8 +4,6 @@ Where values can be counted (choices, steps, integers), each has a cell of the i
 are equally wide, but for those of logarithmic integers, which reach from n - 1/2 to n + 1/2 on their scale.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

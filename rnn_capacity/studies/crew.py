@@ -3,8 +3,6 @@
 Trials are independent, so each process trains its share on its own devices; then all exchange their outcomes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 

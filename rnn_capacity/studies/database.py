@@ -1,7 +1,5 @@
 """Databases of studies: their URLs, and calls that wait while one is away, so that nothing measured is lost."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import pathlib

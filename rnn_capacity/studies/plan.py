@@ -14,7 +14,7 @@ import jax
 
 from rnn_capacity.cells import NAMED_CELLS, Cell
 from rnn_capacity.cells.adapters import from_flax
-from rnn_capacity.checks import InputError, check_choice
+from rnn_capacity.checks import InputError, check_choice, check_mapping
 from rnn_capacity.dimension import Range, options
 from rnn_capacity.model import cell_check, task_check
 from rnn_capacity.model.spec import Spec
@@ -55,9 +55,7 @@ def find_task(task: str | Task, fields: Mapping[str, Any] | None = None) -> Task
     Raises:
         InputError: no such task, or a field that it has not or refuses.
     """
-    if not isinstance(fields, Mapping | None):
-        raise InputError(f"task_fields: {fields!r} given; it must be a mapping from names of fields to values")
-    fields = {name: value for name, value in (fields or {}).items() if value is not None}
+    fields = {name: value for name, value in check_mapping("task_fields", fields).items() if value is not None}
     if isinstance(task, Task):
         if fields:
             raise InputError(f"task_fields: {fields!r} given beside a task that has its fields; give one of the two")
@@ -78,6 +76,16 @@ def find_task(task: str | Task, fields: Mapping[str, Any] | None = None) -> Task
     if kind is Memorization:  # how many mappings it holds at most is of a study, not of the task
         fields = {"max_mappings": 1} | fields
     return kind(**fields)
+
+
+def described_task(described: Mapping[str, Any]) -> Task:
+    """The package's task of a study, from what `Plan.describe` said of it.
+
+    Raises:
+        InputError: the package has no such task.
+    """
+    kind = TASKS[check_choice("task", described["task"], tuple(TASKS))]
+    return kind(**{field.name: described[field.name] for field in dataclasses.fields(kind)})
 
 
 def space_of(described: Mapping[str, Any]) -> spaces.Space:
@@ -189,8 +197,7 @@ class Plan:
         if not isinstance(task, Task | None):
             raise InputError(f"task: {task!r} given; it must be a Task, or None for one of {', '.join(TASKS)}")
         if task is None:
-            kind = TASKS[check_choice("task", described["task"], tuple(TASKS))]
-            task = kind(**{field.name: described[field.name] for field in dataclasses.fields(kind)})
+            task = described_task(described)
         plan = cls(
             title=name if described["again"] is not None else title_of(name),
             cell=cell,

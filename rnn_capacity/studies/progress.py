@@ -1,7 +1,5 @@
 """What a person sees while trials train: what runs, how far, how long still, the best so far."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import functools

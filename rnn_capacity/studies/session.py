@@ -1,7 +1,5 @@
 """What every measurement runs within: what it needs of the process and of JAX, and gives back at its end."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Where trials are kept: Optuna storage, an SQLite file in the workdir unless a URL says otherwise."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib
@@ -276,24 +274,20 @@ def to_json(trial: FrozenTrial) -> dict[str, Any]:
 
 def from_json(known: Mapping[str, Any]) -> FrozenTrial:
     """The trial that `to_json` was given, as far as results need it."""
-    return FrozenTrial(
+    return frozen(
         number=known["number"],
         state=TrialState[known["state"]],
         value=known["value"],
         params=known["params"],
         user_attrs={OUTCOME: known["outcome"]},
-        distributions={},
-        system_attrs={},
-        intermediate_values={},
-        datetime_start=None,
-        datetime_complete=None,
         trial_id=known["number"],
     )
 
 
-def sign(study: optuna.Study) -> int:
-    """1 where a greater objective is better, -1 where a smaller one is."""
-    return 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
+def frozen(**known: Any) -> FrozenTrial:
+    """A trial without distributions and times, which results do not need."""
+    without: dict[str, Any] = {"distributions": {}, "system_attrs": {}, "intermediate_values": {}}
+    return FrozenTrial(**known, **without, datetime_start=None, datetime_complete=None)
 
 
 def trials_frame(trials: Sequence[FrozenTrial]) -> pd.DataFrame:

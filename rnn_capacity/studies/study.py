@@ -17,7 +17,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from rnn_capacity.search import SAMPLERS
-from rnn_capacity.search.samplers import PointSampler
+from rnn_capacity.search.samplers import PointSampler, sign
 from rnn_capacity.search.space import distributions, follows_best
 from rnn_capacity.studies import database, store
 from rnn_capacity.studies.crew import Crew
@@ -172,9 +172,12 @@ def blocks(plan: Plan, num_trials: int, num_repeats: int, together: int) -> list
 def steps_of(plan: Plan, num_trials: int, num_repeats: int) -> int:
     """Gradient steps of all trials of a study, those that are stopped early counted as they end."""
     rungs = _rungs(plan.spec.train_steps, plan.halving)
-    lengths = [after - before for before, after in itertools.pairwise([0, *rungs])]
-    each = sum(length / (plan.halving or 1) ** k for k, length in enumerate(lengths))
-    return round(num_trials * each + num_repeats * plan.spec.train_steps)
+    return round(num_trials * _steps_each(rungs, plan.halving or 1) + num_repeats * plan.spec.train_steps)
+
+
+def _steps_each(rungs: Sequence[int], halving: int) -> float:
+    """Gradient steps that a trial is given on average, of which one in so many goes on after each rung."""
+    return sum((after - before) / halving**k for k, (before, after) in enumerate(itertools.pairwise([0, *rungs])))
 
 
 def _rungs(train_steps: int, halving: int | None) -> list[int]:
@@ -264,7 +267,7 @@ class _Shown:
 
     def __init__(self, study: optuna.Study, reporter: Reporter, unit: str, devices: Share):
         self._study, self._reporter, self._unit, self._devices = study, reporter, unit, devices
-        self.sign = store.sign(study)
+        self.sign = sign(study)
 
     def wait(self, note: str) -> None:
         """While nothing trains here."""
@@ -273,8 +276,7 @@ class _Shown:
     def begin(self, num_trials: int, rungs: Sequence[int], halving: int) -> None:
         """Of a block."""
         self._before, self._num_trials = len(store.measured(self._study)), num_trials
-        lengths = [after - before for before, after in itertools.pairwise([0, *rungs])]
-        self._total = sum(num_trials / halving**k * length for k, length in enumerate(lengths))
+        self._total = num_trials * _steps_each(rungs, halving)
         self._done = 0.0  # of these steps, in batches that have ended
 
     def between(self, before: int, until: int) -> Callable[[Sequence[Trial], int], None]:

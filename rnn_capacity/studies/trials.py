@@ -1,7 +1,5 @@
 """What the trials of a study say together: their losses, how these spread, and how the best came down."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -10,8 +10,6 @@ very end and the problem right before the compute steps. With compute_steps = 2 
                                       ^^            compute steps
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
@@ -19,7 +17,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_capacity.checks import InputError, check_positive_int
+from rnn_capacity.checks import InputError, check_int
 from rnn_capacity.dimension import Dimension, Range, Space
 from rnn_capacity.tasks.base import DRAWN, Batch, DrawnTask, Source, cross_entropy, one_hot, uniform_below
 from rnn_capacity.types import Array
@@ -65,8 +63,7 @@ class Arithmetic(DrawnTask):
 
     def __post_init__(self):
         super().__post_init__()
-        if check_positive_int("max_number", self.max_number) > MAX_NUMBER:
-            raise InputError(f"max_number: {self.max_number!r} given; it must be at most {MAX_NUMBER}")
+        check_int("max_number", self.max_number, 1, MAX_NUMBER)
         least = self.problem_width + MAX_COMPUTE_STEPS + self.answer_width
         if self.unroll < least:
             raise InputError(

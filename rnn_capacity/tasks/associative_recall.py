@@ -10,8 +10,6 @@ step shows both, so that one layer of any recurrent cell can solve it: what is a
     answer                        2    2    0
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import ClassVar
 

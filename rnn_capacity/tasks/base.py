@@ -3,8 +3,6 @@
 A task is a frozen dataclass: its fields are what is static about it, so that two tasks of equal fields compile once.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple

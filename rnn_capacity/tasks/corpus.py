@@ -5,8 +5,6 @@ characters of a cleaned English Wikipedia; here it is a tensorflow-datasets data
 TensorFlow.
 """
 
-from __future__ import annotations
-
 import bisect
 import dataclasses
 import functools

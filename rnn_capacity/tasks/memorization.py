@@ -6,8 +6,6 @@ many of the labels the network can hold. The paper's vectors are 0 and 1; the si
 of the first layer's input.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import ClassVar, NamedTuple
 

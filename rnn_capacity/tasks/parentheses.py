@@ -8,8 +8,6 @@ over a long time, and its gradient comes from the last step alone.
     stream 1    ] [ a [ ( b b [     3 open: the first "]" closes nothing
 """
 
-from __future__ import annotations
-
 import dataclasses
 import numbers
 from typing import ClassVar
@@ -57,9 +55,7 @@ class Parentheses(DrawnTask):
 
     def __post_init__(self):
         super().__post_init__()
-        check_positive_int("num_types", self.num_types)
-        if 2 * self.num_types > DRAWN_VALUES // 2:
-            raise InputError(f"num_types: {self.num_types!r} given; it must be at most {DRAWN_VALUES // 4}")
+        check_int("num_types", self.num_types, 1, DRAWN_VALUES // 4)
         check_int("num_noise", self.num_noise, 0)
         check_positive_int("max_count", self.max_count)
         given = f"noise_fraction: {self.noise_fraction!r} given; it must be "

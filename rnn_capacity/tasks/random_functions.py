@@ -6,8 +6,6 @@ which can hold more points, finds some that are still worth holding. What is ask
 evaluation read the same points.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ It asks how much of an input a unit can carry. The components are independent an
 of a component is 1 where nothing is known of it, and a network that keeps n_h of n_in numbers has 1 - n_h / n_in.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import ClassVar
 

@@ -5,8 +5,6 @@ text, and at each of them the character that follows is asked for; the first ste
 loss. Validation and evaluation have parts of the text of their own, which training never sees.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import os

@@ -1,7 +1,5 @@
 """Programs compiled for accelerators that are not here, by the vendors' compilers: what these count, and no times."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Collection
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Where trials in training stand, kept on disk, so that what a killed worker had trained is not trained again."""
 
-from __future__ import annotations
-
 import concurrent.futures
 import contextlib
 import hashlib

@@ -1,7 +1,5 @@
 """The limits of the container that this process is in: its control groups, of version 1 or 2."""
 
-from __future__ import annotations
-
 import contextlib
 import pathlib
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Every process runs the same program, trains its share of the trials on its own d
 where each gets what all of them say. A failure is something to say, too, so that all end with its reason.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import json
@@ -270,14 +268,10 @@ def all_or_none() -> Iterator[None]:
         agree("the end")
     except BaseException as error:
         if count() > 1 and _ended is None:
-            failed: dict[str, Any] = {
-                FAILED: f"{_name()}: {str(error).strip() or type(error).__name__}",
-                "signal": None,
-            }
-            if isinstance(error, stop.Stopped):
-                failed = {FAILED: str(error), "signal": error.number}
+            signal = error.number if isinstance(error, stop.Stopped) else None
+            reason = f"{_name()}: {str(error).strip() or type(error).__name__}" if signal is None else str(error)
             with contextlib.suppress(JobError, stop.Stopped):
-                exchange(failed)
+                exchange({FAILED: reason, "signal": signal})
         raise
 
 

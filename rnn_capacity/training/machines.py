@@ -1,7 +1,5 @@
 """Accelerators that are not here: what is known of them, and devices that programs can be compiled for."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import re

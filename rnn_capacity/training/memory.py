@@ -1,7 +1,5 @@
 """Memory that a program will take on its devices, known before it runs."""
 
-from __future__ import annotations
-
 import contextlib
 import pathlib
 from collections.abc import Sequence

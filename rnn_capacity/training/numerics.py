@@ -3,8 +3,6 @@
 The same seed gives the same data, weights and outcomes everywhere, so a study may go on in another environment.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from typing import Any

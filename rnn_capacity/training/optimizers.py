@@ -1,7 +1,5 @@
 """The paper's optimizers, built from traced hparams."""
 
-from __future__ import annotations
-
 import functools
 
 import jax

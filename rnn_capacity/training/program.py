@@ -1,7 +1,5 @@
 """K trials at once over the devices: what is compiled of a spec, and how it is run in chunks of steps."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math
@@ -143,25 +141,13 @@ def in_blocks(spec: Spec, devices: Sequence[jax.Device]) -> Spec:
     return dataclasses.replace(spec, block_size=sharding.default_block_size(devices, per_example))
 
 
-def train_trials(
-    spec: Spec,
-    hparams: Hparams,
-    keys: Keys,
-    *,
-    devices: Sequence[jax.Device],
-    on_chunk: Callable[[int, TrialState], None] = lambda step, state: None,
-) -> Outcome:
-    """K trials at once over the devices, from beginning to end; NumPy arrays [K]."""
-    return advance(spec, hparams, keys, None, 0, spec.train_steps, devices=devices, on_chunk=on_chunk)[0]
-
-
 def advance(
     spec: Spec,
     hparams: Hparams,
     keys: Keys,
-    state: TrialState | None,
-    start: int,
-    until: int,
+    state: TrialState | None = None,
+    start: int = 0,
+    until: int | None = None,
     *,
     devices: Sequence[jax.Device],
     trials_per_device: int | None = None,
@@ -173,6 +159,7 @@ def advance(
         hparams: each a [K] array.
         keys: each a [K] array of keys.
         state: where the trials stand at `start`, [K] each; None: before the first step.
+        until: None: the last step of the spec.
         trials_per_device: no device is given more for the sake of padding; None: as padding likes.
         on_chunk: called after every chunk with the step that the trials are at, and their state.
 
@@ -198,7 +185,7 @@ def advance(
     _, untrained_score = measure(SPLITS.index("valid"), initial.params)
     state = initial if state is None else state
     del initial  # or a copy of all states would lie beside the training
-    chunk = FIRST_CHUNK
+    chunk, until = FIRST_CHUNK, spec.train_steps if until is None else until
     while start < until:
         begun, target = time.perf_counter(), min(start + chunk, until)
         steps_given = shared, np.int32(start), np.int32(target)

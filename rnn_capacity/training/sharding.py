@@ -1,7 +1,5 @@
 """The trial axis over devices: no trial needs another, so this is the axis that scales."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib
@@ -146,11 +144,7 @@ def describe(devices: Sequence[jax.Device]) -> str:
 
 def trials_per_device(asked: int | None, devices: Sequence[jax.Device]) -> int:
     """How many trials a device is given at a time: as many as were asked for, else what suits it."""
-    return int(asked or default_trials_per_device(devices))
-
-
-def default_trials_per_device(devices: Sequence[jax.Device]) -> int:
-    return TRIALS_PER_DEVICE.get(devices[0].platform, 256)
+    return int(asked or TRIALS_PER_DEVICE.get(devices[0].platform, 256))
 
 
 def default_block_size(devices: Sequence[jax.Device], bytes_per_example: float) -> int | None:

@@ -1,7 +1,5 @@
 """Devices that studies share while they are in training at the same time."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import time

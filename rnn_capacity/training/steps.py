@@ -1,8 +1,5 @@
 """One trial: a pure function of (spec, hparams, key), and the steps that it is made of."""
 
-from __future__ import annotations
-
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,7 +12,7 @@ from rnn_capacity.model import formats, network
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.tasks.base import SPLITS, Batch, Source
 from rnn_capacity.training.optimizers import fan_ins, optimizer
-from rnn_capacity.training.trial import Keys, Outcome
+from rnn_capacity.training.trial import Outcome
 from rnn_capacity.types import Array, Hparams, Params
 
 
@@ -125,30 +122,17 @@ def evaluate(
     return jnp.sum(batch.weights_b * losses_b) / jnp.sum(batch.weights_b), spec.task.score(outputs_tob, batch)
 
 
-def train_trial(spec: Spec, hparams: Hparams, key: Keys) -> Outcome:
-    """A trial from beginning to end: the pure function that all else runs many of."""
-    shared = jax.tree.map(jnp.asarray, spec.task.shared())
-    data, state = spec.task.data(key.task), init_trial(spec, hparams, key.network)
-    measure = lambda split, params: evaluate(spec, shared, data, split, hparams, params)
-    _, untrained_score = measure(jnp.int32(SPLITS.index("valid")), state.params)
-    state = train_chunk(spec, shared, data, jnp.int32(0), jnp.int32(spec.train_steps), hparams, state)
-    return outcome(spec, untrained_score, measure, state)
-
-
-def outcome(
-    spec: Spec, untrained_score: Any, measure: Callable, state: TrialState, stored: Callable | None = None
-) -> Outcome:
+def outcome(spec: Spec, untrained_score: Any, measure: Callable, state: TrialState, stored: Callable) -> Outcome:
     """Put together from what `evaluate` gives; where all splits are one set it is measured once.
 
     Args:
         measure: (split, params) -> (loss, score), split an index into SPLITS.
-        stored: format -> the trained weights as stored in it; None: of a single trial.
+        stored: format -> the trained weights as stored in it.
     """
     measured = {
         split: measure(jnp.int32(SPLITS.index(split)), state.params)
         for split in (SPLITS[:1] if spec.task.one_set else SPLITS)
     }
-    stored = stored or functools.partial(formats.stored, state.params)
     last = jnp.int32(SPLITS.index("eval"))
     rounded = {name: measure(last, stored(name))[1] for name in (formats.ROUNDED if spec.rounded else ())}
     loss, score = ({s: measured.get(s, measured[SPLITS[0]])[i] for s in SPLITS} for i in (0, 1))

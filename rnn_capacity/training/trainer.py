@@ -1,7 +1,5 @@
 """Trains trials of a study on this process's devices: as many at once as fit, from where each of them stands."""
 
-from __future__ import annotations
-
 import collections
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """A trial before and after it is trained."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

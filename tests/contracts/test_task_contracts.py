@@ -444,7 +444,7 @@ def test_trials_give_the_same_bits_on_any_number_of_devices_and_measure_every_sp
     spec = spec_of(task, PLAIN, num_units=2)
     spread = np.linspace(0.5, 1.5, 7, dtype=np.float32)
     hparams, keys = all_hparams(spec, 7, learning_rate=0.03 * spread), make_keys(7)
-    run = lambda num_devices: program.train_trials(spec, hparams, keys, devices=jax.devices()[:num_devices])
+    run = lambda num_devices: program.advance(spec, hparams, keys, devices=jax.devices()[:num_devices])[0]
     outcomes = run(4)  # two each, of which one is padding; a loop of one is compiled otherwise, with other last bits
     assert outcomes.feasible.all()
     assert {a.shape for a in jax.tree.leaves(outcomes)} == {(7,)}

@@ -56,7 +56,7 @@ def test_perceptron_separates_the_fraction_of_random_sets_that_cover_says():
     num_trials = len(num_mappings)
     hparams = make_hparams(perceptron, num_trials, num_mappings=num_mappings, learning_rate=0.1, input_scale=0.1, l2=0)
     keys = make_keys(num_trials)
-    outcome = program.train_trials(spec, hparams, keys, devices=jax.local_devices()[:2])
+    outcome, _ = program.advance(spec, hparams, keys, devices=jax.local_devices()[:2])
     separated = outcome.score["eval"]["accuracy"] == 1
 
     truth = []

@@ -77,7 +77,7 @@ def test_a_worker_starts_at_the_point_that_no_other_trains(tmp_path, trainer, mo
     """Another holds a trial of the first; once all else is done that one is waited for."""
     config = TINY | {"cell": CELLS, "workdir": str(tmp_path), "devices": 1}
     storage = store.open_storage(tmp_path)
-    plan = next(iter(sweep.plans(config)))
+    plan, _ = sweep.studies(config)[0]
     study = store.open_study(storage, plan.name, plan.describe(), SAMPLERS[plan.sampler](plan.space, plan.seed))
     with Lease(study) as other:
         held = other.new()

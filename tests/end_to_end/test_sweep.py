@@ -553,7 +553,7 @@ def test_a_config_of_several_sweeps_runs_each_in_a_folder_of_its_own(tmp_path, t
 def test_what_the_studies_of_a_config_are_called_is_what_they_are_kept_as(tmp_path, trainer):
     several = {"workdir": str(tmp_path), "sweeps": {"a": config(depths=(1, 2)), "b": config(cell="rnn")}}
     results = sweep.run(several, Console(file=io.StringIO()))
-    names = [plan.name for plan in sweep.plans(several)]
+    names = [plan.name for plan, _ in sweep.studies(several)]
     assert names == [r.study for r in results]
     assert len(set(names)) == 3
 

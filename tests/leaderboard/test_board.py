@@ -11,6 +11,7 @@ from helpers import ROOT
 from small import CELL, edit
 
 from rnn_capacity.cells import NAMED_CELLS
+from rnn_capacity.display import tables
 from rnn_capacity.information import confidence_interval
 from rnn_capacity.leaderboard import entry, page, source, submit
 from rnn_capacity.leaderboard.protocols import PROTOCOLS
@@ -48,7 +49,7 @@ def add(folder, protocol, cell, place):
         "file_digest": source.Source("cell", CELL.encode()).digest if of_file else None,
         "program": "0",
         "track": "block" if cell.endswith("block") else "bare",
-        "result": submit.entries.plain(result),
+        "result": tables.plain(result, finite=True),
         "best_number": 3,
         "space": {},
         "trials_digest": submit.hashlib.sha256(trials.encode()).hexdigest(),
@@ -149,8 +150,10 @@ ROWS_OF_THE_PACKAGE = [p for p in sorted((ROOT / entry.FOLDER).glob("*/*.json"))
 def test_a_row_of_the_repository_is_of_the_ranges_that_its_cell_has(path):
     """After an edit of these: `git rm` the row, and `submit` again."""
     found = entry.Entry.read(path)
-    plan = submit.plan_of(found.of_protocol, NAMED_CELLS[found.cell])
-    assert found.space == {name: entry.plain(spaces.to_json(dimension)) for name, dimension in plan.space.items()}
+    plan = found.of_protocol.plan(NAMED_CELLS[found.cell])
+    assert found.space == {
+        name: tables.plain(spaces.to_json(dimension), finite=True) for name, dimension in plan.space.items()
+    }
 
 
 def test_an_empty_board_is_a_page(tmp_path):

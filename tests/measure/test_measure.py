@@ -16,10 +16,9 @@ from helpers import count_events
 from matplotlib.axes import Axes
 from tiny import FRAGILE, TINY, FakeTrainer, numbers, without_seconds
 
-from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity
+from rnn_capacity import CELLS, CapacityResult, Cell, measure_capacity, train_again
 from rnn_capacity.dimension import Range
 from rnn_capacity.display import tables
-from rnn_capacity.measure import train_again
 from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.studies import store
 from rnn_capacity.studies.plan import find_cell
@@ -87,7 +86,7 @@ def test_the_interval_is_students_of_the_repeats(result):
     first, second = result.repeats
     mean, half = (first + second) / 2, 12.7062 * abs(first - second) / 2  # t at 97.5 %, one degree of freedom
     assert result.interval == pytest.approx((mean - half, mean + half), rel=1e-4)
-    assert result.mean_bits_per_param == pytest.approx(mean)
+    assert result.mean == pytest.approx(mean)
 
 
 def test_chance_is_the_same_selection_untrained_and_small(result):
@@ -102,7 +101,7 @@ def test_seconds_are_those_of_all_trials(result):
 def test_without_repeats_there_is_no_interval():
     found = measure(num_repeats=0)
     assert found.repeats == ()
-    assert all(math.isnan(end) for end in (*found.interval, found.mean_bits_per_param))
+    assert all(math.isnan(end) for end in (*found.interval, found.mean))
     assert found.bits_per_param > 0.1
 
 
@@ -317,7 +316,7 @@ def test_a_cell_that_returns_nan_is_infeasible_and_no_crash(tmp_path):
     found = measure(FRAGILE, hparams=TINY["hparams"] | {"input_scale": 0.9}, storage=tmp_path)
     assert found.num_infeasible == found.num_trials == len(found.trials) == 4
     assert all(math.isnan(n) for n in (found.bits, found.bits_per_param, found.accuracy, *found.interval))
-    assert math.isnan(found.mean_bits_per_param)
+    assert math.isnan(found.mean)
     assert (found.repeats, found.best_hparams, found.num_mappings) == ((), {}, 0)
     assert not found.trials["feasible"].any()
     assert repr(found).startswith("fragile, depth 1: every trial diverged\n")

@@ -28,7 +28,7 @@ def test_a_trial_is_scored_by_its_rounded_weights_and_trained_as_without():
     spec = make_spec(CELLS["rnn"], train_steps=20, max_mappings=16)
     asked = make_spec(CELLS["rnn"], train_steps=20, max_mappings=16, rounded=True)
     hparams, keys = make_hparams(CELLS["rnn"], 2), make_keys(2)
-    run = lambda spec: program.advance(spec, hparams, keys, None, 0, 20, devices=jax.devices()[:2])
+    run = lambda spec: program.advance(spec, hparams, keys, devices=jax.devices()[:2])
     (plain, _), (rounded, state) = run(spec), run(asked)
     np.testing.assert_array_equal(plain.score["eval"]["bits"], rounded.score["eval"]["bits"])
     assert (plain.rounded, set(rounded.rounded)) == ({}, set(formats.ROUNDED))
@@ -42,7 +42,7 @@ def test_a_trial_is_scored_by_its_rounded_weights_and_trained_as_without():
 def test_training_in_bfloat16_computes_in_it_and_keeps_its_weights_in_float32():
     spec = make_spec(CELLS["lstm"], precision="bfloat16", train_steps=5, max_mappings=16)
     hparams, keys = make_hparams(CELLS["lstm"], 1), make_keys(1)
-    _, state = program.advance(spec, hparams, keys, None, 0, 5, devices=jax.devices()[:1])
+    _, state = program.advance(spec, hparams, keys, devices=jax.devices()[:1])
     assert {a.dtype for a in jax.tree.leaves(state.params)} == {np.dtype(np.float32)}
     params = jax.tree.map(lambda a: a[0], state.params)
     alone, x_tib = {n: v[0] for n, v in hparams.items()}, np.ones((1, spec.task.num_inputs, 3), np.float32)

@@ -11,9 +11,9 @@ import pytest
 from matplotlib.axes import Axes
 from tiny import FRAGILE, TINY_RECALL, FakeTrainer, numbers
 
-from rnn_capacity import RecallResult, measure_recall
+from rnn_capacity import RecallResult, measure_recall, train_again
 from rnn_capacity.display import tables
-from rnn_capacity.measure import overview, train_again
+from rnn_capacity.measure import overview
 from rnn_capacity.measure.questions import results_in
 from rnn_capacity.measure.recall import RECALL
 from rnn_capacity.studies import store
@@ -40,8 +40,8 @@ def result(folder):
 
 def test_there_is_a_point_for_each_number_of_units_beside_the_papers_line(result):
     assert isinstance(result, RecallResult)
-    assert result.num_units == (2, 4)
-    assert result.lines == (0.5, 0.0)
+    assert [point.num_units for point in result.points] == [2, 4]
+    assert [point.line for point in result.points] == [0.5, 0.0]
     for point in result.points:
         h = point.num_units
         assert point.num_params == h * h + 4 * h + h + h + 4 * h + 4
@@ -93,7 +93,7 @@ def test_all_trials_are_in_one_table(result):
 
 
 def test_one_number_of_units_is_one_point(trainer):
-    assert measure(num_units=3).num_units == measure(num_units=[3]).num_units == (3,)
+    assert [[p.num_units for p in measure(num_units=n).points] for n in (3, [3])] == [[3], [3]]
 
 
 # --- The same every time ----------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_a_measurement_goes_on_where_its_storage_is(tmp_path, trainer):
     assert numbers(again) == numbers(first)
     wider = measure(storage=tmp_path, num_units=(2, 3, 4))
     assert len(trainer.trained) == 3 * (3 + 2)
-    assert (wider.errors[0], wider.errors[2]) == first.errors
+    assert [point.error for point in wider.points[::2]] == [point.error for point in first.points]
     more = measure(storage=tmp_path, num_trials=5)
     assert len(set(trainer.trained)) == len(trainer.trained)
     assert numbers(more) == numbers(measure(num_trials=5))
@@ -192,7 +192,7 @@ def test_nothing_but_divergence_is_infeasible_and_no_crash(tmp_path):
         assert point.num_infeasible == point.num_trials == len(point.trials) == 3
         assert all(math.isnan(n) for n in (point.error, point.chance_error, point.mean, *point.interval))
         assert (point.repeats, point.best_hparams, point.still_improving) == ((), {}, False)
-    assert found.lines == (0.5, 0.0)
+    assert [point.line for point in found.points] == [0.5, 0.0]
     assert [text.get_text() for text in found.plot().texts] == ["every trial diverged"]
     assert "nan" in found._repr_html_()
     assert repr(found).startswith("fragile, depth 1: every trial diverged\n")
@@ -208,7 +208,7 @@ def test_the_dict_is_plain_json(result):
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found == {"points": result.rows()}
     assert [row["measure"] for row in found["points"]] == ["recall", "recall"]
-    assert [row["error"] for row in found["points"]] == list(result.errors)
+    assert [row["error"] for row in found["points"]] == [point.error for point in result.points]
     assert "trials" not in found["points"][0]
 
 
@@ -231,7 +231,7 @@ def test_the_plot_has_the_errors_over_the_units_and_the_line(result):
     ax = result.plot()
     line, errors = ax.lines
     np.testing.assert_array_equal(line.get_xydata(), [[0, 1], [1, 0], [2, 0]])
-    np.testing.assert_allclose(errors.get_xydata(), [[2 / 4, result.errors[0]], [4 / 4, result.errors[1]]])
+    np.testing.assert_allclose(errors.get_xydata(), [[point.num_units / 4, point.error] for point in result.points])
     given = mpl.figure.Figure().subplots()
     assert result.plot(given) is given
 
@@ -250,7 +250,7 @@ def test_the_repr_has_a_column_for_each_point(result):
     assert title == f"rnn, depth 1: squared error at most {above:.3f} above the line"
     rows = {name: cells for name, *cells in (re.split(" {2,}", line) for line in lines)}
     assert rows["units"] == ["2", "4"]
-    assert rows["error"] == [f"{error:.3f}" for error in result.errors]
+    assert rows["error"] == [f"{point.error:.3f}" for point in result.points]
 
 
 # --- Bad input --------------------------------------------------------------------------------------------------------

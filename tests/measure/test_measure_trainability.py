@@ -14,9 +14,9 @@ import pytest
 from scipy import stats
 from tiny import FRAGILE, TINY_PARENTHESES, FakeTrainer, numbers, without_seconds
 
-from rnn_capacity import TASKS, TrainabilityResult, measure_trainability
+from rnn_capacity import TASKS, TrainabilityResult, measure_trainability, train_again
 from rnn_capacity.display import tables
-from rnn_capacity.measure import overview, train_again
+from rnn_capacity.measure import overview
 from rnn_capacity.measure.questions import results_in
 from rnn_capacity.measure.trainability import TRAINABILITY
 from rnn_capacity.studies import store
@@ -273,10 +273,10 @@ def test_a_trial_is_infeasible_where_any_of_its_losses_is_not_finite(split, numb
     losses = dict.fromkeys(SPLITS, jnp.array([1.0, 2.0])) | {split: jnp.array([1.0, number])}
     spec = type("Spec", (), {"task": Parentheses(), "rounded": False})
     state = steps.TrialState(None, None, jnp.array([True, True]))
-    found = steps.outcome(spec, {}, lambda index, params: (losses[SPLITS[int(index)]], {}), state)
+    found = steps.outcome(spec, {}, lambda index, params: (losses[SPLITS[int(index)]], {}), state, None)
     assert found.feasible.tolist() == [True, False]
     stands_still = state._replace(feasible=jnp.array([False, True]))
-    found = steps.outcome(spec, {}, lambda index, params: (losses[SPLITS[int(index)]], {}), stands_still)
+    found = steps.outcome(spec, {}, lambda index, params: (losses[SPLITS[int(index)]], {}), stands_still, None)
     assert found.feasible.tolist() == [False, False]
 
 

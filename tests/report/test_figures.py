@@ -53,7 +53,7 @@ def test_a_figures_config_runs_at_three_scales(name):
     for config in (quick, evening):
         assert 0 < len(sweep.configs(config.to_dict())) < 200
         if name in NAMES:  # or it is of other figures' sweeps
-            sweep.plans(config.to_dict())
+            sweep.studies(config.to_dict())
     cost = lambda config: sum(one.num_trials * one.train_steps for one in config.sweeps.values())
     assert cost(quick) < cost(evening) / 4 < cost(full) / 40
     for one in full.sweeps.values():  # the paper's own search space and budget

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import pytest
-from helpers import ROOT, SMALL_TASKS, make_hparams, make_keys, make_spec
+from helpers import ROOT, SMALL_TASKS, make_hparams, make_keys, make_spec, train_trial
 
 from rnn_capacity.cells import CELLS, PAPER_CELLS
 from rnn_capacity.checks import InputError, MissingPackageError
-from rnn_capacity.training import ahead, hlo, machines, steps
+from rnn_capacity.training import ahead, hlo, machines
 
 GIB = 2**30
 
@@ -38,7 +38,7 @@ LOWERED = [
 def test_every_cell_and_task_lowers_for_gpus_and_tpus(cell, task):
     batch_size = None if SMALL_TASKS[task].one_set else 4
     spec = make_spec(CELLS[cell], task=SMALL_TASKS[task], train_steps=2, num_units=3, batch_size=batch_size)
-    trials = jax.jit(jax.vmap(lambda hparams, key: steps.train_trial(spec, hparams, key)))
+    trials = jax.jit(jax.vmap(lambda hparams, key: train_trial(spec, hparams, key)))
     exported = jax.export.export(trials, platforms=("cuda", "tpu"))(make_hparams(CELLS[cell], 2), make_keys(2))
     assert exported.platforms == ("cuda", "tpu")
 

@@ -87,7 +87,7 @@ def trained(until):
     """Five trials on four devices, so with three rows of padding."""
     spec, keys = make_spec(CELLS["rnn"], optimizer="adam"), make_keys(5)
     hparams = make_hparams(spec.cell, 5, learning_rate=[0.01, 0.02, 0.03, 0.04, np.inf])  # the last diverges
-    outcome, state = program.advance(spec, hparams, keys, None, 0, until, devices=jax.devices())
+    outcome, state = program.advance(spec, hparams, keys, until=until, devices=jax.devices())
     return spec, hparams, keys, outcome, state
 
 

@@ -129,7 +129,7 @@ def test_a_containers_share_of_the_cpus_is_known(container, monkeypatch, files, 
 def test_a_batch_that_does_not_fit_is_refused_before_a_step_is_taken(monkeypatch):
     spec = make_spec(CELLS["rnn"], task=SMALL_TASKS["recall"], batch_size=4, train_steps=3)
     seen = []
-    run = lambda: program.train_trials(
+    run = lambda: program.advance(
         spec,
         make_hparams(spec.cell, 2),
         make_keys(2),

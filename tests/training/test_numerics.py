@@ -99,9 +99,9 @@ def test_a_study_begun_without_a_setting_goes_on_with_it(tmp_path, configure):
 
 def test_plans_are_made_under_any_setting(configure):
     config = TINY | {"cell": "lstm,+rnn", "depths": 2, "num_params": 200}
-    names = [plan.describe() for plan in sweep.plans(config)]
+    names = [plan.describe() for plan, _ in sweep.studies(config)]
     configure(**SETTINGS)
-    assert [plan.describe() for plan in sweep.plans(config)] == names
+    assert [plan.describe() for plan, _ in sweep.studies(config)] == names
 
 
 @pytest.mark.usefixtures("no_training")

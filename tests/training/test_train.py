@@ -24,6 +24,7 @@ from helpers import (
     make_keys,
     make_spec,
     noisy,
+    train_trial,
     trial,
 )
 
@@ -155,7 +156,7 @@ def small_spec(cell=RNN, **fields):
 
 
 def train_on(num_devices, spec, hparams, keys, **kwargs):
-    return program.train_trials(spec, hparams, keys, devices=jax.devices()[:num_devices], **kwargs)
+    return program.advance(spec, hparams, keys, devices=jax.devices()[:num_devices], **kwargs)[0]
 
 
 def take(tree, *index):
@@ -180,7 +181,7 @@ def test_the_trainer_equals_a_loop_of_single_trials_and_reports_no_padding():
     outcomes = train_on(2, spec, take(hparams, 0, 1, 2), take(keys, 0, 1, 2))  # on 2 devices: one is padding
     assert {a.shape for a in jax.tree.leaves(outcomes)} == {(3,)}
     assert len(set(outcomes.loss["eval"])) == 3
-    alone = jax.jit(functools.partial(steps.train_trial, spec))
+    alone = jax.jit(functools.partial(train_trial, spec))
     expected = [alone(trial(hparams, k), trial(keys, k)) for k in range(3)]
     for k in range(3):
         np.testing.assert_allclose(flatten(trial(outcomes, k)), flatten(expected[k]), rtol=1e-3, atol=1e-4)
@@ -570,7 +571,7 @@ def test_what_a_task_shares_is_seen_by_every_trial_on_every_device(first):
         np.testing.assert_array_equal(score["sum"], np.full(7, 6 * first + 15))
         np.testing.assert_array_equal(score["least"], np.full(7, first))
         np.testing.assert_array_equal(score["most"], np.full(7, first + 5))
-    alone = jax.jit(functools.partial(steps.train_trial, spec))(trial(make_hparams(cell, 7), 3), trial(make_keys(7), 3))
+    alone = jax.jit(functools.partial(train_trial, spec))(trial(make_hparams(cell, 7), 3), trial(make_keys(7), 3))
     chex.assert_trees_all_equal(alone.score, trial(outcomes.score, 3))
 
 
