@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen, nnx
-from helpers import flatten, make_hparams, make_keys, make_spec, noisy, trial
+from helpers import flatten, make_hparams, make_keys, make_spec, noisy, random_network, trial
 
 from rnn_capacity.cells import CELLS, MODERN_CELLS, PAPER_CELLS, Cell, initializers
 from rnn_capacity.cells.adapters import from_flax
@@ -107,12 +107,6 @@ def init(cell, seed=0, **hparams):
 def make_params(cell):
     """Weights as initialised, with noise on each."""
     return noisy(compiled_init(cell).run(jax.random.key(1), make_hparams(cell)))
-
-
-def random_network(spec):
-    """Weights that are all random, of the shapes of the network's."""
-    shapes = jax.eval_shape(lambda key: network.init(key, spec, make_hparams(spec.cell)), jax.random.key(0))
-    return noisy(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes), scale=0.6)
 
 
 def make_inputs(num_steps, num_inputs=INPUTS):
