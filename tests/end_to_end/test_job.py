@@ -133,7 +133,7 @@ def test_trials_are_raced_over_two_processes_as_in_one(environment, tmp_path):
 
 def test_the_bandit_finds_on_two_devices_in_each_of_two_processes_what_it_finds_on_one(environment, tmp_path):
     """It proposes by what was told: what other devices and other processes trained must be told before it is asked."""
-    environment = environment | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    environment = environment | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"}
     folders = [tmp_path / "one", tmp_path / "two"]
     for n, folder in enumerate(folders, 1):
         fields = {"sampler": "gp", "num_trials": 35, "num_repeats": 0, "train_steps": 20, "devices": n}

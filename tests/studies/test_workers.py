@@ -23,7 +23,7 @@ import sqlalchemy
 import sqlalchemy.event
 import sqlalchemy.exc
 from helpers import PATHS
-from optuna.storages._rdb.models import TrialHeartbeatModel
+from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from rich.console import Console
 from small_study import STUDY, contents
@@ -127,22 +127,18 @@ def num_told(url):
 
 def heartbeats(url):
     """When each trial in training was last heard of, by the clock of the database."""
+    beat = models.TrialHeartbeatModel
     with seen(url).engine.begin() as connection:
-        return dict(
-            connection.execute(sqlalchemy.select(TrialHeartbeatModel.trial_id, TrialHeartbeatModel.heartbeat)).all()
-        )
+        return dict(connection.execute(sqlalchemy.select(beat.trial_id, beat.heartbeat)).all())
 
 
 def age(url, seconds=60):
-    """Has every trial not been heard of for so much longer: of no worker that lives, or until it is heard of again."""
+    """As if so many seconds more had passed since each trial in training was heard of: when that then was."""
+    beat = models.TrialHeartbeatModel
     aged = {trial_id: last - datetime.timedelta(seconds=seconds) for trial_id, last in heartbeats(url).items()}
     with seen(url).engine.begin() as connection:
         for trial_id, last in aged.items():
-            connection.execute(
-                sqlalchemy.update(TrialHeartbeatModel)
-                .where(TrialHeartbeatModel.trial_id == trial_id)
-                .values(heartbeat=last)
-            )
+            connection.execute(sqlalchemy.update(beat).where(beat.trial_id == trial_id).values(heartbeat=last))
     return aged
 
 
