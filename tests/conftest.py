@@ -38,12 +38,20 @@ FAST += ("search/test_dimensions.py", "search/test_encoding.py", "search/test_gp
 FAST += ("search/test_space.py", "search/test_units.py", "test_information.py", "test_layers.py")
 
 
+# What takes longest comes first, or one worker would still be at it when the others have ended. Two of these files
+# start many processes of their own, and are kept apart.
+LONG = ("end_to_end/test_job.py", "report/test_report_command.py", "end_to_end/test_sweep.py")
+LONG += ("contracts/test_contracts.py", "end_to_end/test_notebook.py", "studies/test_workers.py")
+LONG += ("training/test_train.py",)
+
+
 def pytest_collection_modifyitems(items):
     tests = ROOT / "tests"
-    for item in items:
-        name = item.path.relative_to(tests).as_posix()
+    names = {item: item.path.relative_to(tests).as_posix() for item in items}
+    for item, name in names.items():
         if name.startswith(FAST):
             item.add_marker(pytest.mark.fast)
+    items.sort(key=lambda item: LONG.index(names[item]) if names[item] in LONG else len(LONG))
 
 
 @sqlalchemy.event.listens_for(sqlalchemy.Engine, "connect")
@@ -129,6 +137,14 @@ def trainer(monkeypatch):
     from tiny import FakeTrainer
 
     return FakeTrainer().install(monkeypatch)
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """A sweep draws none, which takes longer than all else of a small one."""
+    from rnn_capacity.measure import overview
+
+    monkeypatch.setattr(overview, "write_figures", lambda *_: [])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from rnn_capacity.model import cell_check, formats, layout
+from rnn_capacity.model import cell_check, formats, layout, network
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.tasks.arithmetic import Arithmetic
 from rnn_capacity.tasks.associative_recall import AssociativeRecall
@@ -131,6 +131,22 @@ def noisy(params, seed=0, scale=0.3):
     """The same weights with noise on each, so that nothing is hidden behind a zero."""
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda a: a + (scale * rng.normal(size=a.shape)).astype(a.dtype), params)
+
+
+def random_like(init, scale):
+    """Weights that are all random, of the shapes that `init` of a key gives: to trace it is quick, to run it is not."""
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    return noisy(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes), scale=scale)
+
+
+def random_network(spec, scale=0.6):
+    """All the weights of a network at random."""
+    return random_like(lambda key: network.init(key, spec, make_hparams(spec.cell)), scale)
+
+
+def random_cell(cell, num_inputs, num_units):
+    """All the weights of a cell at random."""
+    return random_like(lambda key: cell.init(key, num_inputs, num_units, make_hparams(cell)), 0.6)
 
 
 def equations(program):

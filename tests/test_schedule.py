@@ -81,6 +81,8 @@ def test_the_last_points_take_the_devices_that_the_others_leave():
             for _ in range(200):  # the other share is given back in a moment
                 devices.grow()
                 time.sleep(0.01)
+                if len(devices) == 6:
+                    break
         sizes[point.number] = len(devices)
         if point.number == 2:
             ended.set()

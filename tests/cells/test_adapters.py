@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from flax import nnx
-from helpers import PATHS, make_hparams, noisy
+from helpers import PATHS, make_hparams, random_cell
 
 from rnn_capacity.cells import CELLS
 from rnn_capacity.cells.adapters import from_flax, from_linen, from_nnx
@@ -45,7 +45,7 @@ def one_step(module, arrays):
 @every_class
 def test_an_adapted_cell_equals_flaxs_own_step_by_step(module):
     cell = from_flax(module)
-    params = noisy(cell.init(jax.random.key(0), INPUTS, UNITS, make_hparams(cell)))
+    params = random_cell(cell, INPUTS, UNITS)
     theirs, step = one_step(module, flaxs_arrays(params)), jax.jit(cell.apply, static_argnums=3)
     carry = their_carry = cell.initial_carry(params)
     for x in np.random.default_rng(1).normal(size=(STEPS, INPUTS)).astype(np.float32):
@@ -60,7 +60,7 @@ def test_at_scales_of_one_and_no_bias_the_weights_are_flaxs_draw(module):
     cell = from_flax(module)
     names = layout.hparam_names(cell)
     hparams = make_hparams(cell, **{n: 0.0 if n.startswith("bias") else 1.0 for n in names if "_scale" in n})
-    arrays = flaxs_arrays(cell.init(jax.random.key(0), INPUTS, 64, hparams))
+    arrays = flaxs_arrays(jax.jit(lambda key: cell.init(key, INPUTS, 64, hparams))(jax.random.key(0)))
     for path, a in jax.tree_util.tree_leaves_with_path(arrays):
         if a.ndim == 1:
             np.testing.assert_array_equal(a, float(module is nn.MGUCell and path[0].key == "if"))  # a forget bias

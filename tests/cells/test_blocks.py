@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_blocks
-from helpers import check_cell, flatten, make_hparams, make_spec, noisy
+from helpers import check_cell, flatten, make_hparams, make_spec, random_cell
 
 from rnn_capacity.cells import BLOCKS, CELLS, block
 from rnn_capacity.cells.block import Switches
@@ -23,7 +23,7 @@ every_block = pytest.mark.parametrize("cell", BLOCKS.values(), ids=BLOCKS.keys()
 
 
 def make_params(cell, num_inputs=INPUTS, num_units=UNITS):
-    return noisy(cell.init(jax.random.key(0), num_inputs, num_units, make_hparams(cell)))
+    return random_cell(cell, num_inputs, num_units)
 
 
 @every_block
@@ -70,7 +70,8 @@ def test_a_block_of_one_unit_is_finite_in_silence_and_after_many_steps(cell):
 
     measure = jax.jit(jax.value_and_grad(total))
     silent = np.zeros((200, INPUTS), np.float32)
-    for params in (make_params(cell, num_units=1), cell.init(jax.random.key(0), INPUTS, 1, make_hparams(cell))):
+    init = jax.jit(lambda key: cell.init(key, INPUTS, 1, make_hparams(cell)))
+    for params in (make_params(cell, num_units=1), init(jax.random.key(0))):
         for x_ti in (silent, silent + 10):
             assert np.isfinite(flatten(measure(params, x_ti))).all()
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_cells
-from helpers import make_hparams, make_spec, noisy
+from helpers import make_hparams, make_spec, random_cell, random_network
 
 from rnn_capacity.cells import CELLS, PAPER_CELLS, initializers
 from rnn_capacity.cells.base import NONLINEARITIES, relu, sigmoid
@@ -25,8 +25,7 @@ both_nonlinearities = pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 
 @functools.cache
 def make_params(cell, num_inputs=INPUTS):
-    """Initial weights with noise on each, so that no bias and no initial carry is zero."""
-    return noisy(cell.init(jax.random.key(0), num_inputs, UNITS, make_hparams(cell)))
+    return random_cell(cell, num_inputs, UNITS)
 
 
 def make_inputs(num_inputs=INPUTS):
@@ -70,12 +69,20 @@ class TwoOutputs(Memorization):
     num_outputs = 2
 
 
-@every_cell
-@pytest.mark.parametrize("input_steps", ["first", "every"])
+# What the network gives at later steps is not of the cell, so of most with inputs at every step alone.
+DEPTH_2 = [
+    (cell, steps)
+    for cell in CELLS.values()
+    for steps in ("first", "every")
+    if cell.name in PAPER_CELLS or steps == "every"
+]
+
+
+@pytest.mark.parametrize(("cell", "input_steps"), DEPTH_2, ids=[f"{cell.name}-{steps}" for cell, steps in DEPTH_2])
 def test_a_network_of_depth_2_equals_its_papers_equations(cell, input_steps):
     task = TwoOutputs(num_inputs=INPUTS, max_mappings=3)
     spec = make_spec(cell, task=task, num_units=UNITS, depth=2, input_steps=input_steps)
-    params = noisy(network.init(jax.random.key(2), spec, make_hparams(cell)))
+    params = random_network(spec, scale=0.3)
     x_ib = np.random.default_rng(3).normal(size=(INPUTS, 3)).astype(np.float32)
     actual = jax.jit(lambda params, x_tib: network.apply(params, spec, {}, x_tib))(params, x_ib[None])
     for x_i, output_o in zip(x_ib.T, np.asarray(actual)[0].T, strict=True):
@@ -215,7 +222,7 @@ def test_the_lstm_equals_flaxs(flax_cell):
 @pytest.mark.parametrize(("reset_bias", "same"), [(0.0, False), (100.0, True)], ids=["resetting", "never resetting"])
 def test_the_gru_differs_from_flaxs_in_where_it_resets_and_in_nothing_else(reset_bias, same):
     params, inputs = make_params(CELLS["gru"]), make_inputs()
-    params = params | {"b": params["b"].at[:UNITS].add(reset_bias)}  # r = 1 where the bias is large
+    params = params | {"b": jnp.asarray(params["b"]).at[:UNITS].add(reset_bias)}  # r = 1 where the bias is large
     theirs = _flax_params("gru", reference_cells.unpack("gru", params), {"r": "r", "z": "u", "n": "c"})
     theirs["params"]["hn"]["bias"] = jnp.zeros(UNITS)
     expected = _run_flax(nn.GRUCell(features=UNITS), theirs, params["h_0"], inputs)

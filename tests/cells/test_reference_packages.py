@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_modern_cells as modern
-from helpers import make_hparams, noisy
+from helpers import random_cell
 
 from rnn_capacity.cells import CELLS
 
@@ -21,7 +21,7 @@ INPUTS_TI = np.random.default_rng(1).normal(size=(STEPS, INPUTS)).astype(np.floa
 
 @functools.cache
 def make_params(name):
-    return noisy(CELLS[name].init(jax.random.key(0), INPUTS, UNITS, make_hparams(CELLS[name])))
+    return random_cell(CELLS[name], INPUTS, UNITS)
 
 
 def ours(name, params):

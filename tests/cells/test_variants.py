@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_modern_cells as modern
-from helpers import make_hparams, noisy
+from helpers import random_cell
 
 from rnn_capacity.cells import CELLS, deltanet, gated_deltanet, gla, janet, mamba_2, mingru, mlstm, rg_lru, s6, slstm
 from rnn_capacity.checks import InputError
@@ -18,7 +18,7 @@ INPUTS_TI = np.random.default_rng(1).normal(size=(4, INPUTS)).astype(np.float32)
 
 
 def make_params(cell, num_inputs=INPUTS):
-    return noisy(cell.init(jax.random.key(0), num_inputs, UNITS, make_hparams(cell)))
+    return random_cell(cell, num_inputs, UNITS)
 
 
 def run(cell, params, inputs=INPUTS_TI):

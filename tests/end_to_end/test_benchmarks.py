@@ -15,7 +15,8 @@ WAYS = ["plain", "flax", "torch_eager", "torch_batched", "project"]
 
 def run(*flags):
     command = [sys.executable, str(SPEED), "--rounds=2", "--seconds=0.02", "--trials=4", *flags]
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "OMP_NUM_THREADS": "1"}
+    xla_flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
+    environment = os.environ | {"XLA_FLAGS": xla_flags, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 

@@ -133,7 +133,7 @@ def test_trials_are_raced_over_two_processes_as_in_one(environment, tmp_path):
 
 def test_the_bandit_finds_on_two_devices_in_each_of_two_processes_what_it_finds_on_one(environment, tmp_path):
     """It proposes by what was told: what other devices and other processes trained must be told before it is asked."""
-    environment = environment | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    environment = environment | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"}
     folders = [tmp_path / "one", tmp_path / "two"]
     for n, folder in enumerate(folders, 1):
         fields = {"sampler": "gp", "num_trials": 35, "num_repeats": 0, "train_steps": 20, "devices": n}
@@ -153,11 +153,13 @@ def test_the_bandit_finds_on_two_devices_in_each_of_two_processes_what_it_finds_
 # Process 1 is slow to keep it: process 0, without which JAX ends the others, must not be gone before.
 WATCHED = """
 import os, runpy, sys, time
+from rnn_capacity.measure import overview
 from rnn_capacity.training import hosts, program, trainer
+overview.write_figures = lambda *_: []  # which nobody looks at
 hosts.HEARTBEAT_SECONDS, trainer.SECONDS_BETWEEN_CHECKPOINTS = 10, 0
 advance, save = program.advance, trainer.Checkpoints.save
 def slowly(*args, wait, **kwargs):
-    time.sleep(4 * wait * hosts.index())
+    time.sleep(2.5 * wait * hosts.index())
     save(*args, wait=wait, **kwargs)
 def watched(spec, hparams, keys, state, start, until, *, on_chunk, **kwargs):
     print("from step", start)
@@ -198,7 +200,7 @@ def wait_for(condition, job, seconds=120):
 def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(
     alone, environment, tmp_path, dead, kind, hold
 ):
-    """Whether they train at that moment or wait for it."""
+    """Whether they train at that moment or wait for it. Where it would go on is the same of three: one does."""
     with Job(tmp_path, environment | {"HOLD": hold}, command=WATCHED) as job:
         wait_for(lambda: len(kept_steps(tmp_path)) == 2, job)
         if hold == "1":
@@ -219,6 +221,9 @@ def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(
             word = r"^stopped by SIGTERM; the same command goes on where it was$"
         assert re.search(word, job.said(1 - dead), re.MULTILINE if kind == signal.SIGTERM else 0), job.said(1 - dead)
     assert min(kept_steps(tmp_path).values()) == program.FIRST_CHUNK
+    if (dead, kind, hold) in ((1, signal.SIGKILL, "01"), (0, signal.SIGTERM, "01")):
+        assert set(kept_steps(tmp_path).values()) == {program.FIRST_CHUNK}
+        return
     with Job(tmp_path, environment, command=WATCHED) as job:
         assert job.wait() == [0, 0], job.said(0) + job.said(1)
         for process in map(int, hold):  # each in the middle of what was in training
@@ -345,21 +350,12 @@ def test_a_script_of_the_users_may_join_a_job_or_measure_alone_in_its_own(enviro
         assert re.search(r"JobError: process 0 of 2 \(.*\): another process of the job is gone, .* goes on", errors)
 
 
-@pytest.mark.parametrize(
-    ("told", "field"),
-    [
-        (["--num_processes=2"], "coordinator_address"),
-        (["--coordinator_address=here", "--num_processes=2", "--process_id=0"], "coordinator_address"),
-        (["--coordinator_address=here:1", "--num_processes=0", "--process_id=0"], "num_processes"),
-        (["--coordinator_address=here:1", "--num_processes=2", "--process_id=2"], "process_id"),
-    ],
-    ids=str,
-)
-def test_a_job_that_is_told_wrongly_is_refused_by_name(environment, tmp_path, told, field):
-    command = [*SWEEP, f"--workdir={tmp_path}", *told]
+def test_a_job_that_is_told_wrongly_is_refused_by_name(environment, tmp_path):
+    """The other flags are among the bad command lines of test_command_line."""
+    command = [*SWEEP, f"--workdir={tmp_path}", "--coordinator_address=here", "--num_processes=2", "--process_id=0"]
     ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
-    assert re.search(rf"^error: {field}: .* given", ended.stderr, re.MULTILINE), ended.stderr
+    assert re.search("^error: coordinator_address: 'here' given", ended.stderr, re.MULTILINE), ended.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -404,6 +400,16 @@ def test_more_tasks_than_one_are_a_job(monkeypatch, variables, tasks):
     assert hosts._scheduled() == tasks
 
 
+LEAVING = """
+import runpy, sys
+from rnn_capacity.training import hosts
+hosts.SECONDS_TO_LEAVE = 1  # nobody is there who could
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+LEAVING = [sys.executable, "-c", LEAVING, *SWEEP[1:]]
+
+
 def test_who_does_not_come_is_waited_for_and_named_in_the_end(environment, tmp_path):
     of_two = ["--num_processes=2", f"--coordinator_address=localhost:{free_port()}"]
     of_four = SLURM | {"SLURM_NTASKS": "4", "JAX_COORDINATOR_PORT": str(free_port())}
@@ -414,7 +420,7 @@ def test_who_does_not_come_is_waited_for_and_named_in_the_end(environment, tmp_p
     ]
     started = [
         subprocess.Popen(
-            [*SWEEP, f"--workdir={tmp_path}", "--initialization_timeout=1", *flags],
+            [*LEAVING, f"--workdir={tmp_path}", "--initialization_timeout=1", *flags],
             env=environment | variables,
             text=True,
             stdout=subprocess.PIPE,

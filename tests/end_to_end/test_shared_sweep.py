@@ -16,6 +16,7 @@ from rnn_capacity.studies import store
 from rnn_capacity.studies.lease import Lease
 from rnn_capacity.training import program, sharding, stop
 
+pytestmark = pytest.mark.usefixtures("no_figures")
 CELLS = "irnn,rnn,ugrnn"
 
 

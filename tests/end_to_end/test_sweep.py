@@ -188,7 +188,7 @@ def test_a_sweep_measures_every_point_and_writes_tables_and_figure(tmp_path, tra
     assert all(str(tmp_path / name) in shown for name in WRITTEN)
 
 
-@pytest.mark.usefixtures("trainer")
+@pytest.mark.usefixtures("trainer", "no_figures")
 def test_the_command_of_the_dashboard_is_shown_whole_where_it_is_not_installed(tmp_path, monkeypatch):
     """Rich would take [live] for markup, and leave it out."""
     find = importlib.util.find_spec
@@ -199,6 +199,7 @@ def test_the_command_of_the_dashboard_is_shown_whole_where_it_is_not_installed(t
     assert shown.splitlines()[1] == f"live: optuna-dashboard {url}  # pip install '.[live]' brings it"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_json_holds_every_number_to_the_last_digit(tmp_path, trainer):
     """L2 goes down to 1e-8: ten decimals would leave nothing of it."""
     hparams = TINY["hparams"] | {"l2": (1e-8, 1e-6), "learning_rate": (0.01, 0.1)}
@@ -235,6 +236,7 @@ def test_a_sweep_that_is_stopped_has_shown_and_written_its_rows(tmp_path, monkey
     assert line(result) in console.file.getvalue().splitlines()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_storage_is_read_twice_however_many_points_there_are_and_tables_are_written_now_and_then(
     tmp_path, trainer, monkeypatch
 ):
@@ -250,6 +252,7 @@ def test_storage_is_read_twice_however_many_points_there_are_and_tables_are_writ
     assert written == [4, 6]  # while it ran, and at its end with what other workers measured
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_sweep_run_again_trains_nothing_new_and_writes_the_same(tmp_path, trainer):
     before, _ = run(tmp_path)
     files = {name: (tmp_path / name).read_bytes() for name in WRITTEN if name.startswith(("results", "trials"))}
@@ -261,6 +264,7 @@ def test_a_sweep_run_again_trains_nothing_new_and_writes_the_same(tmp_path, trai
     assert "4 of 4 trials" in shown
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_sweep_goes_on_with_more_trials(tmp_path, trainer):
     run(tmp_path, num_trials=4, num_repeats=0)
     (result,), _ = run(tmp_path, num_trials=7, num_repeats=0)
@@ -268,6 +272,7 @@ def test_a_sweep_goes_on_with_more_trials(tmp_path, trainer):
     assert result.num_trials == len(result.trials) == 7
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_rows_of_an_earlier_sweep_with_other_cells_stay(tmp_path, trainer):
     (first,), _ = run(tmp_path, cell="irnn")
     results, shown = run(tmp_path, cell="rnn")
@@ -279,6 +284,7 @@ def test_rows_of_an_earlier_sweep_with_other_cells_stay(tmp_path, trainer):
     assert line(results[0]) in shown.splitlines()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_what_another_sweep_has_finished_meanwhile_is_in_the_tables_too(tmp_path, trainer, monkeypatch):
     results_in, reads = sweep.results_in, []
 
@@ -295,6 +301,7 @@ def test_what_another_sweep_has_finished_meanwhile_is_in_the_tables_too(tmp_path
     assert all(line(result) in shown.splitlines() for result in results)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_study_that_is_only_begun_is_no_row_of_a_sweep(tmp_path, trainer):
     run(tmp_path)
     begun = CAPACITY.config(cell="rnn", num_params=60, num_inputs=8, unroll=1).plan()
@@ -550,6 +557,7 @@ def test_a_config_of_several_sweeps_runs_each_in_a_folder_of_its_own(tmp_path, t
     assert [r.bits_per_param for r in again] == [r.bits_per_param for r in results]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_what_the_studies_of_a_config_are_called_is_what_they_are_kept_as(tmp_path, trainer):
     several = {"workdir": str(tmp_path), "sweeps": {"a": config(depths=(1, 2)), "b": config(cell="rnn")}}
     results = sweep.run(several, Console(file=io.StringIO()))

@@ -185,8 +185,7 @@ def opened(browser, tmp_path_factory):
 VISIBLE = "[...document.querySelectorAll('.board:not([hidden]) tbody tr:not([hidden]) th')].map((th) => th.innerText)"
 
 
-@pytest.mark.parametrize("width", [1400, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
 def test_the_page_opens_without_a_message_and_asks_for_nothing(browser, opened, width, scheme):
     address = opened(width, scheme)
     assert browser.execute_script(f"return {VISIBLE}") == list(ROWS["capacity-500-v1"])[::-1]

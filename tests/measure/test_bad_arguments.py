@@ -1,5 +1,6 @@
 """Whatever is passed to a call is taken, or refused in one line, before anything is trained."""
 
+import dataclasses
 import inspect
 import io
 
@@ -13,6 +14,7 @@ import rnn_capacity
 from rnn_capacity import Cell, compare, sweep, train_again
 from rnn_capacity.checks import InputError
 from rnn_capacity.studies import progress, store
+from rnn_capacity.studies.config import Budget, Runtime
 from rnn_capacity.training import program
 
 CALLS = {
@@ -20,8 +22,14 @@ CALLS = {
     "measure_recall": {"cell": "rnn", **TINY_RECALL},
     "measure_trainability": {"cell": "rnn", **TINY_PARENTHESES},
 }
+# All three check these by the same classes, so of two measurements they are left out.
+SHARED = {field.name for kind in (Budget, Runtime) for field in dataclasses.fields(kind)}
+SHARED |= {"seed", "sampler", "halving", "precision", "train_steps"}
 ARGUMENTS = [
-    (name, argument) for name in CALLS for argument in inspect.signature(getattr(rnn_capacity, name)).parameters
+    (name, argument)
+    for name in CALLS
+    for argument in inspect.signature(getattr(rnn_capacity, name)).parameters
+    if name == "measure_capacity" or argument not in SHARED
 ]
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import equations, make_hparams
+from helpers import equations, random_cell
 
 from rnn_capacity.cells import NAMED_CELLS
 from rnn_capacity.model import network
@@ -80,7 +80,7 @@ def test_an_argument_mapped_by_vmap_again_is_as_if_it_were_not():
 @pytest.mark.parametrize("name", NAMED_CELLS)
 def test_every_array_of_a_cell_has_the_examples_last(name):
     cell, size = NAMED_CELLS[name], 509  # a prime, that no other axis is as long as
-    params = cell.init(jax.random.key(0), 5, 4, {n: jnp.float32(v) for n, v in make_hparams(cell).items()})
+    params = random_cell(cell, 5, 4)
     traced = jax.make_jaxpr(lambda *given: network.unroll(cell, *given, 2, jnp.tanh))(params, jnp.ones((1, 5, size)))
     shapes = {variable.aval.shape for eqn in equations(traced) for variable in eqn.outvars}
     assert {shape for shape in shapes if size in shape[:-1]} == set()

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import check_cell, equations, flatten, make_hparams, make_spec, noisy
+from helpers import check_cell, equations, flatten, make_hparams, make_spec, random_network
 
 from rnn_capacity.cells import CELLS, Cell
 from rnn_capacity.cells.base import NONLINEARITIES
@@ -137,9 +137,7 @@ def sized_spec(cell, depth, num_steps, read_steps=None, **fields):
 
 @functools.cache
 def random_weights(cell, depth):
-    spec = sized_spec(cell, depth, 1)
-    shapes = jax.eval_shape(lambda key: network.init(key, spec, make_hparams(cell)), jax.random.key(0))
-    return noisy(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes), scale=0.6)
+    return random_network(sized_spec(cell, depth, 1))
 
 
 @functools.cache
@@ -198,7 +196,7 @@ def short_is_long(monkeypatch):
     monkeypatch.setattr(network, "LONG", 15)
 
 
-LENGTHS = [("rnn", t) for t in (5, 15, 16, 17, 33, 37, LONGEST)]
+LENGTHS = [("rnn", t) for t in (5, 15, 16, 37, LONGEST)]
 LENGTHS += [(name, t) for name in NETWORKS if name != "rnn" for t in (15, 37)]  # all at once, and in segments
 
 
@@ -221,7 +219,7 @@ def test_the_network_equals_a_python_loop_over_cells_and_readout(name, num_steps
 
 
 @pytest.mark.usefixtures("short_is_long")
-@pytest.mark.parametrize("num_steps", [5, 15, 16, 17, 37, LONGEST])
+@pytest.mark.parametrize("num_steps", [5, 16, 37])
 def test_the_last_steps_are_read_and_no_others(num_steps):
     cell, depth = NETWORKS["rnn"]
     specs = [sized_spec(cell, depth, num_steps, read_steps) for read_steps in (1, 3)]

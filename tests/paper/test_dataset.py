@@ -281,7 +281,7 @@ def test_a_file_that_was_not_written_here_is_told(tmp_path):
 # --- The command line -------------------------------------------------------------------------------------------------
 
 
-def launch(*flags, cwd, without=None):
+def process(*flags, cwd, without=None):
     command = [sys.executable, str(ROOT / "launch" / "table.py"), *flags]
     if without:  # as if it were not installed
         (cwd / without).mkdir()
@@ -292,15 +292,16 @@ def launch(*flags, cwd, without=None):
     )
 
 
-def test_the_launcher_exports_and_imports(measured, pickled, tmp_path):
-    for flags, rows in (
-        (["--storage=results", "--out=trials.parquet"], 2 * (8 + TINY["num_repeats"])),
-        (["--storage=results", "--out=ours.parquet", "--format=authors"], 16),
-        ([f"--authors={pickled.name}", "--out=theirs.parquet"], 2),
+def test_the_launcher_exports_and_imports(launch, monkeypatch, measured, pickled, tmp_path):
+    done = process("--storage=results", "--out=trials.parquet", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Written: trials.parquet\n", "")
+    assert len(dataset.read(tmp_path / "trials.parquet")) == 2 * (8 + TINY["num_repeats"])
+    monkeypatch.chdir(tmp_path)
+    for out, flags, rows in (
+        ("ours.parquet", ["--storage=results", "--format=authors"], 16),
+        ("theirs.parquet", [f"--authors={pickled.name}"], 2),
     ):
-        done = launch(*flags, cwd=tmp_path)
-        out = flags[1].removeprefix("--out=")
-        assert (done.returncode, done.stdout, done.stderr) == (0, f"Written: {out}\n", "")
+        assert launch("table", f"--out={out}", *flags) == (0, f"Written: {out}\n", "")
         assert len(dataset.read(tmp_path / out)) == rows
 
 
@@ -320,20 +321,21 @@ def test_the_launcher_exports_and_imports(measured, pickled, tmp_path):
         ("unknown arguments: results", ["--out=o.parquet", "results"]),
     ],
 )
-def test_a_bad_command_line_is_told_in_one_line(tmp_path, named, flags):
+def test_a_bad_command_line_is_told_in_one_line(launch, monkeypatch, tmp_path, named, flags):
     hostile = tmp_path / "hostile.p"
     hostile.write_bytes(b"cposix\nsystem\n(S'touch ran'\ntR.")
     pointer = tmp_path / "pointer.p"
     pointer.write_text("version https://git-lfs.github.com/spec/v1\n")
-    done = launch(*flags, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = done.stderr.splitlines()
+    monkeypatch.chdir(tmp_path)
+    code, output, errors = launch("table", *flags)
+    assert (code, output) == (1, "")
+    (line,) = errors.splitlines()
     assert line.startswith("error: ")
     assert named in line
     assert sorted(tmp_path.iterdir()) == [hostile, pointer]
 
 
 def test_without_pyarrow_the_way_to_install_it_is_told(tmp_path):
-    done = launch("--storage=none", "--out=o.parquet", cwd=tmp_path, without="pyarrow")
+    done = process("--storage=none", "--out=o.parquet", cwd=tmp_path, without="pyarrow")
     assert done.returncode == 1
     assert done.stderr == 'error: Parquet files need pyarrow: pip install ".[parquet]"\n'

@@ -77,14 +77,15 @@ def test_of_half_a_study_what_there_is_is_shown_and_the_rest_has_a_command(tmp_p
     assert "Nothing is measured here yet" not in page
 
 
-def test_ten_thousand_trials_are_a_page_within_minutes(tmp_path, report):
-    add_studies(tmp_path, num_studies=5, num_trials=2000)
+def test_two_thousand_trials_of_a_database_are_a_page_within_minutes(tmp_path, report):
+    """A page of five times as many is among the tests of pages."""
+    add_studies(tmp_path, num_studies=5, num_trials=400)
     begun = time.monotonic()
     report(tmp_path)
-    assert time.monotonic() - begun < 240  # where tests run side by side; alone it is a fifth of that
+    assert time.monotonic() - begun < 120  # where tests run side by side; alone it is a fifth of that
     page = (tmp_path / "report.html").read_text()
     assert len(page.encode()) < 5e6
-    assert "10,000 trials" in page
+    assert "2,000 trials" in page
 
 
 @pytest.fixture

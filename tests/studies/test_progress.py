@@ -328,6 +328,7 @@ def test_a_measurement_tells_a_reporter_of_ones_own_of_its_studies_and_batches(t
     assert shown.told[0] == ("start", "study", what, 2, 2, best)  # what is known already is told at once
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_sweep_shows_all_three_rows_and_the_table_above_them(tmp_path, trainer, monkeypatch):
     show = progress.Bars._show
     redrawn = lambda self, begun=None: (show(self, begun), self._progress.refresh())  # all is over in a moment

@@ -1,6 +1,7 @@
 """Workers side by side on one study, workers that die, databases that go away: every trial once, and none is lost."""
 
 import contextlib
+import datetime
 import functools
 import io
 import json
@@ -22,6 +23,7 @@ import sqlalchemy
 import sqlalchemy.event
 import sqlalchemy.exc
 from helpers import PATHS
+from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from rich.console import Console
 from small_study import STUDY, contents
@@ -32,7 +34,7 @@ from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.studies import database, lease, reader, store, study
 from rnn_capacity.studies.progress import Silent
-from rnn_capacity.training import program, sharding
+from rnn_capacity.training import program, sharding, share
 from rnn_capacity.training.memory import NotEnoughMemoryError
 from rnn_capacity.training.trainer import OutOfMemoryError
 
@@ -76,6 +78,7 @@ def work(url, num_trials, out):
     """
     socket.gethostname = lambda: "container"
     database.HEARTBEAT, database.GRACE = 1, 5
+    share.SECONDS_BETWEEN_LOOKS = 0.1
     program.advance = trainer = Slow()
     run(url, num_trials)
     with open(out, "w") as file:
@@ -122,6 +125,24 @@ def num_told(url):
     return sum(trial.state.is_finished() for trial in trials_of(url))
 
 
+def heartbeats(url):
+    """When each trial in training was last heard of, by the clock of the database."""
+    beat = models.TrialHeartbeatModel
+    with seen(url).engine.begin() as connection:
+        return dict(connection.execute(sqlalchemy.select(beat.trial_id, beat.heartbeat)).all())
+
+
+def age(url, seconds=60):
+    """As if so many seconds more had passed since each trial in training was heard of: when that then was."""
+    beat = models.TrialHeartbeatModel
+    aged = {trial_id: last - datetime.timedelta(seconds=seconds) for trial_id, last in heartbeats(url).items()}
+    with seen(url).engine.begin() as connection:
+        for trial_id, last in aged.items():
+            connection.execute(sqlalchemy.update(beat).where(beat.trial_id == trial_id).values(heartbeat=last))
+    return aged
+
+
+@functools.cache
 def expected(num_trials, **fields):
     """What one worker gives that nothing happens to."""
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -180,6 +201,7 @@ def test_of_two_workers_one_is_killed_and_the_other_trains_all(url, tmp_path):
     wait_for(lambda: num_told(url) > 4)
     killed.kill()
     assert end_of(killed) == -signal.SIGKILL
+    age(url)
     assert end_of(other) == 0
     done = [trial for trial in trials_of(url) if store.is_measured(trial)]
     assert contents(done) == expected(48)
@@ -200,6 +222,7 @@ def test_a_worker_killed_at_random_moments_leaves_a_study_that_ends_with_each_tr
         assert end_of(worker) == -signal.SIGKILL
     before = num_told(url)
     assert 0 < before < num_trials
+    age(url)
     assert end_of(start(url, num_trials, tmp_path / "out.json")) == 0
     trials = trials_of(url)
     assert [trial.number for trial in trials] == list(range(num_trials))
@@ -268,28 +291,27 @@ def test_the_trials_of_the_only_worker_of_a_file_are_taken_as_soon_as_it_is_dead
 
 def test_a_trial_is_taken_once_its_heartbeat_is_stale_and_not_before(url, monkeypatch):
     monkeypatch.setattr(database, "HEARTBEAT", 1)
-    monkeypatch.setattr(database, "GRACE", 6)
     _, opened = open_study(url)
     with lease.Lease(opened) as first, lease.Lease(opened) as second:
         trial = first.new()
-        time.sleep(8)
+        aged = age(url)
+        wait_for(lambda: heartbeats(url) != aged)
         assert second.adopt(10) == []  # it beats
         first._stop.set()
         first._thread.join()
+        age(url, database.GRACE / 2)
         assert second.adopt(10) == []
-        taken = []
-        wait_for(lambda: taken.extend(second.adopt(10)) or taken, seconds=20)
-        assert [one.number for one in taken] == [trial.number]
+        age(url, database.GRACE / 2 + 1)
+        assert [one.number for one in second.adopt(10)] == [trial.number]
 
 
-def test_of_workers_that_find_trials_stale_at_once_each_is_one_workers(url, monkeypatch):
-    monkeypatch.setattr(database, "GRACE", 1)
+def test_of_workers_that_find_trials_stale_at_once_each_is_one_workers(url):
     _, opened = open_study(url)
     with lease.Lease(opened) as dead:
         dead._stop.set()
         for _ in range(20):
             dead.new()
-        time.sleep(2.5)
+        age(url)
         workers = [store.connect(store.url_of(url)) for _ in range(4)]
         together, claimed = threading.Barrier(4), []
 
@@ -305,13 +327,13 @@ def test_of_workers_that_find_trials_stale_at_once_each_is_one_workers(url, monk
     assert len(claimed) == len(set(claimed)) == 20
 
 
-def test_a_trial_that_optuna_asked_for_is_not_waited_for_without_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(database, "GRACE", 1)
+def test_a_trial_that_optuna_asked_for_is_not_waited_for_without_end(tmp_path):
     _, opened = open_study(tmp_path)
     optuna.load_study(study_name=opened.study_name, storage=f"sqlite:///{tmp_path / store.DATABASE}").ask()
     with lease.Lease(opened) as held:
         assert not held.adopt(1)  # somebody may be at it
-        wait_for(lambda: held.adopt(1))
+        age(tmp_path)
+        assert held.adopt(1)
 
 
 def test_two_workers_that_take_one_trial_half_proposed_train_the_same(tmp_path):
@@ -354,15 +376,15 @@ def test_a_lease_ends_at_once_while_the_database_is_away(tmp_path, monkeypatch):
     assert time.monotonic() - begun < 10
 
 
-def test_a_worker_that_was_taken_for_dead_finds_its_trial_told(tmp_path, trainer, monkeypatch):
+def test_a_worker_that_was_taken_for_dead_finds_its_trial_told(tmp_path, trainer):
     """Both train it, to the same result; the second to tell it changes nothing and does not fail."""
-    monkeypatch.setattr(database, "GRACE", 1)
     plan, opened = open_study(tmp_path)
     with lease.Lease(opened) as slow:
         trial = slow.new()
         values = store.propose(trial, plan.space)
         slow._stop.set()
         slow._thread.join()
+        age(tmp_path)
         done = run(tmp_path, 4)
         told = contents(done)
         store.tell(opened, trial, {"feasible": True, "stopped_early": False, "steps": 10, "bits": 0.0}, 123.0)
@@ -389,7 +411,7 @@ class At(Silent):
 
 def test_a_server_that_goes_away_for_a_while_is_waited_for(server, server_url, trainer, caplog, monkeypatch):
     monkeypatch.setattr(database, "RETRY", 0.1)
-    back = threading.Timer(2.0, server.start)
+    back = threading.Timer(0.4, server.start)
 
     def away():
         server.stop()
@@ -414,6 +436,7 @@ def test_a_server_that_stays_away_ends_the_run_in_a_line_and_the_study_goes_on_l
     assert "secret" not in str(error.value)
     server.start()
     monkeypatch.setattr(database, "PATIENCE", 60.0)
+    age(server_url)  # of the run that was lost
     assert contents(run(server_url, 20)) == expected(20)
 
 
@@ -514,7 +537,7 @@ def set_read_only(url, value):
 def test_a_server_that_is_read_only_for_a_while_is_waited_for(server_url, trainer, caplog, monkeypatch):
     """As after a failover, or where a provider stops a database that is full."""
     monkeypatch.setattr(database, "RETRY", 0.1)
-    back = threading.Timer(2.0, set_read_only, [server_url, "off"])
+    back = threading.Timer(0.4, set_read_only, [server_url, "off"])
     trials = run(server_url, 20, reporter=At(4, lambda: (set_read_only(server_url, "on"), back.start())))
     back.join()
     assert contents(trials) == expected(20)
@@ -528,6 +551,7 @@ def test_a_server_that_stays_read_only_ends_the_run_in_a_line(server_url, traine
         run(server_url, 20, reporter=At(4, lambda: set_read_only(server_url, "on")))
     assert "secret" not in str(error.value)
     set_read_only(server_url, "off")
+    age(server_url)  # of the run that was lost
     assert contents(run(server_url, 20)) == expected(20)
 
 
