@@ -449,5 +449,4 @@ def test_trials_give_the_same_bits_on_any_number_of_devices_and_measure_every_sp
     train_loss, valid_loss, eval_loss = (outcomes.loss[split] for split in SPLITS)
     differ = [(a != b).all() for a, b in ((valid_loss, eval_loss), (train_loss, valid_loss), (train_loss, eval_loss))]
     assert differ == [not task.one_set] * 3
-    if task.name in ("memorization", "text8", "random_functions", "adding"):  # one set, a text, drawn, and a user's
-        chex.assert_trees_all_equal(run(1), outcomes)
+    chex.assert_trees_all_equal(run(1), outcomes)
