@@ -200,7 +200,7 @@ def wait_for(condition, job, seconds=120):
 def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(
     alone, environment, tmp_path, dead, kind, hold
 ):
-    """Whether they train at that moment or wait for it. Two of the four go on; of the others the steps kept are enough."""
+    """Whether they train at that moment or wait for it. Two of the four then go on, the others kept the same."""
     with Job(tmp_path, environment | {"HOLD": hold}, command=WATCHED) as job:
         wait_for(lambda: len(kept_steps(tmp_path)) == 2, job)
         if hold == "1":
