@@ -64,7 +64,7 @@ class CapacityConfig(StudyConfig):
         if check_bool("rounded", self.rounded):
             plan = dataclasses.replace(plan, static={**plan.static, "rounded": True})
         shown, distinct = plan.space["mappings_per_param"], 2 ** min(num_inputs, 64) / plan.num_params
-        given = "mappings_per_param" in (self.hparams or {})
+        given = (self.hparams or {}).get("mappings_per_param") is not None
         if isinstance(shown, Range) and not given and shown.low < distinct < shown.high:  # more is not shown
             shown = dataclasses.replace(shown, high=distinct)
             plan = dataclasses.replace(plan, space={**plan.space, "mappings_per_param": shown})

@@ -416,8 +416,9 @@ def test_a_cells_own_range_of_mappings_per_parameter_is_all_that_data_are_made_f
     plan = CapacityConfig(cell=cell, num_params=500, train_steps=40).plan()
     assert plan.space["mappings_per_param"] == own
     assert plan.task.max_mappings == 4 * plan.num_params
-    few = CapacityConfig(cell=cell, num_params=500, num_inputs=10, train_steps=40).plan()  # 1024 vectors
-    assert few.task.max_mappings == 1024 == round(few.space["mappings_per_param"].high * few.num_params)
+    for hparams in (None, {"mappings_per_param": None}):  # as a config has it
+        few = CapacityConfig(cell=cell, num_params=500, num_inputs=10, train_steps=40, hparams=hparams).plan()
+        assert few.task.max_mappings == 1024 == round(few.space["mappings_per_param"].high * few.num_params)
 
 
 @pytest.mark.usefixtures("no_training")
