@@ -48,6 +48,11 @@ class Verified(NamedTuple):
         return self.expected[0] <= self.mean <= self.expected[1]
 
     @property
+    def unlike(self) -> bool:
+        """Whether the mean lies outside, and were both of one distribution, seldom would."""
+        return not self.inside and chance(self.entry.repeats, self.repeats) < 1 - LEVEL
+
+    @property
     def reproduced(self) -> bool:
         """Whether the best trial gives what is claimed of it."""
         return self.best is not None and math.isclose(self.best, self.entry.score, rel_tol=ROUNDING, abs_tol=1e-7)
@@ -55,12 +60,12 @@ class Verified(NamedTuple):
     @property
     def sound(self) -> bool:
         """Whether nothing speaks against the entry. A best that another machine does not give again does not."""
-        return self.inside and (self.reproduced or bool(self.differs))
+        return not self.unlike and (self.reproduced or bool(self.differs))
 
     def __str__(self) -> str:
         low, high = self.expected
         claimed, now = f"{self.entry.mean:.4g}", f"{self.mean:.4g}"
-        where = "inside" if self.inside else "OUTSIDE"
+        where = "inside" if self.inside else "OUTSIDE" if self.unlike else "not so seldom outside"
         lost = f", {self.num_infeasible} diverged" if self.num_infeasible else ""
         best = "diverged" if self.best is None else f"{self.best:.6g}"
         again = "the same" if self.reproduced else "NOT the same"
@@ -95,6 +100,23 @@ def prediction_interval(
     n = len(claimed)
     half = stats.t.ppf(0.5 + level / 2, n - 1) * np.std(claimed, ddof=1) * math.sqrt(1 / n + 1 / count) + resolution
     return float(np.mean(claimed) - half), float(np.mean(claimed) + half)
+
+
+def chance(claimed: Sequence[float], fresh: Sequence[float]) -> float:
+    """How often the means of runs that are all alike would be as far apart, however their scores are spread.
+
+    Of all ways to deal the scores to two groups of these sizes the share whose means are as far apart (Fisher's exact
+    permutation test, two-sided). 0 where there are too few for it to be seldom.
+
+    >>> round(chance([3.1, 3.3, 3.2, 3.2, 3.1], [2.9, 2.8, 2.9, 2.7, 2.9]), 4)
+    0.0079
+    """
+    from scipy import stats
+
+    if math.comb(len(claimed) + len(fresh), len(fresh)) * (1 - LEVEL) < 2:
+        return 0.0
+    apart = lambda a, b, axis: np.mean(a, axis) - np.mean(b, axis)
+    return float(stats.permutation_test((claimed, fresh), apart, vectorized=True, n_resamples=math.inf).pvalue)
 
 
 def verify(path: str | os.PathLike, agree: Agree, seed: int | None = None) -> Verified:

@@ -1,5 +1,6 @@
 """Entries: measured, written, read back, verified; and whatever was edited or invented is found by name."""
 
+import itertools
 import json
 import math
 import pathlib
@@ -14,7 +15,7 @@ from rnn_capacity.checks import InputError
 from rnn_capacity.leaderboard import protocols, submit, verify
 from rnn_capacity.leaderboard.entry import Entry
 from rnn_capacity.leaderboard.source import source_of
-from rnn_capacity.leaderboard.verify import prediction_interval
+from rnn_capacity.leaderboard.verify import chance, prediction_interval
 
 SEED = 7
 YES, NO = (lambda question: True), (lambda question: False)
@@ -293,6 +294,27 @@ def test_the_mean_of_new_runs_lies_in_its_interval_as_often_as_it_says():
     assert np.mean(means(0.99)) == pytest.approx(0.99, abs=0.01)
     assert prediction_interval([1.0, 1.0], 3, resolution=0.1) == (0.9, 1.1)
     assert math.isfinite(prediction_interval([1.0, 2.0], 1)[0])
+
+
+def test_scores_that_pile_up_below_a_bound_refute_no_more_often_than_others():
+    """As where most networks store every label shown: 8 of them may show nothing of the tail."""
+    rng = np.random.default_rng(0)
+    piled = lambda: np.minimum(rng.normal(1.0, 0.3, size=8), 1.0) - 0.01 * rng.random(8)
+    pairs = [(piled(), piled()) for _ in range(400)]
+    outside = [not low <= b.mean() <= high for a, b in pairs for low, high in [prediction_interval(a, 8)]]
+    refuted = [out and chance(a, b) < 0.01 for out, (a, b) in zip(outside, pairs, strict=True)]
+    assert np.mean(outside) > 0.03
+    assert np.mean(refuted) < 0.015
+    assert all(chance(a, b - 0.6) < 0.01 for a, b in pairs[:50])
+
+
+def test_the_chance_is_that_of_all_ways_to_deal_the_scores():
+    claimed, fresh = [3.0, 2.0, 5.0, 7.0, 4.0], [1.0, 2.5, 0.5, 3.5, 2.2]
+    everything, apart = claimed + fresh, abs(np.mean(claimed) - np.mean(fresh))
+    ways = list(itertools.combinations(range(10), 5))
+    far = [abs(2 * sum(everything[n] for n in way) - sum(everything)) / 5 >= apart - 1e-9 for way in ways]
+    assert chance(claimed, fresh) == pytest.approx(np.mean(far))
+    assert chance([1.0, 2.0], [1.5] * 8) == chance(claimed, []) == 0.0  # too few to tell
 
 
 # --- The command ------------------------------------------------------------------------------------------------------
