@@ -65,7 +65,7 @@ class Verified(NamedTuple):
     def __str__(self) -> str:
         low, high = self.expected
         claimed, now = f"{self.entry.mean:.4g}", f"{self.mean:.4g}"
-        where = "inside" if self.inside else "OUTSIDE" if self.unlike else "not so seldom outside"
+        where = "inside" if self.inside else "OUTSIDE" if self.unlike else "by chance outside"
         lost = f", {self.num_infeasible} diverged" if self.num_infeasible else ""
         best = "diverged" if self.best is None else f"{self.best:.6g}"
         again = "the same" if self.reproduced else "NOT the same"
