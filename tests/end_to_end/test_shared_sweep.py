@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+from types import SimpleNamespace
 
 import jax
 import pandas as pd
@@ -100,3 +101,18 @@ def test_a_worker_starts_at_the_point_that_no_other_trains(tmp_path, trainer, mo
     assert storage.workers_of_studies() == {}
     assert len({json.dumps(r.best_hparams, sort_keys=True) for r in results}) == 3
     assert jax.local_device_count() > 1
+
+
+@pytest.mark.parametrize(
+    ("read", "grid", "shown"),
+    [
+        ("abc", "ca", "cab"),  # the grid's own in its order, where the first of them was
+        ("xayb", "ba", "xbay"),
+        ("xy", "ab", "xy"),  # none of the grid's could be read
+        ("", "ab", ""),
+    ],
+)
+def test_no_result_of_the_storage_is_lost_and_the_grids_are_in_its_order(read, grid, shown):
+    results = [SimpleNamespace(study=name) for name in read]
+    order = {name: n for n, name in enumerate(grid)}
+    assert "".join(r.study for r in sweep._in_order(results, order)) == shown
