@@ -22,6 +22,7 @@ MEASURED_ON = {name: next(t for t in TASKS if question_of(t) is question) for na
 
 
 def all_tables() -> dict[str, str]:
+    modern = results_of("modern")
     return {
         "cells": cells(),
         "tasks": tasks(),
@@ -31,8 +32,8 @@ def all_tables() -> dict[str, str]:
         "fields": fields(),
         "experiments": experiments(),
         "leaderboard": leaderboard(),
-        "modern": capacities(results_of("modern"), max_params=500),
-        "modern_small": capacities(results_of("modern"), max_params=250),
+        "modern": capacities(modern, max_params=500),
+        "modern_small": capacities(modern, max_params=250),
         "modern_deep": capacities(results_of("modern_deep"), max_params=500),
         "modern_blocks": capacities(results_of("modern_blocks"), max_params=500),
         "modern_held": held(),

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import sqlalchemy
 from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
-from optuna.storages._rdb import models
 
 from rnn_capacity import Cell, sweep
 from rnn_capacity.measure.recall import RecallConfig
+from rnn_capacity.private import models
 from rnn_capacity.studies import store
 from rnn_capacity.tasks import SPLITS
 from rnn_capacity.training import program, steps

@@ -92,7 +92,7 @@ def select(results):
 
 
 def of_today(results, kind):
-    return [r for r in of(results, kind) if r.num_trials and r.cell in NAMES and not claims.in_bfloat16(r)]
+    return [r for r in claims.trained_in_float32(results, kind) if r.cell in NAMES]
 
 
 def is_random(result):

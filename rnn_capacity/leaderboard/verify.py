@@ -34,6 +34,7 @@ class Verified(NamedTuple):
     repeats: tuple[float, ...]  #: scores on these, those left out that diverged
     num_infeasible: int  #: of them, how many diverged
     expected: tuple[float, float]  #: where the claim puts their mean
+    chance: float  #: how often means of runs that are all alike would be as far apart as theirs is from the claim
     best: float | None  #: the score of the best trial, trained as it was; None where it diverged
     differs: str  #: what is other here than where it was measured, and may part the last digits; empty: nothing
 
@@ -50,7 +51,7 @@ class Verified(NamedTuple):
     @property
     def unlike(self) -> bool:
         """Whether the mean lies outside, and were both of one distribution, seldom would."""
-        return not self.inside and chance(self.entry.repeats, self.repeats) < 1 - LEVEL
+        return not self.inside and self.chance < 1 - LEVEL
 
     @property
     def reproduced(self) -> bool:
@@ -142,14 +143,14 @@ def verify(path: str | os.PathLike, agree: Agree, seed: int | None = None) -> Ve
         best = study.train_alone(plan.trial(entry.best_number, values), plan.spec.train_steps, plan.outcome)
         fresh = dataclasses.replace(plan.repeated(values, entry.best_number), seed=seed)
         scores = _scores(fresh, protocol.num_repeats)
+        repeats = tuple(score for score in scores if score is not None)
         return Verified(
             entry=entry,
             seed=seed,
-            repeats=tuple(score for score in scores if score is not None),
+            repeats=repeats,
             num_infeasible=scores.count(None),
-            expected=prediction_interval(
-                entry.repeats, max(len(scores) - scores.count(None), 1), LEVEL, protocol.resolution
-            ),
+            expected=prediction_interval(entry.repeats, max(len(repeats), 1), LEVEL, protocol.resolution),
+            chance=chance(entry.repeats, repeats),
             best=best[plan.reported],
             differs=_differs(entry.machine),
         )

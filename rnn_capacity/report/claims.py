@@ -217,15 +217,15 @@ def searched(result: Result, name: str) -> tuple[float, float]:
     return (float(known),) * 2 if isinstance(known, int | float) else (math.nan, math.nan)
 
 
-def measured(results: Sequence[Result], kind: type[R]) -> list[R]:
-    """Results of a question that have trials; cells of today and training in bfloat16 have figures of their own."""
+def trained_in_float32(results: Sequence[Result], kind: type[R]) -> list[R]:
+    """Results of a question that have trials; training in bfloat16 has a figure of its own."""
     known = [r for r in results if isinstance(r, kind) and r.num_trials]
-    return [r for r in known if r.cell not in OF_TODAY and not in_bfloat16(r)]
+    return [r for r in known if r.record.plan.get("precision") != "bfloat16"]
 
 
-def in_bfloat16(result: Result) -> bool:
-    """Whether its networks were trained in bfloat16."""
-    return result.record.plan.get("precision") == "bfloat16"
+def measured(results: Sequence[Result], kind: type[R]) -> list[R]:
+    """The same, but of the cells of today, which have a figure of their own."""
+    return [r for r in trained_in_float32(results, kind) if r.cell not in OF_TODAY]
 
 
 def counted(count: int, what: str, one: str | None = None) -> str:

@@ -413,7 +413,7 @@ options = tiny.TINY | dict(num_trials=6, num_repeats=3, train_steps=10_000)
 options["hparams"] = options["hparams"] | {"input_scale": (0.2, 0.8)}  # above a half this cell diverges
 measure_capacity(tiny.FRAGILE, storage=sys.argv[1], devices=1, progress=False, **options)
 """
-# When to kill: once there are so many trials, so many of them told. While it searches, and repeats the best.
+# When it is killed: in the search, and while the best is trained again; (trials there are, trials told).
 MOMENTS = ((6, 3), (7, 6))
 
 

@@ -23,7 +23,6 @@ import sqlalchemy
 import sqlalchemy.event
 import sqlalchemy.exc
 from helpers import PATHS
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from rich.console import Console
 from small_study import STUDY, contents
@@ -31,6 +30,7 @@ from tiny import TINY, FakeTrainer
 
 from rnn_capacity import sweep
 from rnn_capacity.measure.capacity import CapacityConfig
+from rnn_capacity.private import models
 from rnn_capacity.search import SAMPLERS
 from rnn_capacity.studies import database, lease, reader, store, study
 from rnn_capacity.studies.progress import Silent

@@ -208,7 +208,10 @@ def test_the_score_counts_whole_answers_and_characters_and_leaves_padding_out():
     [
         ({"max_number": 0}, r"^max_number: 0 given; .* at least 1$"),
         ({"max_number": 1e7}, r"^max_number: 10000000.0 given"),
-        ({"max_number": MAX_NUMBER + 1, "unroll": 99}, r"^max_number: 500000000 given; .* at most 499999999$"),
+        (
+            {"max_number": MAX_NUMBER + 1, "unroll": 99},
+            r"^max_number: 500000000 given; it must be a whole number of at most 499999999$",
+        ),
         (
             {"unroll": 34},
             r"^unroll: 34 given; it must be at least 35: .* 20 characters, .* 6 compute steps and 9 steps",
