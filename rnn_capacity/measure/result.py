@@ -93,7 +93,7 @@ class Result(Shown):
     operations: float  #: of a step for one example, in all layers, as `counters.Counts` has them; NaN as above
     num_inputs: int
     unroll: int  #: T, steps in time
-    still_improving: bool  #: whether the last quarter of the trials bettered the best by over 1 %
+    still_improving: bool  #: as `studies.trials.still_improving` has it
     interval: tuple[float, float]  #: (low, high); NaN for fewer than two repeats
     repeats: tuple[float, ...]  #: those that did not diverge
     best_hparams: Mapping[str, float | str]  #: empty where every trial diverged

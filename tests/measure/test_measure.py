@@ -119,6 +119,11 @@ def test_without_repeats_there_is_no_interval():
         ([1.0, 1.0, 1.0, 1.5, 1.0], False),  # of five the last quarter is one
         ([None], False),
         ([], False),
+        # From 12 trials on the last quarter must be better than the one before, too: (1, 2, 9) is not, (7, 8, 9) is.
+        ([1.0] * 6 + [3.0, 4.0, 5.0] + [1.0, 2.0, 9.0], False),
+        ([1.0] * 6 + [3.0, 4.0, 5.0] + [7.0, 8.0, 9.0], True),
+        ([1.0] * 6 + [3.0, None, 9.5] + [7.0, 8.0, 9.0], False),  # better as a whole, but no better best
+        ([1.0] * 6 + [None, None, None] + [7.0, 8.0, 9.0], True),
     ],
 )
 def test_a_search_is_still_improving_where_its_last_quarter_raised_the_best(values, expected):

@@ -144,6 +144,8 @@ def test_there_is_no_t_of_fewer_than_two_values(a, b):
         ([None, None, None, None], False),
         ([None], False),
         ([], False),
+        ([9.0] * 6 + [5.0, 6.0, 7.0] + [1.0, 8.0, 9.0], False),  # from 12 trials on as a whole, too
+        ([9.0] * 6 + [5.0, 6.0, None] + [1.0, 2.0, 3.0], True),
     ],
 )
 def test_a_minimised_search_is_still_improving_where_its_last_quarter_lowered_the_best(values, expected):
