@@ -1,6 +1,9 @@
 """Results that nobody measured."""
 
 import dataclasses
+import html
+import pathlib
+import re
 
 import pandas as pd
 
@@ -72,3 +75,9 @@ def changed(result: Result, **fields) -> Result:
     known = {f.name: getattr(result, f.name) for f in dataclasses.fields(result) if f.name != "record"}
     fields = {name: value for name, value in fields.items() if name in (*of_record, *known, "space")}
     return make(result.measure, **of_record | known | fields)
+
+
+def words_of(svg: pathlib.Path) -> str:
+    """What is to be read in a drawing."""
+    words = " ".join(re.findall(r">([^<>]+)<", svg.read_text(encoding="utf-8")))
+    return html.unescape(words).replace("\u00a0", " ")

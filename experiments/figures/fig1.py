@@ -59,42 +59,20 @@ def points(results):
     ).sort_values(["depth", "parameters"])
 
 
-def draw(results):
-    found = points(results)
-    depths = sorted(set(found["depth"]))
-    scale = "log" if (found["bits"] > 0).any() else "linear"
-    figure, axes = plots.panels(2, max(1, len(depths)), sharex=True, sharey="row")
-    for column, depth in enumerate(depths):
-        bits, per_param = axes[:, column]
-        per_param.axhspan(*published.CAPACITY_RANGE, color="0.92", zorder=0, label="the paper: 3 to 6")
-        for cell in plots.in_order(found.loc[found["depth"] == depth, "cell"]):
-            group = found[(found["depth"] == depth) & (found["cell"] == cell)]
-            plots.line(bits, cell, group["parameters"], group["bits"])
-            plots.line(per_param, cell, group["parameters"], group["bits per parameter"])
-            plots.bars(per_param, cell, group["parameters"], group["low"], group["high"])
-            per_param.plot(group["parameters"], group["chance"], ":", color="0.5", lw=1, label="chance")
-        bits.set(xscale="log", yscale=scale, title=f"depth {depth}")
-        per_param.set(xlabel="parameters", ylim=(0, max([6.2, *found["bits per parameter"] + 0.2])))
-    for ax in axes.flat:
-        plots.plain(ax)
-    axes[0, 0].set_ylabel("bits")
-    axes[1, 0].set_ylabel("bits per parameter")
-    plots.legend(figure)
-    return figure
-
-
 def drawn_charts(results):
     found = points(results)
-    band = charts.band(*published.CAPACITY_RANGE, "the paper: 3 to 6")
     per_param = charts.axis("bits per parameter", domainMin=0)
     bits = charts.axis("bits", log=True, nice=False, padding=8)
+    behind = charts.band(*published.CAPACITY_RANGE, "the paper: 3 to 6")
+    behind.append(charts.dotted(PARAMETERS, per_param | {"field": "chance"}))
+    said = "bits per parameter, the best of the trials; bars: its hparams again, 95 % of the mean; dotted: chance"
     return [
         chart
         for depth, group in found.groupby("depth")
         for chart in (
             Chart(
-                f"Depth {depth}: bits per parameter, the best of the trials; bars: its hparams again, 95 % of the mean",
-                charts.lines(group, PARAMETERS, per_param, interval=("low", "high"), behind=band),
+                f"Depth {depth}: {said}",
+                charts.lines(group, PARAMETERS, per_param, interval=("low", "high"), behind=behind),
             ),
             Chart(f"Depth {depth}: bits", charts.lines(group, PARAMETERS, bits)),
         )
@@ -193,6 +171,5 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=table,
-    draw=draw,
     charts=drawn_charts,
 )

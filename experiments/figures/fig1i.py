@@ -9,7 +9,7 @@ import math
 import pandas as pd
 
 from experiments.figures.fig1 import ALIKE, get_config, select
-from rnn_capacity.display import charts, plots
+from rnn_capacity.display import charts
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure
@@ -72,12 +72,6 @@ def shaded(results):
     return found
 
 
-def draw(results):
-    figure = plots.heat(shaded(results), "cell", OTHER, "shade", "text")
-    figure.suptitle(plots.wrapped(CAPTION, 52), fontsize="medium")
-    return figure
-
-
 def drawn_charts(results):
     found = shaded(results)
     return [] if found.empty else [Chart(CAPTION, charts.heat(found, "cell", OTHER, "shade", "text"))]
@@ -111,6 +105,5 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=table,
-    draw=draw,
     charts=drawn_charts,
 )

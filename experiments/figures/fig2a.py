@@ -9,11 +9,10 @@ import math
 from operator import attrgetter
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 
 from experiments import common
 from rnn_capacity.cells.base import RELU_RATE
-from rnn_capacity.display import charts, plots
+from rnn_capacity.display import charts
 from rnn_capacity.measure.capacity import CapacityResult
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
@@ -74,38 +73,17 @@ def points(results):
     return found.assign(_what=what).sort_values(["cell", "depth", "parameters"], kind="stable")
 
 
-def draw(results):
-    found = points(results)
-    names = list(dict.fromkeys(found["_what"]))
-    figure = Drawing(figsize=(8, 1.3 + 0.5 * max(1, len(names))), layout="constrained")
-    ax = figure.subplots()
-    for value in set(published.RELU_CAPACITY.values()):
-        ax.axvline(value, color="0.6", lw=1, ls="--", label=f"the paper, {RELU}: about {value:g}")
-    for height, name in enumerate(names):
-        group = found[found["_what"] == name]
-        color, _ = plots.look(group["cell"].iloc[0])
-        ax.plot(group["bits per parameter"], [height] * len(group), color="0.7", lw=1, zorder=1)
-        for is_relu, marker, label in ((True, "s", RELU), (False, "o", f"{OTHER}, or either")):
-            own = group[(group["kind"] == RELU) == is_relu]
-            ax.hlines([height] * len(own), own["low"], own["high"], color=color, lw=4, alpha=0.35)
-            face = "white" if is_relu else color
-            at = [height] * len(own)
-            ax.plot(own["bits per parameter"], at, marker, ms=8, color=color, mfc=face, label=label)
-    ax.set_yticks(range(len(names)), names)
-    ax.set(ylim=(max(1, len(names)) - 0.5, -0.5), xlabel="bits per parameter, the best of the trials")
-    plots.legend(figure)
-    return figure
-
-
 def drawn_charts(results):
     found = points(results)
     if found.empty:
         return []
     x = charts.axis("bits per parameter")
-    paper = [layer for value in set(published.RELU_CAPACITY.values()) for layer in charts.across(x, value)]
-    spec = charts.pairs(found, x, "_what", "kind", KINDS, interval=("low", "high"), behind=paper)
+    values = sorted(set(published.RELU_CAPACITY.values()))
+    paper = [layer for value in values for layer in charts.across(x, value)]
+    spec = charts.listed(found, x, "_what", "kind", KINDS, interval=("low", "high"), behind=paper)
     caption = "The best of the trials; bars: its hparams again, 95 % of the mean; dashed: the paper's with ReLU alone"
-    return [Chart(f"{caption}{unlike(found)}", spec)]
+    about = f", about {' and '.join(f'{value:g}' for value in values)}"
+    return [Chart(f"{caption}{about}{unlike(found)}", spec)]
 
 
 def unlike(found):
@@ -197,6 +175,5 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=table,
-    draw=draw,
     charts=drawn_charts,
 )

@@ -9,10 +9,8 @@ import math
 from operator import attrgetter
 from typing import NamedTuple
 
-from matplotlib.ticker import MaxNLocator
-
 from experiments import common
-from rnn_capacity.display import charts, plots
+from rnn_capacity.display import charts
 from rnn_capacity.measure.capacity import CapacityResult
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
@@ -57,21 +55,6 @@ def panels(results):
         (f"depth {depth}, {budget:,} parameters", group)
         for (depth, budget), group in points(results).groupby(["depth", "budget"])
     ]
-
-
-def draw(results):
-    found = panels(results)
-    figure, axes = plots.panels(1, max(1, len(found)), sharey=True)
-    for ax, (title, group) in zip(axes[0], found, strict=False):
-        for cell in plots.in_order(group["cell"]):
-            own = group[group["cell"] == cell]
-            plots.line(ax, cell, own["T"], own["bits per parameter"])
-            plots.bars(ax, cell, own["T"], own["low"], own["high"])
-        ax.set(title=title, xlabel="T")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0, 0].set(ylim=(0, None), ylabel="bits per parameter")
-    plots.legend(figure)
-    return figure
 
 
 def drawn_charts(results):
@@ -150,6 +133,5 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=table,
-    draw=draw,
     charts=drawn_charts,
 )

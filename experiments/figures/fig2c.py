@@ -5,14 +5,13 @@ python launch/sweep.py --config=experiments/figures/fig2c.py[:quick|:evening]
 Quick: about 6 minutes on 2 cores, evening: about 3 hours.
 """
 
-import itertools
 import math
 from operator import attrgetter
 
 import numpy as np
 
 from experiments import common, recall
-from rnn_capacity.display import charts, plots
+from rnn_capacity.display import charts
 from rnn_capacity.measure.recall import RecallPoint
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
@@ -58,29 +57,6 @@ def corners(found):
     """Of the line, over all that was measured."""
     ends = (0, published.RECALL_INPUTS, max([1.25 * published.RECALL_INPUTS, *found["units"]]))
     return [(float(units), float(line(units, published.RECALL_INPUTS))) for units in ends]
-
-
-def draw(results):
-    """The error, and apart from it how far it is off the line, where one cell would hide another."""
-    found = points(results)
-    figure, axes = plots.panels(1, 2, sharex=True)
-    (error, departure), corner = axes[0], corners(found)
-    error.plot(*zip(*corner, strict=True), color="0.6", lw=1, label=f"the paper: {LINE}")
-    departure.axhspan(-NEAR, NEAR, color="0.92", zorder=0, label=f"within {NEAR:g} of it")
-    departure.axhline(0, color="0.6", lw=1)
-    for depth, cell in itertools.product(sorted(set(found["depth"])), plots.in_order(found["cell"])):
-        group = found[(found["depth"] == depth) & (found["cell"] == cell)]
-        if group.empty:
-            continue
-        name = cell if depth == 1 else f"{cell}, depth {depth}"
-        looks = {"label": name, "ms": 5, "alpha": 0.85}
-        plots.line(error, cell, group["units"], group["squared error"], depth, **looks)
-        plots.line(departure, cell, group["units"], group["off the line"], depth, **looks)
-        plots.bars(error, cell, group["units"], group["low"], group["high"])
-    error.set(xlabel="units", ylabel="squared error", ylim=(-0.03, max([1.05, *found["squared error"] + 0.05])))
-    departure.set(xlabel="units", ylabel="squared error above the line")
-    plots.legend(figure)
-    return figure
 
 
 def drawn_charts(results):
@@ -151,6 +127,5 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=table,
-    draw=draw,
     charts=drawn_charts,
 )

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from experiments import common, random_functions, text8
-from rnn_capacity.display import charts, plots
+from rnn_capacity.display import charts
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, once, readable, rows
@@ -49,7 +49,7 @@ def get_config(arg: str = ""):
 TASKS = ("text8", "random_functions")
 SYNTHETIC = "text8:synthetic"
 UNITS = {"bits_per_char": "bits a character", "squared_error": "squared error"}
-PUBLISHED = "the paper's best; its unit is not said:\nbits, or above them nats as bits"
+PUBLISHED = "the paper's best; its unit is not said: bits, or above them nats as bits"
 BITS = 1 / math.log(2)  # a nat
 PUBLISHED_ENDS = (published.BEST_TEXT8["loss"], published.BEST_TEXT8["loss"] * BITS)
 PER_NAT = {"bits_per_char": BITS}  # losses are in nats; what people look at is not
@@ -81,36 +81,6 @@ def points(results):
     ).sort_values(["setting", "depth"], ascending=[False, True], kind="stable")
 
 
-def draw(results):
-    found = points(results)
-    found = found[found["loss"] > 0]
-    groups = list(found.groupby("setting", sort=False)) or [("nothing measured", found)]
-    depths = sorted(set(found["depth"]))
-    figure, axes = plots.panels(len(groups), 2, sharey="row")
-    for (setting, group), pair in zip(groups, axes, strict=True):
-        for ax, size in zip(pair, ("parameters", "units"), strict=True):
-            for (cell, depth), of_cell in group.groupby(["cell", "depth"], sort=False):
-                of_cell = of_cell.sort_values(size)
-                label = cell if depth == depths[0] else None
-                plots.line(ax, cell, of_cell[size], of_cell["loss"], depth, label=label, markersize=5)
-                plots.bars(ax, cell, of_cell[size], of_cell["low"], of_cell["high"])
-            floor = floor_of(group)
-            if floor is not None:
-                ax.axhline(floor, ls=":", lw=1, color="0.5", label="the text's entropy: nothing is below")
-            ax.set(xscale="log", yscale="log", xlabel=size)
-        if set(group["task"]) == {"text8"}:
-            known = [published.BEST_TEXT8["num_params"]] * 2
-            pair[0].plot(known, PUBLISHED_ENDS, "_-", color="0.5", label=PUBLISHED)
-        for ax in pair:
-            plots.plain(ax)
-        pair[0].set_ylabel(next(iter(group["of"]), "loss"))
-        pair[0].set_title(plots.wrapped(setting), fontsize="medium", loc="left")
-    for depth in depths if len(depths) > 1 else ():
-        axes[0, 0].plot([], [], plots.LINES.get(depth, "-"), color="0.4", label=f"depth {depth}")
-    plots.legend(figure)
-    return figure
-
-
 def drawn_charts(results):
     found = points(results)
     found = found[found["loss"] > 0]
@@ -135,7 +105,7 @@ def beside(group, size):
         return [(end, floor) for end in ends], ["gray: the text's entropy, nothing is below"]
     if set(group["task"]) == {"text8"} and size == "parameters":
         known = [(published.BEST_TEXT8["num_params"], end) for end in PUBLISHED_ENDS]
-        return known, [f"gray: {PUBLISHED}".replace("\n", " ")]
+        return known, [f"gray: {PUBLISHED}"]
     return [], []
 
 
@@ -265,6 +235,5 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=table,
-    draw=draw,
     charts=drawn_charts,
 )

@@ -13,10 +13,9 @@ import math
 import jax
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
 
 from experiments import arithmetic, common, parentheses
-from rnn_capacity.display import charts, plots
+from rnn_capacity.display import charts
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
 from rnn_capacity.report.figure import (
@@ -116,43 +115,9 @@ def table(results):
     return readable(points(results)).assign(paper=theirs)
 
 
-def draw(results):
-    settings = sorted({claims.setting(r) for r in results}, reverse=True)
-    depths = sorted({r.depth for r in results})
-    figure, axes = plots.panels(max(1, len(settings)), max(1, len(depths)), sharey="row")
-    for cell in dict.fromkeys(r.cell for r in results):
-        plots.line(axes[0, 0], cell, [], [], lw=2.4)  # names them in this order
-    for setting, row in zip(settings, axes, strict=False):
-        for depth, ax in zip(depths, row, strict=False):
-            group = [r for r in results if (claims.setting(r), r.depth) == (setting, depth)]
-            ax.set_visible(bool(group))
-            for result in group:
-                found, cell = result.curve, result.cell
-                looks = {"drawstyle": "steps-post", "markevery": [-1]}
-                plots.line(
-                    ax, cell, found["trials"], found["median"], lw=1.2, alpha=0.45, label=None, marker="", **looks
-                )
-                plots.line(ax, cell, found["trials"], found["best"], lw=2.4, **looks)
-            if group:
-                ax.axhline(without_input(group[0]), ls=":", color="0.5", lw=1, label="input never read")
-                ax.set_title(f"depth {depth}", fontsize="medium")
-            if any((r.curve["best"] > 0).any() for r in group):
-                ax.set_yscale("log")
-                plots.plain(ax)
-            ax.set_xlabel("tuner's iterations")
-            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        first = next(ax for ax in row if ax.get_visible())
-        first.set_title(f"{plots.wrapped(setting)}\n{first.get_title()}", fontsize="medium", loc="left")
-        first.set_title("")
-        first.set(ylabel="loss: best; pale: median")
-        first.tick_params(labelleft=True)
-    plots.legend(figure)
-    return figure
-
-
 def drawn_charts(results):
     made = []
-    for setting, depth in sorted({(claims.setting(r), r.depth) for r in results}, key=lambda point: point[1]):
+    for setting, depth in sorted({(claims.setting(r), r.depth) for r in results}, key=lambda point: point[::-1]):
         group = [r for r in results if (claims.setting(r), r.depth) == (setting, depth)]
         found = steps(group)
         if (found["best"] > 0).any():
@@ -302,6 +267,5 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=table,
-    draw=draw,
     charts=drawn_charts,
 )

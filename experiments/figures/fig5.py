@@ -7,7 +7,7 @@ import pandas as pd
 
 from experiments.figures import tableA2
 from experiments.figures.table1 import asked, get_config, percent, select
-from rnn_capacity.display import charts, plots
+from rnn_capacity.display import charts
 from rnn_capacity.paper import published
 from rnn_capacity.report import claims
 from rnn_capacity.report.figure import Chart, Claim, Figure, readable, rows
@@ -53,42 +53,6 @@ def table(results):
     return readable(found).rename(columns={"paper": "the paper's percent"})
 
 
-def draw(results):
-    settings = sorted({claims.setting(r) for r in results}, reverse=True)
-    depths = sorted({r.depth for r in results})
-    figure, axes = plots.panels(max(1, len(settings)), max(1, len(depths)), sharey="row")
-    found = points(results)
-    for setting, row in zip(settings, axes, strict=False):
-        for depth, ax in zip(depths, row, strict=False):
-            group = [r for r in results if (claims.setting(r), r.depth) == (setting, depth)]
-            ax.set_visible(bool(group))
-            for place, result in enumerate(group):
-                color, marker = plots.look(result.cell)
-                known = found[(found["study"] == result.study) & (found["source"] == result.record.source)]
-                if len(known):
-                    looks = {"patch_artist": True, "showfliers": False, "medianprops": {"color": "black", "lw": 2}}
-                    (patch,) = ax.boxplot(known["loss"], positions=[place], widths=0.7, **looks)["boxes"]
-                    patch.set(facecolor=color, alpha=0.35)
-                    at = place + 0.25 * known["_spread"]
-                    ax.scatter(at, known["loss"], s=6, color=color, marker=marker, alpha=0.7, lw=0, zorder=3)
-                above = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom", "color": "0.35"}
-                ax.text(place, 1.0, f"{percent(result):.0f} %", fontsize="small", **above)
-            names = [result.cell for result in group]
-            ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-            ax.set_xlim(-0.6, len(names) - 0.4)
-            if len(found[found["setting"] == setting]):
-                ax.set_yscale("log")
-                plots.plain(ax)
-            ax.set_title(f"depth {depth}", fontsize="medium", pad=16)
-        first = next(ax for ax in row if ax.get_visible())
-        first.set_title(f"{plots.wrapped(setting)}\n{first.get_title()}", fontsize="medium", loc="left", pad=16)
-        first.set_title("", pad=16)
-        first.set_ylabel("loss; above, how many diverged")
-        first.tick_params(labelleft=True)
-    plots.legend(figure)
-    return figure
-
-
 def drawn_charts(results):
     made = []
     for (setting, depth), group in points(results).groupby(["setting", "depth"], sort=False):
@@ -127,6 +91,5 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=table,
-    draw=draw,
     charts=drawn_charts,
 )

@@ -35,39 +35,20 @@ def _trials(result):
     return pd.DataFrame(own, index=ended.index, columns=list(COLUMNS)).dropna(subset=[SHOWN, STORED])
 
 
-def draw(results):
-    """A panel a cell: all on one would hide each other."""
-    found = points(results)
-    names = plots.in_order(found["cell"])
-    columns = min(3, max(1, len(names)))
-    figure, axes = plots.panels(max(1, math.ceil(len(names) / columns)), columns, sharex=True, sharey=True)
-    ends = [min([1.0, *found[STORED]]), max([1.0, *found[SHOWN]])]
-    for ax, cell in zip(axes.flat, names, strict=False):
-        group = found[found["cell"] == cell]
-        color, marker = plots.look(cell)
-        ax.plot(ends, ends, color="0.6", lw=1)
-        ax.scatter(group[SHOWN], group[STORED], s=18, color=color, marker=marker, alpha=0.5, lw=0)
-        best = group[group["_best"].astype(bool)]
-        ax.scatter(best[SHOWN], best[STORED], s=70, color=color, marker=marker, edgecolor="black", lw=1, zorder=3)
-        ax.set_title(cell)
-    for ax in axes.flat[len(names) :]:
-        ax.set_axis_off()
-    figure.supxlabel(f"{SHOWN} (the line: all of it stored)")
-    figure.supylabel(STORED)
-    for ax in figure.axes:
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
 def drawn_charts(results):
     found = points(results)
     if found.empty:
         return []
-    x, y = charts.axis(SHOWN), charts.axis(STORED)
-    line = charts.reference([(value, value) for value in (found[STORED].min(), found[SHOWN].max())], x, y)
-    spec = charts.scatter(found, x, y, behind=line)
-    spec["layer"].append(charts.best(x, y))
-    return [Chart("A point a trial; the line: all of b stored; ringed: the best trial of each study", spec)]
+    ends = [float(found[STORED].min()), float(found[SHOWN].max())]
+    x, y = (charts.axis(name, domain=ends, nice=True) for name in (SHOWN, STORED))
+    line = charts.reference([(value, value) for value in ends], x, y)
+    said = "a point a trial; the line: all of b stored; ringed: the best trial of each study"
+    drawn = []
+    for cell in plots.in_order(found["cell"]):  # all on one would hide each other
+        spec = charts.scatter(found[found["cell"] == cell], x, y, behind=line)
+        spec["layer"].append(charts.best(x, y))
+        drawn.append(Chart(f"{cell}, likewise" if drawn else f"{cell}: {said}", spec))
+    return drawn
 
 
 def table(results):
@@ -128,6 +109,6 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=table,
-    draw=draw,
     charts=drawn_charts,
+    columns=3,
 )

@@ -14,7 +14,7 @@ import pandas as pd
 from experiments import common, recall, trainability
 from rnn_capacity.cells import MODERN_CELLS, NAMED_CELLS
 from rnn_capacity.cells.block import BLOCKS
-from rnn_capacity.display import charts, plots
+from rnn_capacity.display import charts
 from rnn_capacity.measure.association import AssociationPoint
 from rnn_capacity.measure.capacity import CapacityResult
 from rnn_capacity.measure.recall import RecallPoint
@@ -113,6 +113,7 @@ def points(results):
     found = rows(
         of(results, CapacityResult),
         track=track,
+        budget=lambda r: r.max_params or r.num_params,
         state=lambda r: r.state_floats,
         bits=lambda r: r.bits,
         **{name.replace(" ", "_"): value for name, value in OF_CAPACITY.items()},
@@ -124,7 +125,7 @@ def points(results):
 
 def table(results):
     """Both tracks, with what else is known of a cell beside its smallest capacity."""
-    found, state = readable(points(results)), {}
+    found, state = readable(points(results)).drop(columns="budget"), {}
     for result in of(results, RecallPoint):
         state.setdefault(result.cell, {})[f"recall, {result.num_units} units"] = f"{result.error:.2f}"
     for result in of(results, AssociationPoint):
@@ -138,41 +139,8 @@ def table(results):
     return pd.concat([found.reset_index(drop=True), more.fillna("")], axis="columns")
 
 
-def draw(results):
-    """A row for each track and depth, a cell a line of it; beside size its bits are to be read by state and work."""
-    found = points(results)
-    groups = list(found.groupby(["track", "depth"], sort=True)) or [(("bare", 1), found)]
-    figure, axes = plots.panels(len(groups), len(OF_CAPACITY), sharex="col")
-    for row, ((of_track, depth), group) in enumerate(groups):
-        order = group.groupby("cell")["bits per parameter"].max().sort_values().index
-        for ax, name in zip(axes[row], OF_CAPACITY, strict=True):
-            for height, cell in enumerate(order):
-                own = group[group["cell"] == cell].sort_values("parameters")
-                color, marker = plots.look(cell)
-                for n, (_, point) in enumerate(own.iterrows()):
-                    ax.plot(point[name], height, marker, color=color, ms=5 + 2 * n, mfc="white" if n == 0 else color)
-                if name == "bits per parameter":
-                    ax.hlines([height] * len(own), own["low"], own["high"], color=color, lw=3, alpha=0.35)
-            ax.set_yticks(range(len(order)), order if ax is axes[row, 0] else [""] * len(order))
-            ax.set_xscale("linear" if name == "bits per parameter" else "log")
-            ax.set_title(f"{TRACKS[of_track]}, depth {depth}" if ax is axes[row, 0] else "", loc="left")
-            ax.set_xlabel(name if row == len(groups) - 1 else "")
-            if name == "bits per parameter":
-                ax.set_xlim(0, 1.1 * max([1.0, *found[name]]))
-            plots.plain(ax)
-    plots.legend(figure)
-    return figure
-
-
 def drawn_charts(results):
-    found, drawn = points(results), []
-    size = charts.axis("parameters", log=True, nice=False, padding=8)
-    for (of_track, depth), group in found.groupby(["track", "depth"], sort=True):
-        for name in OF_CAPACITY:
-            interval = ("low", "high") if name == "bits per parameter" else None
-            axis = charts.axis(name, log=interval is None, nice=False)
-            caption = f"{TRACKS[of_track].capitalize()}, depth {depth}: {name}"
-            drawn.append(Chart(caption, charts.lines(group, size, axis, interval=interval)))
+    """Cells by name, since no eye tells so many colours apart, the best of each chart above."""
     held = rows(
         of(results, AssociationPoint),
         pairs=lambda r: r.num_pairs,
@@ -181,28 +149,40 @@ def drawn_charts(results):
         bits_per_number_of_the_state=lambda r: r.bits_per_state,
     )
     recalled = rows(
-        of(results, RecallPoint),
-        state=lambda r: r.state_floats,
-        squared_error=lambda r: r.error,
-        **INTERVAL,
+        of(results, RecallPoint), state=lambda r: r.state_floats, squared_error=lambda r: r.error, **INTERVAL
     )
     trained = rows(
         of(results, TrainabilityResult),
         median_loss=lambda r: r.median_loss,
-        diverged=lambda r: 100 * r.num_infeasible / r.num_trials,
+        diverged=lambda r: f"{100 * r.num_infeasible / r.num_trials:.0f} % diverged",
     )
+    drawn = []
+    for (of_track, depth), group in points(results).groupby(["track", "depth"], sort=True):
+        group = group.sort_values("bits per parameter", ascending=False)
+        for name in OF_CAPACITY:
+            interval = ("low", "high") if name == "bits per parameter" else None
+            scale = {"zero": True} if interval else {"padding": 8}
+            axis = charts.axis(name, log=interval is None, nice=False, **scale)
+            spec = listed(group, axis, "budget", "{:,} parameters", interval=interval)
+            drawn.append(Chart(f"{TRACKS[of_track].capitalize()}, depth {depth}: {name}", spec))
     if not held.empty:
-        axis = charts.axis("pairs", log=True, base=2)
-        drawn.append(Chart("Associations: accuracy against pairs", charts.lines(held, axis, charts.axis("accuracy"))))
+        spec = listed(held.sort_values("accuracy", ascending=False), charts.axis("accuracy"), "pairs", "{:,} pairs")
+        drawn.append(Chart("Associations: accuracy, by pairs", spec))
     if not recalled.empty:
-        axis = charts.axis("state", "numbers carried", log=True)
         error = charts.axis("squared error", domainMin=0)
-        caption = "Recall of one vector that is shown once, against the state: a matrix is no help"
-        drawn.append(Chart(caption, charts.lines(recalled, axis, error, interval=("low", "high"))))
+        spec = listed(recalled.sort_values("squared error"), error, "state", "{:,} numbers", interval=("low", "high"))
+        drawn.append(Chart("Recall of one vector that is shown once, by the state: a matrix is no help", spec))
     if not trained.empty:
-        spec = charts.scatter(trained, charts.axis("diverged", "diverged, %"), charts.axis("median loss"))
+        spec = listed(trained.sort_values("median loss"), charts.axis("median loss"), "diverged", "{}")
         drawn.append(Chart("Random hparams on parentheses: the median loss, and how many diverge", spec))
     return drawn
+
+
+def listed(found, x, size, word, **more):
+    """A line a cell in the order of its first row, and on it a point a size."""
+    deep = [f", depth {depth}" if found["depth"].nunique() > 1 else "" for depth in found["depth"]]
+    named = found.assign(_what=found["cell"] + deep, size=found[size].map(word.format))
+    return charts.listed(named, x, "_what", "size", [word.format(value) for value in sorted(set(found[size]))], **more)
 
 
 def found_claims(results):
@@ -229,6 +209,6 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=table,
-    draw=draw,
     charts=drawn_charts,
+    columns=3,
 )

@@ -12,10 +12,9 @@ import pandas as pd
 
 from experiments import common
 from rnn_capacity.cells import MODERN_CELLS
-from rnn_capacity.display import charts, plots
+from rnn_capacity.display import charts
 from rnn_capacity.information import confidence_interval
 from rnn_capacity.measure.capacity import CapacityResult
-from rnn_capacity.measure.precision import draw as draw_kept
 from rnn_capacity.measure.precision import left, per_bit, trained_in
 from rnn_capacity.model.formats import BITS
 from rnn_capacity.report import claims
@@ -70,24 +69,11 @@ def formats(results):
     return pd.concat(found, ignore_index=True)
 
 
-def draw(results):
-    figure, axes = plots.panels(1, 2)
-    figure.set_size_inches(9.5, 5.6)  # as high as the names of all cells
-    in_float32 = [r for r in results if trained_in(r) == "float32"] or list(results)
-    for ax, of_memory in zip(axes[0], (False, True), strict=True):
-        draw_kept(in_float32, ax, of_memory=of_memory)
-        ax.set_title("", loc="left")
-        if ax.get_legend():
-            ax.get_legend().remove()
-    plots.legend(figure)
-    return figure
-
-
 def drawn_charts(results):
     drawn = []
     for trained in sorted({trained_in(r) for r in results}, reverse=True):
         found = formats([r for r in results if trained_in(r) == trained])
-        axis = charts.axis("bits a weight", log=True, base=2)
+        axis = charts.axis("bits a weight", log=True, base=2) | {"axis": {"values": sorted(set(BITS.values()))}}
         for name in ("bits per parameter", "bits per bit of memory"):
             chart = charts.lines(found, axis, charts.axis(name, domainMin=0))
             drawn.append(Chart(f"Trained in {trained}: {name}, by the bits of a stored weight", chart))
@@ -117,6 +103,5 @@ FIGURE = Figure(
     select=select,
     claims=found_claims,
     table=lambda results: readable(points(results)),
-    draw=draw,
     charts=drawn_charts,
 )

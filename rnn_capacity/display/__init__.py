@@ -1,1 +1,1 @@
-"""What results look like: tables, plots for print, charts for the page."""
+"""What results look like: tables, plots for notebooks, charts for the report."""

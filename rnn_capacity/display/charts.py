@@ -1,4 +1,4 @@
-"""Interactive drawings in Vega-Lite: the looks of cells, and the few kinds of chart that the figures need."""
+"""Drawings in Vega-Lite, for the page and for print: the looks of cells, and the kinds of chart that figures need."""
 
 import itertools
 import math
@@ -13,14 +13,15 @@ from rnn_capacity.display.plots import LINES, OWN_STYLES, STYLES, in_order
 
 SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
 DASHES = {"-": [1, 0], "--": [6, 3], "-.": [6, 2, 1, 2], ":": [1, 3]}
-ROW = 36  # pixels of a line of text
+ROW = 36  # pixels of a map's row
+LINE = 22  # and of a line of text
 REFERENCE = {"color": "#808080", "opacity": 0.6}  # what is not measured: the paper's, the line, chance
 
 Spec = dict[str, Any]
 
 
 def outline(marker: str) -> str:
-    """A marker of print, for which Vega has no name, as an SVG path in the square from -1 to 1."""
+    """A marker of matplotlib, for which Vega has no name, as an SVG path in the square from -1 to 1."""
     drawn = MarkerStyle(marker)
     corners = np.asarray(drawn.get_path().transformed(drawn.get_transform()).to_polygons()[0])[:-1]
     return "M" + "L".join(f"{2 * x:.3f},{-2 * y:.3f}" for x, y in corners) + "Z"
@@ -116,6 +117,12 @@ def reference(values: Sequence[tuple[float, float]], x: Spec, y: Spec) -> list[S
     return [{"data": data, "mark": {"type": "line"} | REFERENCE, "encoding": {"x": x, "y": y}}]
 
 
+def dotted(x: Spec, y: Spec) -> Spec:
+    """A layer of a gray dotted line a cell through other values of the chart's rows, such as chance."""
+    mark = {"type": "line", "strokeDash": DASHES[":"], "strokeWidth": 1.5} | REFERENCE
+    return {"mark": mark, "encoding": {"x": x, "y": y, "detail": {"field": "cell"}}}
+
+
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as JSON takes them: four digits, and nothing where there is no number."""
     return [{name: _plain(value) for name, value in row.items()} for row in rows.to_dict("records")]
@@ -194,21 +201,21 @@ def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> S
     return {"height": ROW * rows[row].nunique(), "data": {"values": records(rows)}, "layer": layers}
 
 
-def pairs(
+def listed(
     rows: pd.DataFrame,
     x: Spec,
     y: str,
     kind: str,
-    kinds: tuple[str, str],
+    kinds: Sequence[str],
     *,
-    interval: tuple[str, str],
+    interval: tuple[str, str] | None = None,
     behind: Sequence[Spec] = (),
 ) -> Spec:
-    """Two points a line of text, one of each kind, joined: what a change does to each of several things.
+    """A line of text for each of several things, in the order of the rows, and on it a point of each kind, joined.
 
     Args:
         y: the column of the text.
-        kind: the column that says which of the two a row is.
+        kind: the column that says of which of the kinds a row is.
         interval: the columns of an interval at each point, drawn as a bar.
         behind: layers of their own data, below.
     """
@@ -217,15 +224,15 @@ def pairs(
     color = {"color": _by_cell(rows)["color"] | {"legend": None}}  # the text names the cell
     gray = {"encoding": {"symbols": {"fill": {"value": "#808080"}}}}  # of no cell
     shape: Spec = {"field": kind, "type": "nominal", "title": None, "legend": gray}
-    shape["scale"] = {"domain": kinds, "range": ["square", "circle"]}
-    bars = at | {"x": x | {"field": interval[0]}, "x2": {"field": interval[1]}} | color
+    shape["scale"] = {"domain": kinds, "range": [*SHAPES.values()][: len(kinds)]}
+    bars = at | {"x": x | {"field": interval[0]}, "x2": {"field": interval[1]}} | color if interval else {}
     layers = [
         *behind,
         {"mark": {"type": "line"} | REFERENCE, "encoding": at | {"detail": {"field": y}}},
-        *_bars(rows, interval, bars),
-        points(x, place, color | {"shape": shape}, size=110),
+        *(_bars(rows, interval, bars) if interval else []),
+        points(x, place, color | {"shape": shape}, size=90),
     ]
-    return {"height": ROW * rows[y].nunique(), "data": {"values": records(rows)}, "layer": layers}
+    return {"height": LINE * rows[y].nunique(), "data": {"values": records(rows)}, "layer": layers}
 
 
 def across(x: Spec, value: float) -> list[Spec]:

@@ -1,21 +1,16 @@
-"""Figures, in matplotlib: readable in print and by colour-blind eyes."""
+"""Plots of results, in matplotlib, for notebooks and beside a sweep's tables: readable by colour-blind eyes."""
 
 import itertools
 import math
 import os
 import pathlib
 import re
-import textwrap
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -38,15 +33,6 @@ STYLES = dict(zip(NAMED_CELLS, _PAIRS, strict=False))
 OWN_STYLES = (("#8C6BB1", "X"), ("#A6761D", "*"), ("#E7298A", "p"), ("#7F7F7F", "h"))
 INK = "#7c7c7c"  # of a plot without a background: read on white and on black
 LINES = {1: "-", 2: "--", 4: "-.", 8: ":"}  # by depth
-# Vega's scheme blueorange, which the page has too: its two ends differ to every eye, its middle is pale.
-BLUE_TO_ORANGE = LinearSegmentedColormap.from_list(
-    "blueorange",
-    [
-        *("#134b85", "#2f78b3", "#5da2cb", "#9dcae1", "#d2e5ef"),
-        "#f2f0eb",
-        *("#fce0ba", "#fbbf74", "#e8932f", "#c5690d", "#994a07"),
-    ],
-)
 Result = TypeVar("Result")
 
 
@@ -86,17 +72,6 @@ def label(result: Any, *names: str) -> str:
     more = {"num_params": "{} parameters", "unroll": "T = {}"}
     deep = [f"depth {result.depth}"] * (result.depth > 1)
     return ", ".join([literal(result.cell), *deep, *(more[name].format(getattr(result, name)) for name in names)])
-
-
-def luminance(color: Any) -> float:
-    """WCAG's relative luminance, from 0 for black to 1 for white."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
-    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
-
-
-def ink_on(color: Any) -> str:
-    """Black or white, whichever of them stands out more."""
-    return "black" if (luminance(color) + 0.05) ** 2 > 0.05 * 1.05 else "white"
 
 
 # --- Axes -------------------------------------------------------------------------------------------------------------
@@ -147,48 +122,16 @@ def log_losses(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter(plain if high < 10 * low else NullFormatter())
 
 
-def plain(ax: Axes, show: Callable[[float], str] | None = None) -> None:
-    """Labels log axes in plain numbers, at 1, 2 and 5 of each power of ten, fewer of many powers, more of one.
-
-    Args:
-        show: a number as its label; by default 2000 is 2k.
-    """
+def plain(ax: Axes) -> None:
+    """Labels log axes in plain numbers, at 1, 2 and 5 of each power of ten, fewer of many powers, more of one."""
     for axis, ends in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
         if axis.get_scale() != "log" or min(ends) <= 0:
             continue
         decades = math.log10(max(ends) / min(ends))
         subs = (1,) if decades >= 3 else (1, 2, 5) if decades > 0.4 else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
         axis.set_major_locator(LogLocator(subs=subs))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: (show or _short)(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axis.set_minor_formatter(NullFormatter())
-
-
-def _short(value: float) -> str:
-    """2000 is 2k."""
-    size, unit = next((size, unit) for size, unit in ((1e6, "M"), (1e3, "k"), (0, "")) if value >= size)
-    return f"{value / (size or 1):.3g}{unit}"
-
-
-def wrapped(text: str, width: int = 34) -> str:
-    """A title in as many lines as a panel's width asks for."""
-    return textwrap.fill(text, width)
-
-
-def panels(rows: int, columns: int, **more: Any) -> tuple[Figure, Any]:
-    """A figure of several panels, and its axes as an array of rows and columns."""
-    figure = Figure(figsize=(0.8 + 3.2 * columns, 0.6 + 2.8 * rows), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **more)
-
-
-def legend(figure: Figure) -> None:
-    """One for all panels, at the right; each name once."""
-    named: dict[Any, Any] = {}
-    for ax in figure.axes:
-        ax.spines[["top", "right"]].set_visible(False)
-        for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):
-            named.setdefault(text, handle)
-    if named:
-        figure.legend(list(named.values()), list(named), frameon=False, loc="outside right upper")
 
 
 # --- What is drawn ----------------------------------------------------------------------------------------------------
@@ -214,37 +157,6 @@ def bars(ax: Axes, cell: str, x: Sequence[float], low: Sequence[float], high: Se
     ax.vlines(x, low, high, color=look(cell)[0], linewidth=3, alpha=0.35)
 
 
-def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> Figure:
-    """A table as a map of two colours, from the least shade below 0 to the greatest above it, with its text.
-
-    Args:
-        row, column: columns of names, which keep their order.
-        shade: of numbers; one that is none has no colour.
-        label: of text.
-    """
-    down, along = list(dict.fromkeys(rows[row])), list(dict.fromkeys(rows[column]))
-    figure = Figure(figsize=(max(4.4, 1.6 + 0.75 * len(along)), 1.4 + 0.5 * len(down)), layout="constrained")
-    ax = figure.subplots()
-    ax.set_xlim(-0.5, max(1, len(along)) - 0.5)
-    ax.set_ylim(max(1, len(down)) - 0.5, -0.5)
-    most = max([1e-9, *(abs(value) for value in rows[shade] if math.isfinite(value))])
-    for name, other, value, text in rows[[row, column, shade, label]].itertuples(index=False):
-        x, y = along.index(other), down.index(name)
-        color = BLUE_TO_ORANGE(0.5 + 0.5 * value / most)[:3] if math.isfinite(value) else (1.0, 1.0, 1.0)
-        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
-        ax.text(x, y, text, ha="center", va="center", color=ink_on(color))
-    crowded = any(len(name) > 7 for name in along)
-    turned: dict[str, Any] = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"} if crowded else {}
-    ax.set_xticks(range(len(along)), along, **turned)
-    ax.set_yticks(range(len(down)), down)
-    ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
-    ax.xaxis.set_label_position("top")
-    ax.set_xlabel(column)
-    ax.set_ylabel(row)
-    ax.spines[:].set_visible(False)
-    return figure
-
-
 def write(drawings: Mapping[str, Callable[[Axes], Axes]], folder: str | os.PathLike) -> list[pathlib.Path]:
     """A figure for each drawing, as PNG and SVG under its name."""
     paths = []
@@ -256,8 +168,8 @@ def write(drawings: Mapping[str, Callable[[Axes], Axes]], folder: str | os.PathL
     return paths
 
 
-def save(figure: Figure, path: pathlib.Path, **options: Any) -> pathlib.Path:
+def save(figure: Figure, path: pathlib.Path) -> pathlib.Path:
     """Writes a figure whole, in the format of the file's name."""
     with files.whole(path) as part:
-        figure.savefig(part, format=path.suffix[1:], dpi=150, **options)
+        figure.savefig(part, format=path.suffix[1:], dpi=150)
     return path

@@ -218,7 +218,7 @@ def draw_sizes(results: Sequence[CapacityResult], ax: Axes | None = None) -> Axe
     ax.text(0.99, chance + 0.05, "chance", transform=ax.get_yaxis_transform(), ha="right", color="0.35")
     sizes = [r.num_params for r in results]
     ax.set(xscale="log", xlim=(min(sizes) / 1.7, max(sizes) * 1.7))
-    plots.plain(ax, lambda size: f"{size:,.0f}")
+    plots.plain(ax)
     ax.set_ylim(0, max([high, *(r.bits_per_param for r in results if r.bits_per_param > high)]) + 0.2)
     ax.set(xlabel="parameters", ylabel="bits per parameter")
     return plots.finished(ax, "Best of the trials; bars: its hparams again, 95 % interval of the mean")

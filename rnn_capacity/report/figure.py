@@ -4,7 +4,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
-from matplotlib.figure import Figure as Drawing
 
 from rnn_capacity.measure.result import R
 
@@ -26,7 +25,7 @@ class Claim(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """An interactive drawing in Vega-Lite.
+    """A drawing in Vega-Lite, interactive on the page.
 
     The page sets width, background, fonts and dark mode. A datum that is a trial has the fields `source`,
     `study` and `number`; the page then shows its hparams on hover. Fields that begin with _ are not shown.
@@ -45,8 +44,8 @@ class Figure(NamedTuple):
     select: Callable[[Results], list[Any]]  #: the results that belong to it
     claims: Callable[[Results], list[Claim]]  #: of the selected; also of none, then all not measured
     table: Callable[[Results], pd.DataFrame]  #: ours and the paper's side by side, as people read it
-    draw: Callable[[Results], Drawing] | None = None  #: for print; None where the paper has a table
-    charts: Callable[[Results], list[Chart]] = lambda results: []  #: for the page
+    charts: Callable[[Results], list[Chart]] = lambda results: []  #: for the page, and for print in one picture
+    columns: int = 2  #: of that picture
 
 
 # For `rows`: the ends of the 95 % interval of the mean over repeats.

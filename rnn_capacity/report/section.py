@@ -11,15 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure as Drawing
 
 from rnn_capacity.checks import first_line
-from rnn_capacity.display import plots, tables
+from rnn_capacity.display import tables
 from rnn_capacity.measure.question import Question
 from rnn_capacity.measure.result import Result
+from rnn_capacity.report import drawing
 from rnn_capacity.report.figure import Chart, Claim, Figure
 
 NUMBER = re.compile(r"[-+−]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( to .*|\+\d+| of \d+)?%?")
@@ -99,18 +98,12 @@ def section(shown: Shown, results: Sequence[Result], workdir: str, folder: pathl
         if selected:
             found.charts, found.table = figure.charts(selected), as_table(figure.table(selected))
             found.measured = _measured(selected)
-            found.paths = _draw(figure.name, figure.draw(selected), folder) if figure.draw else []
+            found.paths = drawing.write(figure, found.charts, folder)
     except OSError:
         raise
     except Exception as error:  # of what nobody can foresee: the other figures are drawn
         found.failed = f"{type(error).__name__}: {first_line(error)}"
     return found
-
-
-def _draw(name: str, drawing: Drawing, folder: pathlib.Path) -> list[pathlib.Path]:
-    with matplotlib.rc_context({"svg.hashsalt": name}):  # the same results give the same file
-        png = plots.save(drawing, folder / f"{name}.png")
-        return [png, plots.save(drawing, folder / f"{name}.svg", metadata={"Date": None})]
 
 
 def _found(wanted: Sequence[Wanted], results: Iterable[Result]) -> list[tuple[Wanted, Result | None]]:

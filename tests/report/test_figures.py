@@ -16,7 +16,6 @@ NAMES = (
     *("fig1", "fig1i", "figA1", "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5"),
     *("table1", "tableA1", "tableA2"),
 )
-TABLES = {"table1", "tableA1", "tableA2"}  # what is not drawn for print
 BEYOND = ("modern", "precision")  # what the paper has not
 CONFIGS = (*NAMES, *BEYOND, "fig2", "all")
 
@@ -94,7 +93,6 @@ def test_of_nothing_every_claim_is_not_measured(name):
         assert claim.paper
     assert len(shown.table([])) == 0
     assert list(shown.charts([])) == []
-    assert (shown.draw is None) == (name in TABLES)
 
 
 def test_the_reference_maps_every_figure_to_its_config():

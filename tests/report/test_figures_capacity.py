@@ -4,25 +4,24 @@ import json
 import math
 import re
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
-from made import NAN, changed, make
-from matplotlib.colors import to_hex
+from made import NAN, changed, make, words_of
 from scipy import stats
 
-from experiments.figures import fig1, fig1i, fig2a, fig2b, fig2c, figA1, modern
+from experiments.figures import fig1, fig1i, fig2a, fig2b, fig2c, figA1, modern, precision
 from rnn_capacity.cells import PAPER_CELLS
 from rnn_capacity.display import charts, plots
 from rnn_capacity.information import confidence_interval
+from rnn_capacity.model.formats import ROUNDED
 from rnn_capacity.paper import published
-from rnn_capacity.report import claims
-from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, NOT_REACHED, UNDECIDED
+from rnn_capacity.report import claims, drawing
+from rnn_capacity.report.figure import AGREES, DISAGREES, MISSING, NOT_REACHED, UNDECIDED, Chart
 
-mpl.use("Agg")
 MODULES = {"fig1": fig1, "fig1i": fig1i, "figA1": figA1, "fig2a": fig2a, "fig2b": fig2b, "fig2c": fig2c}
+RANDOM = {"optimizer": ["adam", "sgd"]}  # part of the paper's space
 RATE, MAPPINGS = {"low": 0.02, "high": 0.06, "log": True}, {"low": 2.0, "high": 5.0, "log": False}
 
 
@@ -80,6 +79,7 @@ AS_PUBLISHED = [
     *RELU,
     *(make_recall(cell, units) for cell in BITS for units in (16, 48, 64, 80)),
 ]
+CELLS = list(BITS)
 OWN = [changed(r, cell="a_cell_of_ones_own") for r in AS_PUBLISHED if r.cell == "gru"]
 HARD = {
     "nothing": [],
@@ -132,22 +132,85 @@ def test_a_figure_is_made_of_whatever_there_is(name, case, tmp_path):
     if not results:
         assert {claim.verdict for claim in found} == {MISSING}
     assert len(figure.table(results)) == (len({r.cell for r in results}) if name == "fig1i" else len(results))
-    if figure.draw:
-        path = tmp_path / "figure.png"
-        figure.draw(results).savefig(path)
+    charts = figure.charts(results)
+    json.dumps([chart.spec for chart in charts], allow_nan=False)
+    for path in drawing.write(figure, charts, tmp_path):
         assert path.stat().st_size > 1000
-    for chart in figure.charts(results):
-        json.dumps(chart.spec, allow_nan=False)
-        assert vl_convert.vegalite_to_vega(chart.spec)["marks"]
+
+
+# What must be read in the drawing for print.
+SEEN = {
+    "fig1": ["Depth 1: bits", "Depth 2: bits", "dotted: chance", "the paper: 3 to 6", "bits per parameter", *CELLS],
+    "fig1i": ["stores as much as", "1.53", "0.65", *CELLS],
+    "figA1": ["rnn: a point a trial", "+rnn, likewise", "b per parameter", "bits stored per parameter"],
+    "fig2a": ["rnn, 400 parameters", "about 3.5", "ReLU alone", "tanh"],
+    "fig2b": ["Depth 1, 250 parameters", "T", "bits per parameter", *CELLS],
+    "fig2c": ["the paper's 1 - units / inputs", "within 0.05", "units", "squared error above the line", *CELLS],
+}
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_charts_render(name):
+def test_a_drawing_for_print_shows_all_charts_and_is_the_same_again(name, tmp_path):
     figure = MODULES[name].FIGURE
-    found = figure.charts(figure.select(AS_PUBLISHED))
-    assert found
-    for chart in found:
-        assert vl_convert.vegalite_to_png(chart.spec).startswith(b"\x89PNG")
+    charts = figure.charts(figure.select(AS_PUBLISHED))
+    assert charts
+    png, svg = drawing.write(figure, charts, tmp_path)
+    assert (png.name, svg.name) == (f"{name}.png", f"{name}.svg")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    words = words_of(svg)
+    assert [text for text in SEEN[name] if text not in words] == []
+    before = [path.read_bytes() for path in (png, svg)]
+    assert [path.read_bytes() for path in drawing.write(figure, charts, tmp_path)] == before
+
+
+KEPT = {name: (share, share) for name, share in zip(ROUNDED, (1, 1, 0.9, 0.5, 0.2), strict=True)}
+OF_TODAY = [
+    *(make_capacity(cell, bits, max_params=n) for cell, bits in (("s6", 1.0), ("lru", 2.0)) for n in (500, 1100)),
+    make_capacity("s6 block", 1.5),
+    *(make("association", cell=cell, num_pairs=n, accuracy=1 / n) for cell in ("s6", "lru") for n in (4, 8)),
+    make_recall("lru", state_floats=64),
+    make("trainability", cell="s6", median_loss=3.0, num_infeasible=1, plan={"sampler": "random"}, space=RANDOM),
+]
+BEYOND = {
+    "modern": (
+        modern,
+        OF_TODAY,
+        ["Bare cells, depth 1: bits", "1,100 parameters", "8 pairs", "64 numbers"],
+    ),
+    "precision": (
+        precision,
+        [make_capacity(rounded=KEPT, plan={"precision": "float32"})],
+        ["Trained in float32", "bits a weight", "32", "rnn"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_what_is_beyond_the_paper_is_drawn_too(name, tmp_path):
+    module, results, seen = BEYOND[name]
+    charts = module.FIGURE.charts(module.select(results))
+    words = words_of(drawing.write(module.FIGURE, charts, tmp_path)[1])
+    assert [text for text in [*seen, *(chart.caption for chart in charts)] if text not in words] == []
+
+
+def test_the_cells_of_today_are_listed_the_best_first():
+    first, *_, held, recalled, trained = (chart.spec for chart in modern.FIGURE.charts(modern.select(OF_TODAY)))
+    of = lambda spec, *names: [tuple(row[name] for name in names) for row in spec["data"]["values"]]
+    assert of(first, "_what", "size") == [(c, f"{n} parameters") for c in ("lru", "s6") for n in ("500", "1,100")]
+    assert of(held, "_what", "accuracy") == [("s6", 0.25), ("lru", 0.25), ("s6", 0.125), ("lru", 0.125)]
+    assert of(recalled, "_what", "size") == [("lru", "64 numbers")]
+    assert of(trained, "_what", "size", "median loss") == [("s6", "50 % diverged", 3.0)]
+
+
+def test_charts_have_one_legend_unless_a_cell_looks_otherwise_in_two():
+    of = lambda *cells: pd.DataFrame([{"cell": cell, "depth": 1, "x": 1.0, "y": 2.0} for cell in cells])
+    chart = lambda *cells: Chart("", charts.lines(of(*cells), charts.axis("x"), charts.axis("y")))
+    together = drawing.side_by_side([chart("rnn", "gru"), chart("gru", "lstm")], 2)
+    assert together["resolve"]["scale"] == {}
+    for panel in together["concat"]:
+        assert panel["layer"][-1]["encoding"]["color"]["scale"]["domain"] == ["rnn", "gru", "lstm"]
+    apart = drawing.side_by_side([chart("mine a", "mine b"), chart("mine b")], 2)
+    assert apart["resolve"]["scale"] == {"color": "independent", "shape": "independent"}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -341,36 +404,21 @@ def test_the_map_of_multipliers_has_a_cell_for_each_pair_dark_where_far_from_1()
     assert rows["lstm", "rnn"]["shade"] is None
 
 
-def test_the_map_of_multipliers_in_print_has_the_colours_and_the_order_of_the_pages():
+def test_the_map_of_multipliers_is_in_order_blue_below_1_and_orange_above():
     results = [make_capacity("rnn", 4.0), make_capacity("gru", 2.0), make_capacity("+rnn", 3.0)]
     results = fig1i.select([*results, diverged(make_capacity("lstm"))])
-    (ax,) = fig1i.FIGURE.draw(results).axes
     names = ["rnn", "gru", "lstm", "+rnn"]
-    assert [[label.get_text() for label in axis.get_ticklabels()] for axis in (ax.xaxis, ax.yaxis)] == [names, names]
-    fills = {(names[round(p.get_y() + 0.5)], names[round(p.get_x() + 0.5)]): p.get_facecolor() for p in ax.patches}
-    texts = {(names[y], names[x]): text for text in ax.texts for x, y in [text.get_position()]}
-    assert len(fills) == len(texts) == 16
-    assert [texts[pair].get_text() for pair in (("gru", "rnn"), ("rnn", "gru"), ("lstm", "gru"))] == [
-        "2.00",
-        "0.50",
-        "-",
-    ]
-    assert to_hex(fills["lstm", "gru"]) == "#ffffff"
-    blue, orange = (fills[pair][:3] for pair in (("rnn", "gru"), ("gru", "rnn")))
-    assert blue[2] > blue[0]
-    assert orange[0] > orange[2]
-    for pair, text in texts.items():  # WCAG's contrast of text
-        light, dark = sorted(map(plots.luminance, (fills[pair], text.get_color())), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) > 4.5
-
     (chart,) = fig1i.FIGURE.charts(results)
     svg = vl_convert.vegalite_to_svg(chart.spec)
     filled = rf'{fig1i.OTHER}: (.+?); cell: (.+?); shade[^>]* d="M(\d+),(\d+)[^>]* fill="rgb\((\d+), (\d+), (\d+)\)"'
     on_page = re.findall(filled, svg)
     assert len(on_page) == 9  # those without a number have no colour
-    for other, cell, x, y, *rgb in on_page:
+    for other, cell, x, y, *_ in on_page:
         assert (int(x) // 20, int(y) // charts.ROW) == (names.index(other), names.index(cell))
-        assert fills[cell, other][:3] == pytest.approx([int(part) / 255 for part in rgb], abs=0.02)
+    fills = {(cell, other): [*map(int, rgb)] for other, cell, _, _, *rgb in on_page}
+    blue, orange = fills["rnn", "gru"], fills["gru", "rnn"]
+    assert blue[2] > blue[0]
+    assert orange[0] > orange[2]
 
 
 # --- Figure App.1 -----------------------------------------------------------------------------------------------------
@@ -417,15 +465,15 @@ def test_b_that_followed_the_best_is_told():
     assert claim.ours.endswith("2 to 5 per parameter, after the first trials from 1 to 1.5 times the best")
 
 
-def test_a_panel_a_cell_shows_its_trials_under_the_line_and_the_best_apart():
+def test_a_chart_a_cell_shows_its_trials_under_the_line_and_the_best_apart():
     results = [make_capacity("rnn", bits=4.0, b=5.0), make_capacity("gru", bits=2.0, b=3.0)]
-    panels = figA1.draw(results).axes
-    assert [ax.get_title() for ax in panels] == ["rnn", "gru"]
-    for ax, found in zip(panels, ([(10, 2), (5, 4)], [(6, 1), (3, 2)]), strict=True):
-        trials, best = (np.asarray(points.get_offsets()).tolist() for points in ax.collections)
-        assert trials == [list(point) for point in found]
-        assert best == [list(found[-1])]
-        assert all(x == y for x, y in ax.lines[0].get_xydata())
+    found = figA1.FIGURE.charts(figA1.select(results))
+    assert [chart.caption.split(",")[0].split(":")[0] for chart in found] == ["rnn", "gru"]
+    for chart, points in zip(found, ([(10, 2, False), (5, 4, True)], [(6, 1, False), (3, 2, True)]), strict=True):
+        rows = chart.spec["data"]["values"]
+        assert [(row[figA1.SHOWN], row[figA1.STORED], row["_best"]) for row in rows] == points
+        line = chart.spec["layer"][0]["data"]["values"]
+        assert [[*point.values()] for point in line] == [[1, 1], [10, 10]]
 
 
 # --- Figure 2a --------------------------------------------------------------------------------------------------------
@@ -495,14 +543,12 @@ def test_about_3_5_is_within_half_a_bit():
 
 def test_relu_and_tanh_are_joined_on_a_line_of_their_own():
     results = fig2a.select([make_capacity(bits=3.0, held="relu"), make_capacity(bits=4.0)])
-    (ax,) = fig2a.draw(results).axes
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["rnn, 400 parameters"]
-    lines = {line.get_label(): [*map(float, line.get_xdata())] for line in ax.lines}
-    assert lines[fig2a.RELU] == [3.0]
-    assert lines["tanh, or either"] == [4.0]
-    assert [3.0, 4.0] in lines.values()
-    assert lines[f"the paper, {fig2a.RELU}: about 3.5"] == [3.5, 3.5]
-    assert [row["kind"] for row in fig2a.FIGURE.charts(results)[0].spec["data"]["values"]] == ["ReLU alone", "tanh"]
+    (chart,) = fig2a.FIGURE.charts(results)
+    rows = chart.spec["data"]["values"]
+    assert {row["_what"] for row in rows} == {"rnn, 400 parameters"}
+    assert [(row["kind"], row["bits per parameter"]) for row in rows] == [("ReLU alone", 3.0), ("tanh", 4.0)]
+    assert chart.spec["layer"][0]["data"]["values"] == [{"bits per parameter": 3.5}]  # the paper's
+    assert "the paper's with ReLU alone, about 3.5" in chart.caption
 
 
 # --- Figure 2b --------------------------------------------------------------------------------------------------------
@@ -538,13 +584,11 @@ def test_what_was_measured_at_the_papers_t_alone_is_none_of_figure_2b():
 
 def test_a_panel_a_budget_has_a_line_a_cell_over_t():
     results = [r for n in (500, 900) for r in (changed(r, max_params=n) for r in over({5: 1.0, 1: 0.5}))]
-    panels = fig2b.draw(fig2b.select(results)).axes
-    assert [ax.get_title() for ax in panels] == ["depth 1, 500 parameters", "depth 1, 900 parameters"]
-    for ax in panels:
-        assert [line.get_label() for line in ax.lines] == ["rnn", "gru", "lstm"]
-        for line in ax.lines:
-            assert line.get_xdata().tolist() == [1, 5]
-            assert to_hex(line.get_color()) == plots.STYLES[line.get_label()][0].lower()
+    found = fig2b.FIGURE.charts(fig2b.select(results))
+    assert [c.caption.split(":")[0] for c in found] == ["Depth 1, 500 parameters", "Depth 1, 900 parameters"]
+    for chart in found:
+        lines = pd.DataFrame(chart.spec["data"]["values"]).groupby("cell")["T"].agg(list)
+        assert lines.to_dict() == {cell: [1, 5] for cell in ("rnn", "gru", "lstm")}
     assert list(told(fig2b, over({1: 0.5, 5: 1.0}, ["rnn"]))["paper"]) == ["grows", "flat from here"]
 
 
@@ -582,13 +626,13 @@ def test_the_input_is_given_back_if_and_only_if_there_are_enough_units(errors, e
 
 def test_recall_is_drawn_beside_the_line_and_off_it():
     results = [make_recall("gru", 80, 0.02), make_recall("gru", 16, 0.8), make_recall("+rnn", 160, 0.1, depth=2)]
-    error, off = fig2c.draw(fig2c.select(results)).axes
-    lines = {line.get_label(): line.get_xydata().tolist() for line in error.lines}
-    assert lines[f"the paper: {fig2c.LINE}"] == [[0, 1], [64, 0], [160, 0]]
-    assert lines["gru"] == [[16, 0.8], [80, 0.02]]
-    assert lines["+rnn, depth 2"] == [[160, 0.1]]
-    departures = {line.get_label(): [*map(float, line.get_ydata())] for line in off.lines}
-    assert departures["gru"] == pytest.approx([0.05, 0.02])
+    error, off = fig2c.FIGURE.charts(fig2c.select(results))
+    line = error.spec["layer"][0]["data"]["values"]
+    assert [[*point.values()] for point in line] == [[0, 1], [64, 0], [160, 0]]
+    found = pd.DataFrame(error.spec["data"]["values"])[["cell", "depth", "units", "squared error"]]
+    assert found.to_numpy().tolist() == [["gru", 1, 16, 0.8], ["gru", 1, 80, 0.02], ["+rnn", 2, 160, 0.1]]
+    departures = [row["off the line"] for row in off.spec["data"]["values"]]
+    assert departures == pytest.approx([0.05, 0.02, 0.1])
     found = told(fig2c, results)
     assert found["paper: the line"].tolist() == [0.75, 0, 0]
 

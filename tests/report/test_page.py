@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from made import changed, make
-from matplotlib.figure import Figure as Drawing
 
 from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.measure.trainability import TrainabilityConfig
@@ -141,16 +140,10 @@ def _table(results):
     return pd.DataFrame(rows, columns=["cell", "params", "bits/param", "paper"])
 
 
-def _draw(results):
-    drawing = Drawing()
-    drawing.subplots().plot([r.num_params for r in results], [_value(r) for r in results])
-    return drawing
-
-
 def figure(name="fig1", measure="capacity"):
     finding = "All cells store between 3 and 6 bits in a parameter, whatever their size and depth."
     select = lambda results: [r for r in results if r.measure == measure]
-    return Figure(name, f"{name}: bits per parameter", finding, select, _claims, _table, _draw, _charts)
+    return Figure(name, f"{name}: bits per parameter", finding, select, _claims, _table, _charts)
 
 
 def wanted_of(result):

@@ -172,7 +172,7 @@ def check(browser, folder):
             assert all(drawn), f"{name} at {at}: marks {drawn}"
             rows = browser.execute_script(f"return {section}.querySelectorAll('.scroll tbody tr').length")
             assert rows > 0, name
-            for kind in ("png", "svg") if figure.draw else ():
+            for kind in ("png", "svg") if drawn else ():
                 assert (folder / "figures" / f"{name}.{kind}").stat().st_size > 5000, name
     opened(browser, folder / "report.html")
     assert browser.execute_script(SORTED) == []
