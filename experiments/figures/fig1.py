@@ -19,7 +19,6 @@ from rnn_capacity.report.figure import INTERVAL, Chart, Claim, Figure, once, rea
 
 QUICK = {"num_trials": 8, "num_repeats": 4}
 DEEP = {"depths": (2,)}
-PARAMETERS = charts.axis("parameters", log=True, nice=False, padding=8)
 
 
 def get_config(arg: str = ""):
@@ -61,10 +60,12 @@ def points(results):
 
 def drawn_charts(results):
     found = points(results)
+    ends = [float(found["parameters"].min()), float(found["parameters"].max())]  # alike at every depth
+    size = charts.axis("parameters", log=True, nice=False, padding=8, domain=ends)
     per_param = charts.axis("bits per parameter", domainMin=0)
     bits = charts.axis("bits", log=True, nice=False, padding=8)
     behind = charts.band(*published.CAPACITY_RANGE, "the paper: 3 to 6")
-    behind.append(charts.dotted(PARAMETERS, per_param | {"field": "chance"}))
+    behind.append(charts.dotted(size, per_param | {"field": "chance"}))
     said = "bits per parameter, the best of the trials; bars: its hparams again, 95 % of the mean; dotted: chance"
     return [
         chart
@@ -72,9 +73,9 @@ def drawn_charts(results):
         for chart in (
             Chart(
                 f"Depth {depth}: {said}",
-                charts.lines(group, PARAMETERS, per_param, interval=("low", "high"), behind=behind),
+                charts.lines(group, size, per_param, interval=("low", "high"), behind=behind),
             ),
-            Chart(f"Depth {depth}: bits", charts.lines(group, PARAMETERS, bits)),
+            Chart(f"Depth {depth}: bits", charts.lines(group, size, bits)),
         )
     ]
 

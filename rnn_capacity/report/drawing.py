@@ -21,7 +21,7 @@ CONFIG: dict[str, Any] = {
     "font": "Arial, Helvetica, sans-serif",
     "view": {"stroke": None},
     "concat": {"spacing": 30},
-    "axis": PLAIN | {"gridOpacity": 0.5, "labelOverlap": True, "labelSeparation": 6},
+    "axis": PLAIN | {"gridOpacity": 0.5, "labelOverlap": True, "labelSeparation": 2},
     "legend": PLAIN | {"labelLimit": 0},
     "title": {"anchor": "start", "fontSize": 12, "fontWeight": "normal", "offset": 10},
     "line": {"strokeWidth": 1.8},
