@@ -29,7 +29,7 @@ BAD = [
     ("config.foo: no such field; there are", ["sweep", QUICK.removeprefix("-"), "-config.foo=1"]),
     ("config: 'experiments/none.py' given; it must be .*No such file", ["sweep", "--config=experiments/none.py"]),
     ("config: 'experiments' given; it must be .*Is a directory", ["sweep", "--config=experiments"]),
-    ("config: 'docs/recall.png' given; it must be a Python file", ["sweep", "--config", "docs/recall.png"]),
+    ("config: 'docs/modern.png' given; it must be a Python file", ["sweep", "--config", "docs/modern.png"]),
     ("config: 'README.md' given; .*SyntaxError", ["sweep", "--config=README.md"]),
     (
         "config argument: 'fast' given; it must be 'quick', 'evening'",
