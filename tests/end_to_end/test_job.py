@@ -7,11 +7,11 @@ import pathlib
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 import types
 
+import forked
 import jax
 import optuna
 import pytest
@@ -67,9 +67,9 @@ class Job:
         for k in range(num_processes):
             job = [f"--coordinator_address=127.0.0.1:{port}", f"--num_processes={num_processes}", f"--process_id={k}"]
             self.logs.append(self.folder / f"{time.monotonic_ns()}.{k}.log")
-            with open(self.logs[-1], "w") as log:
-                command = [*self.command, *(job if num_processes > 1 else []), *(of_process or {}).get(k, [])]
-                self.processes.append(subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log))
+            self.logs[-1].touch()
+            command = [*self.command, *(job if num_processes > 1 else []), *(of_process or {}).get(k, [])]
+            self.processes.append(forked.Process(command, environment, ROOT, [self.logs[-1]] * 2))
 
     def __enter__(self):
         return self
@@ -233,15 +233,6 @@ def test_a_process_that_dies_ends_the_others_with_a_word_and_the_study_goes_on(
     assert kept_steps(tmp_path) == {}
 
 
-@pytest.fixture
-def default_handlers():
-    """A process whose parent ignores Ctrl-C, as shells have it of what runs in the background, ignores it too."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("default_handlers")
 @pytest.mark.parametrize(
     ("kind", "code", "by"), [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")], ids=str
 )
@@ -273,7 +264,6 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-@pytest.mark.usefixtures("default_handlers")
 def test_ctrl_c_while_it_compiles_waits_for_the_first_chunk(environment, tmp_path):
     """An exception raised within the compiler would end in a segmentation fault."""
     command = [sys.executable, "-c", COMPILING, *SWEEP[1:]]
@@ -330,14 +320,8 @@ if not own:
 def test_a_script_of_the_users_may_join_a_job_or_measure_alone_in_its_own(environment, whose):
     """An error in it, between two measurements, ends all; in a job that it made itself nobody is waited for."""
     address = f"127.0.0.1:{free_port()}"
-    start = lambda process: subprocess.Popen(
-        [sys.executable, "-c", OWN, whose, address, str(process)],
-        env=environment | {"PYTHONPATH": PATHS},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    processes = [start(process) for process in (0, 1)]
+    command = [sys.executable, "-c", OWN, whose, address]
+    processes = [forked.Process([*command, process], environment | {"PYTHONPATH": PATHS}) for process in (0, 1)]
     (bits, errors), (other_bits, _) = (process.communicate(timeout=240) for process in processes)
     bits, other_bits = (re.sub(r"\[Gloo\].*\n", "", printed) for printed in (bits, other_bits))
     assert float(bits) > 0
@@ -353,7 +337,7 @@ def test_a_script_of_the_users_may_join_a_job_or_measure_alone_in_its_own(enviro
 def test_a_job_that_is_told_wrongly_is_refused_by_name(environment, tmp_path):
     """The other flags are among the bad command lines of test_command_line."""
     command = [*SWEEP, f"--workdir={tmp_path}", "--coordinator_address=here", "--num_processes=2", "--process_id=0"]
-    ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    ended = forked.run(command, environment)
     assert ended.returncode == 1
     assert re.search("^error: coordinator_address: 'here' given", ended.stderr, re.MULTILINE), ended.stderr
     assert not list(tmp_path.iterdir())
@@ -418,16 +402,8 @@ def test_who_does_not_come_is_waited_for_and_named_in_the_end(environment, tmp_p
         (["--num_processes=2", f"--coordinator_address=localhost:{free_port()}", "--process_id=1"], {}, "2", "1", None),
         ([], of_four, "4", "0", "not all of processes 1 to 3 came"),
     ]
-    started = [
-        subprocess.Popen(
-            [*LEAVING, f"--workdir={tmp_path}", "--initialization_timeout=1", *flags],
-            env=environment | variables,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for flags, variables, *_ in cases
-    ]
+    command = [*LEAVING, f"--workdir={tmp_path}", "--initialization_timeout=1"]
+    started = [forked.Process([*command, *flags], environment | variables) for flags, variables, *_ in cases]
     for process, (_, _, count, index, absent) in zip(started, cases, strict=True):
         shown, errors = process.communicate(timeout=120)
         assert (process.returncode, shown) == (1, "")
@@ -447,16 +423,18 @@ def test_a_process_that_finds_process_0_says_that_another_is_missing():
         assert "process 0 is there, but not all others came" in hosts._missing(state, 5)
 
 
-@pytest.mark.usefixtures("default_handlers")
 def test_who_waits_for_others_can_be_stopped(environment, tmp_path):
     job = [f"--coordinator_address=localhost:{free_port()}", "--num_processes=2", "--process_id=0"]
     command = [*SWEEP, f"--workdir={tmp_path}", *job]
-    waiting = subprocess.Popen(command, env=environment, text=True, stderr=subprocess.PIPE)
-    assert waiting.stderr.readline().startswith("waiting for all 2 processes")
+    waiting = forked.Process(command, environment)
+    while waiting.poll() is None and "\n" not in waiting.said()[1]:
+        time.sleep(0.02)
     waiting.send_signal(signal.SIGINT)
     _, errors = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
-    assert errors == "stopped by Ctrl-C; the same command goes on where it was\n"
+    first, last = errors.splitlines()
+    assert first.startswith("waiting for all 2 processes")
+    assert last == "stopped by Ctrl-C; the same command goes on where it was"
 
 
 KUBERNETES = """
@@ -488,7 +466,7 @@ def test_a_pod_whose_job_cannot_be_found_measures_alone(environment, tmp_path, p
     environment = environment | {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path}"
     script = "from rnn_capacity.training import hosts; hosts.start(); print(hosts.count())"
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+    done = forked.run([sys.executable, "-c", script], environment)
     assert done.stdout == "1\n", done.stderr
     said = [line for line in done.stderr.splitlines() if "Kubernetes" in line]
     line = rf"Kubernetes: no job of several pods found \({reason}\); this process measures alone"
@@ -502,5 +480,5 @@ def test_the_environment_may_tell_of_the_job(alone, environment, tmp_path):
     with Job(tmp_path, environment | told, 1) as job:
         assert job.wait() == [0], job.said(0)
     assert all_trials(tmp_path) == all_trials(alone)
-    ended = subprocess.run(SWEEP, env=environment | told | {"JAX_PROCESS_ID": "x"}, capture_output=True, text=True)
+    ended = forked.run(SWEEP, environment | told | {"JAX_PROCESS_ID": "x"})
     assert "error: JAX_PROCESS_ID: 'x' given; it must be a whole number" in ended.stderr

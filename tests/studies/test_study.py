@@ -6,17 +6,17 @@ import itertools
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 import types
 from typing import ClassVar
 
+import forked
 import jax
 import numpy as np
 import optuna
 import pytest
-from helpers import PATHS, ROOT
+from helpers import PATHS
 from optuna.trial import TrialState
 from small_study import STUDY, contents, run
 from tiny import FakeTrainer
@@ -424,7 +424,7 @@ def start(folder, cache):
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], env=environment, cwd=ROOT)
+    return forked.Process([sys.executable, "-c", SCRIPT, folder], environment)
 
 
 def counts(folder):
