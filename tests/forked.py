@@ -1,12 +1,13 @@
 """Processes of Python that find the package imported: forked from one that did so, each has 3 seconds less to do.
 
-Each has an identity, signals, an exit code and an interpreter's end of its own, as one of `subprocess` has. What is read
-as Python or a package is imported is that of the tests; JAX's settings are made again.
+Each has an identity, signals, an exit code and an interpreter's end of its own, as one of `subprocess` has. What is
+read as Python or a package is imported is that of the tests; JAX's settings are made again.
 """
 
 import importlib
 import json
 import os
+import pathlib
 import runpy
 import signal
 import socket
@@ -16,14 +17,8 @@ import tempfile
 import time
 
 IMPORTED = ("rnn_capacity.sweep", "rnn_capacity.dry_run", "rnn_capacity.command_line", "rnn_capacity.search.gp_bandit")
-IMPORTED += (
-    "experiments.common",
-    "ml_collections.config_flags",
-    "scipy.stats.qmc",
-    "alembic.command",
-    "sqlalchemy.dialects.sqlite",
-)
-IMPORTED += ("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
+IMPORTED += ("experiments.common", "ml_collections.config_flags", "scipy.stats.qmc", "alembic.command")
+IMPORTED += ("sqlalchemy.dialects.sqlite", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
 
 
 class Process:
@@ -37,7 +32,7 @@ class Process:
     def __init__(self, command, env=None, cwd=None, out=None):
         assert command[0] == sys.executable
         self.args, self.returncode = command, None
-        self._files = [tempfile.NamedTemporaryFile("r") for _ in range(2)]
+        self._files = [tempfile.NamedTemporaryFile("r") for _ in range(0 if out else 2)]  # noqa: SIM115 as long as it
         out = out or [file.name for file in self._files]
         self.pid = _ask([list(map(str, command[1:])), dict(env or os.environ), str(cwd or os.getcwd()), *map(str, out)])
 
@@ -63,7 +58,7 @@ class Process:
 
     def said(self):
         """Its output and its errors, as far as they are."""
-        return [open(file.name).read() for file in self._files]
+        return [pathlib.Path(file.name).read_text() for file in self._files]
 
     def communicate(self, timeout=None):
         """Its output and its errors, at its end."""
