@@ -116,6 +116,11 @@ def begin(spec, hparams, key):
     return spec.task.data(key.task), steps.init_trial(spec, hparams, key.network)
 
 
+def train_step(spec, shared, data, step, hparams, state):
+    """One gradient step."""
+    return steps.train_chunk(spec, shared, data, step, step + 1, hparams, state)
+
+
 def train_trial(spec, hparams, key):
     """A trial from beginning to end: the pure function that all else runs many of."""
     shared = jax.tree.map(jnp.asarray, spec.task.shared())

@@ -62,22 +62,25 @@ def loss_and_gradient(spec: Spec, hparams: Hparams, params: Params, batch: Batch
     return jax.tree.map(lambda a: a * share, sums)
 
 
-def train_step(spec: Spec, shared: Any, data: Any, step: Array, hparams: Hparams, state: TrialState) -> TrialState:
+def _train_step(
+    spec: Spec, shared: Any, data: Any, step: Array, hparams: Hparams, state: TrialState, to_tree: Callable
+) -> TrialState:
     """One gradient step; where it is not finite the trial keeps what it had and is infeasible from then on.
 
-    The optimizer sees all weights as one vector: fewer operations, and so few at a time that a CPU's device does not
-    hand some to threads that the other devices need.
+    Between steps all weights are one vector, as the optimizer sees them: fewer operations, and so few at a time that a
+    CPU's device does not hand some to threads that the other devices need; and no array that XLA has to copy.
     """
     source = Source(jnp.int32(SPLITS.index("train")), shared, hparams)
     batch = spec.task.sample(data, step, spec.batch_size, source)
-    value, gradient = loss_and_gradient(spec, hparams, state.params, batch)
-    (params, to_tree), (gradient, _) = ravel_pytree(state.params), ravel_pytree(gradient)
-    rule = optimizer(spec, hparams, step, fan_ins(state.params))
-    updates, optimizer_state = rule.update(gradient, state.optimizer_state, params)
+    weights, params = state.params, to_tree(state.params)
+    value, gradient = loss_and_gradient(spec, hparams, params, batch)
+    gradient, _ = ravel_pytree(gradient)
+    rule = optimizer(spec, hparams, step, fan_ins(params))
+    updates, optimizer_state = rule.update(gradient, state.optimizer_state, weights)
     feasible = state.feasible & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
     keep = lambda new, old: jnp.where(feasible, new, old)
     return TrialState(
-        params=to_tree(keep(optax.apply_updates(params, updates), params)),
+        params=keep(optax.apply_updates(weights, updates), weights),
         optimizer_state=jax.tree.map(keep, optimizer_state, state.optimizer_state),
         feasible=feasible,
     )
@@ -100,9 +103,12 @@ def train_chunk(
         alone: an infeasible trial, whose steps change nothing, is left out. Beside others that would save nothing, and
             `vmap` would give each trial the data for itself.
     """
-    step = lambda step, state: train_step(spec, shared, data, step, hparams, state)
+    weights, to_tree = ravel_pytree(state.params)
+    step = lambda step, state: _train_step(spec, shared, data, step, hparams, state, to_tree)
     run = lambda state: jax.lax.fori_loop(start, until, step, state)
-    return jax.lax.cond(state.feasible, run, lambda state: state, state) if alone else run(state)
+    state = state._replace(params=weights)
+    state = jax.lax.cond(state.feasible, run, lambda state: state, state) if alone else run(state)
+    return state._replace(params=to_tree(state.params))
 
 
 def evaluate(

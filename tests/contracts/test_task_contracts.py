@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import SMALL_TASKS, flatten, make_hparams, make_keys, make_spec, random_network, trial
+from helpers import SMALL_TASKS, flatten, make_hparams, make_keys, make_spec, random_network, train_step, trial
 
 from rnn_capacity.cells import CELLS, PAPER_CELLS, Cell
 from rnn_capacity.model import network
@@ -404,7 +404,7 @@ def test_two_steps_of_training_move_every_array_and_leave_it_finite(cell, task):
     if cell.name == "irnn":
         params["layers"] = jax.tree.map(abs, params["layers"])
     data = task.data(make_keys().task)
-    step = jax.jit(functools.partial(steps.train_step, spec, shared(task), data))
+    step = jax.jit(functools.partial(train_step, spec, shared(task), data))
     before = steps.before_training(spec, hparams, params)
     once = step(0, hparams, before)
     twice = step(1, hparams, once)

@@ -24,6 +24,7 @@ from helpers import (
     make_keys,
     make_spec,
     noisy,
+    train_step,
     train_trial,
     trial,
 )
@@ -104,7 +105,7 @@ def test_an_optimizer_equals_its_rule_in_numpy(optimizer, schedule):
             gradient_clip=1e3,
         )
         beyond = {"learning_rate_warm_up": 0.5, "weight_decay": 0.4, "fan_in_power": 0.7}
-        step = jax.jit(functools.partial(steps.train_step, spec, ()))
+        step = jax.jit(functools.partial(train_step, spec, ()))
         start, results = flatten(params), []
         for changed in ({}, {"l2": 0.1}, {"gradient_clip": 0.1, "l2": 0.1}, {"momentum_logit": 0.5}, beyond):
             hparams = base | {name: np.float64(value) for name, value in changed.items()}
@@ -477,7 +478,7 @@ def test_a_trial_that_diverged_stands_still():
     spec = small_spec(cell, optimizer="momentum", unroll=1)
     hparams, key = make_hparams(cell, learning_rate=1e10, gradient_clip=1e10), make_keys()
     data, state = begin(spec, hparams, key)
-    step = jax.jit(functools.partial(steps.train_step, spec, (), data))
+    step = jax.jit(functools.partial(train_step, spec, (), data))
     states = [state]
     while states[-1].feasible and len(states) < 20:
         states.append(step(len(states) - 1, hparams, states[-1]))
