@@ -123,7 +123,7 @@ class Memorization(Task):
         num_mappings = source.hparams["num_mappings"].astype(jnp.uint32)
         start = multiply_modulo(step.astype(jnp.uint32), batch_size, num_mappings, self.max_mappings)
         place = jnp.arange(batch_size, dtype=jnp.uint32)
-        drawn = jax.tree.map(lambda a: jnp.take(a, (start + place) % num_mappings, axis=-1), data)
+        drawn = jax.tree.map(lambda a: jnp.take(a, (start + place) % num_mappings, axis=-1, mode="clip"), data)
         return _batch(drawn, place < num_mappings)  # where there are fewer, each once
 
     def examples(self, data: Mappings, source: Source) -> Batch:
