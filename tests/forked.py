@@ -1,7 +1,8 @@
 """Processes of Python that find the package imported: forked from one that did so, each has 3 seconds less to do.
 
 Each has an identity, signals, an exit code and an interpreter's end of its own, as one of `subprocess` has. What is
-read as Python or a package is imported is that of the tests; JAX's settings are made again.
+read as Python or a package is imported is that of the tests, and the hashes of strings are alike in all: what could
+depend on them wants a process of its own. JAX's settings are made again, and NumPy's random numbers.
 """
 
 import importlib
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 
 IMPORTED = ("rnn_capacity.sweep", "rnn_capacity.dry_run", "rnn_capacity.command_line", "rnn_capacity.search.gp_bandit")
 IMPORTED += ("experiments.common", "ml_collections.config_flags", "scipy.stats.qmc", "alembic.command")
@@ -111,21 +113,26 @@ def _serve(connection):
 
 def _become(command, environment, cwd, *out):
     import jax
+    import numpy as np
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cwd)
     for number, path in enumerate(out, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    np.random.seed()
     os.environ.clear()
     os.environ.update(environment)
     for name, value in environment.items():
         if name.startswith("JAX_") and hasattr(jax.config, setting := name.lower()):
             known = getattr(jax.config, setting)
-            given = value if isinstance(known, str | None) else json.loads(value.lower())
-            jax.config.update(setting, bool(given) if isinstance(known, bool) else given)
+            of_kind = (
+                (lambda text: text.lower() in ("1", "true", "yes", "on")) if isinstance(known, bool) else type(known)
+            )
+            jax.config.update(setting, value if known is None else of_kind(value))
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv = ["-c", *command[2:]] if command[0] == "-c" else command
     if command[0] == "-c":
+        sys.modules["__main__"] = types.ModuleType("__main__")
         exec(compile(command[1], "<string>", "exec"), vars(sys.modules["__main__"]))
     else:
         sys.path.insert(0, os.path.dirname(command[0]))
@@ -133,6 +140,7 @@ def _become(command, environment, cwd, *out):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end what they began
     sys.path[0] = os.path.dirname(sys.path[0])  # the clone, in place of its tests
     for _name in IMPORTED:
         importlib.import_module(_name)

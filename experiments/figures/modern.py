@@ -140,7 +140,7 @@ def table(results):
 
 
 def drawn_charts(results):
-    """Cells by name, since no eye tells so many colours apart, the best of each chart above."""
+    """Cells by name, since no eye tells so many colours apart; of capacities the most bits a parameter above."""
     held = rows(
         of(results, AssociationPoint),
         pairs=lambda r: r.num_pairs,
@@ -154,35 +154,38 @@ def drawn_charts(results):
     trained = rows(
         of(results, TrainabilityResult),
         median_loss=lambda r: r.median_loss,
-        diverged=lambda r: f"{100 * r.num_infeasible / r.num_trials:.0f} % diverged",
+        note=lambda r: f", {100 * r.num_infeasible / r.num_trials:.0f} % diverged" if r.num_infeasible else "",
     )
-    drawn = []
-    for (of_track, depth), group in points(results).groupby(["track", "depth"], sort=True):
+    drawn, stored = [], points(results)
+    for (of_track, depth), group in stored.groupby(["track", "depth"], sort=True):
         group = group.sort_values("bits per parameter", ascending=False)
         for name in OF_CAPACITY:
             interval = ("low", "high") if name == "bits per parameter" else None
             scale = {"zero": True} if interval else {"padding": 8}
             axis = charts.axis(name, log=interval is None, nice=False, **scale)
-            spec = listed(group, axis, "budget", "{:,} parameters", interval=interval)
+            spec = listed(group, axis, "budget", "{:,} parameters at most", stored, interval=interval)
             drawn.append(Chart(f"{TRACKS[of_track].capitalize()}, depth {depth}: {name}", spec))
     if not held.empty:
         spec = listed(held.sort_values("accuracy", ascending=False), charts.axis("accuracy"), "pairs", "{:,} pairs")
         drawn.append(Chart("Associations: accuracy, by pairs", spec))
     if not recalled.empty:
         error = charts.axis("squared error", domainMin=0)
-        spec = listed(recalled.sort_values("squared error"), error, "state", "{:,} numbers", interval=("low", "high"))
-        drawn.append(Chart("Recall of one vector that is shown once, by the state: a matrix is no help", spec))
+        spec = listed(recalled.sort_values("squared error"), error, "units", "{:,} units", interval=("low", "high"))
+        drawn.append(
+            Chart("Recall of one vector that is shown once, by units: a state that is a matrix is no help", spec)
+        )
     if not trained.empty:
-        spec = listed(trained.sort_values("median loss"), charts.axis("median loss"), "diverged", "{}")
+        spec = listed(trained.sort_values("median loss"), charts.axis("median loss"), "T", "T = {}")
         drawn.append(Chart("Random hparams on parentheses: the median loss, and how many diverge", spec))
     return drawn
 
 
-def listed(found, x, size, word, **more):
-    """A line a cell in the order of its first row, and on it a point a size."""
+def listed(found, x, size, word, of_all=None, **more):
+    """A line a cell in the order of its first row, and on it a point a size; charts of all sizes have one legend."""
     deep = [f", depth {depth}" if found["depth"].nunique() > 1 else "" for depth in found["depth"]]
-    named = found.assign(_what=found["cell"] + deep, size=found[size].map(word.format))
-    return charts.listed(named, x, "_what", "size", [word.format(value) for value in sorted(set(found[size]))], **more)
+    named = found.assign(_what=found["cell"] + deep + found.get("note", ""), size=found[size].map(word.format))
+    sizes = sorted(set((found if of_all is None else of_all)[size]))
+    return charts.listed(named, x, "_what", "size", [*map(word.format, sizes)], **more)
 
 
 def found_claims(results):

@@ -57,12 +57,13 @@ def lines(
         layers += _bars(rows, interval, bars | {"color": looks["color"]})
     layers.append({"mark": {"type": "line"}, "encoding": {"x": x, "y": y} | _without(looks, "shape")})
     layers.append(points(x, y, looks))
-    return {"data": {"values": records(rows)}, "layer": layers}
+    return {"data": {"values": records(on(rows, x, y))}, "layer": layers}
 
 
 def scatter(rows: pd.DataFrame, x: Spec, y: Spec, *, behind: Sequence[Spec] = ()) -> Spec:
     """A point a trial, in the looks of its cell."""
-    return {"data": {"values": records(rows)}, "layer": [*behind, points(x, y, _by_cell(rows), opacity=0.7)]}
+    layers = [*behind, points(x, y, _by_cell(rows), opacity=0.7)]
+    return {"data": {"values": records(on(rows, x, y))}, "layer": layers}
 
 
 def steps(rows: pd.DataFrame, x: Spec, best: Spec, median: Spec) -> Spec:
@@ -121,6 +122,12 @@ def dotted(x: Spec, y: Spec) -> Spec:
     """A layer of a gray dotted line a cell through other values of the chart's rows, such as chance."""
     mark = {"type": "line", "strokeDash": DASHES[":"], "strokeWidth": 1.5} | REFERENCE
     return {"mark": mark, "encoding": {"x": x, "y": y, "detail": {"field": "cell"}}}
+
+
+def on(rows: pd.DataFrame, *axes: Spec) -> pd.DataFrame:
+    """Rows without the numbers that a log axis does not have, 0 and below: one of them, and Vega draws none aright."""
+    logs = [axis["field"] for axis in axes if axis.get("scale", {}).get("type") == "log"]
+    return rows.assign(**{name: rows[name].where(rows[name] > 0) for name in logs})
 
 
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -224,7 +231,7 @@ def listed(
     color = {"color": _by_cell(rows)["color"] | {"legend": None}}  # the text names the cell
     gray = {"encoding": {"symbols": {"fill": {"value": "#808080"}}}}  # of no cell
     shape: Spec = {"field": kind, "type": "nominal", "title": None, "legend": gray}
-    shape["scale"] = {"domain": kinds, "range": [*SHAPES.values()][: len(kinds)]}
+    shape["scale"] = {"domain": kinds, "range": [*itertools.islice(itertools.cycle(SHAPES.values()), len(kinds))]}
     bars = at | {"x": x | {"field": interval[0]}, "x2": {"field": interval[1]}} | color if interval else {}
     layers = [
         *behind,
@@ -232,7 +239,7 @@ def listed(
         *(_bars(rows, interval, bars) if interval else []),
         points(x, place, color | {"shape": shape}, size=90),
     ]
-    return {"height": LINE * rows[y].nunique(), "data": {"values": records(rows)}, "layer": layers}
+    return {"height": LINE * rows[y].nunique(), "data": {"values": records(on(rows, x))}, "layer": layers}
 
 
 def across(x: Spec, value: float) -> list[Spec]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rnn_capacity.measure.result import Result
 
 AGAIN = "again: the best hparams again on fresh data and weights, 95 % interval of the mean."
-RISING = "rising: the last quarter of them bettered it by over 1 %, not by chance, so more would find more."
+RISING = "rising: the last quarter of them bettered it by over 1 %, of 12 trials or more not by chance: more find more."
 _OF_ALL = {
     "cell": Column(lambda r: r.cell, 5),
     "depth": Column(lambda r: f"{r.depth}"),

@@ -2,7 +2,7 @@
 
 The best of N trials is a lower bound of what a larger search would find. So it confirms a claim about a maximum, or
 passes it, and never falls short of it for good; and the difference of two such bounds refutes nothing unless both were
-searched alike and had stopped rising.
+searched alike, and whose bests did not come last.
 """
 
 import dataclasses
@@ -27,14 +27,15 @@ RULES = {
     "stands beside it.",
     DISAGREES: "It lies outside. Of the best of a search this counts only where ours passes the paper's: the best of N "
     "trials is a lower bound, and a larger search may raise it. Of a difference or an order it counts only where both "
-    "sides had equally many trials, at least 8, of equally many steps, and neither was still rising.",
+    "sides had equally many trials, at least 8, of equally many steps, and the best of neither came in their last "
+    "quarter: such a search may rise on.",
     NOT_REACHED: "Ours is the best of a search, and falls short of the paper's. What was spent stands beside it, with "
     "the command that spends more.",
     UNDECIDED: "The interval allows either, or the comparison was not fair enough to refute anything.",
     MISSING: "A study or a cell of it is missing, or not finished.",
 }
 OF_TODAY = {*MODERN_CELLS, *BLOCKS}
-LEAST_TRIALS = 8  # of a search whose last quarter shows whether it was still rising
+LEAST_TRIALS = 8  # of a search that has a last quarter to speak of
 
 
 def verdict(interval: tuple[float, float], allowed: tuple[float, float]) -> str:
@@ -64,7 +65,7 @@ def of_difference(
     """The verdict on a difference between the best that several searches found, and why it is not "disagrees".
 
     Args:
-        sides: the results that are compared; those of a fair comparison had equal budgets and had stopped rising.
+        sides: the results that are compared; fairly if budgets are equal, and no best came in the last quarter.
     """
     found = verdict(interval, allowed)
     why = unfair(list(sides)) if found == DISAGREES else ""
@@ -78,8 +79,17 @@ def unfair(results: Sequence[Result]) -> str:
         return f"searched unlike, {spending(results)}"
     if any(r.num_trials < LEAST_TRIALS for r in results):
         return f"fewer than {LEAST_TRIALS} trials cannot show that a search has stopped rising"
-    rising = dict.fromkeys(r.cell for r in results if r.still_improving)
-    return f"still rising: {', '.join(rising)}" if rising else ""
+    late = _late(results)
+    return f"best in the last quarter of the trials: {', '.join(late)}" if late else ""
+
+
+def _late(results: Sequence[Result]) -> list[str]:
+    """The cells whose best came in the last quarter of the trials, be it by chance.
+
+    `still_improving` asks for more, and so misses searches that do rise; here that would be the harmful error.
+    """
+    late = [r for r in results if r.record.best_number is not None and 4 * r.record.best_number >= 3 * r.num_trials]
+    return list(dict.fromkeys(r.cell for r in late))
 
 
 def spending(results: Sequence[Result]) -> str:
@@ -88,9 +98,9 @@ def spending(results: Sequence[Result]) -> str:
 
 
 def spent(results: Sequence[Result], paper: str = published.SPENT) -> str:
-    """What the searches of a claim cost, which were still rising, and what the paper's cost."""
-    rising = dict.fromkeys(r.cell for r in results if r.still_improving)
-    state = f"still rising: {', '.join(rising)}" if rising else "none still rising"
+    """What the searches of a claim cost, which had their best in the last quarter, and what the paper's cost."""
+    late = _late(results)
+    state = f"best in the last quarter: {', '.join(late)}" if late else "no best in the last quarter"
     return f"{spending(results)} a point, {state}; the paper: {paper}"
 
 

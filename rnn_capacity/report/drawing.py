@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rnn_capacity import files
+from rnn_capacity.display import plots
 from rnn_capacity.report import html
 from rnn_capacity.report.figure import Chart, Figure
 
@@ -47,29 +48,41 @@ def side_by_side(charts: Sequence[Chart], columns: int) -> dict[str, Any]:
     whole = lambda caption: re.sub(r" (?=%|=)|(?<==) ", "\u00a0", caption)  # no line ends within 95 % or T = 5
     title = lambda chart: textwrap.wrap(whole(chart.caption), round((width + 40) / LETTER))
     panels = [known | copy.deepcopy(dict(chart.spec)) | {"title": title(chart)} for chart in charts]
-    own = [look for look in LOOKS if not _shared(panels, look)]
+    shared = {look: _in_all(panels, look) for look in LOOKS}
+    if _alike(shared["color"], shared["shape"]):
+        shared |= {"color": None, "shape": None}
+    own = [look for look, values in shared.items() if values is None]
+    for look, values in shared.items():
+        for found in _looks(panels, look):
+            found["scale"] |= {} if values is None else {"domain": [*values], "range": [*values.values()]}
     config = CONFIG | {"legend": CONFIG["legend"] | ({"orient": "top", "columns": 3} if own else {})}
     resolve = {"scale": dict.fromkeys(own, "independent")}
     return {"columns": columns, "concat": panels, "resolve": resolve, "config": config}
 
 
-def _shared(panels: Sequence[Any], channel: str) -> bool:
-    """Gives all panels one scale of a look, of what is in any of them; False where two differ about it."""
-    found = [look for panel in panels for look in _channels(panel, channel) if "range" in look.get("scale", {})]
+def _in_all(panels: Sequence[Any], channel: str) -> dict[Any, Any] | None:
+    """How each value is drawn that is in any of the panels; None where two differ about one, or are of two fields."""
     looks: dict[Any, Any] = {}
+    found = list(_looks(panels, channel))
     for look in found:
         for value, drawn in zip(look["scale"]["domain"], look["scale"]["range"], strict=True):
-            if looks.setdefault((look["field"], value), drawn) != drawn:
-                return False
-    if len({look["field"] for look in found}) > 1:
+            if looks.setdefault(value, drawn) != drawn:
+                return None
+    fields = {look["field"] for look in found}
+    order = plots.in_order(looks) if fields == {"cell"} else sorted(looks) if fields == {"depth"} else looks
+    return {value: looks[value] for value in order} if len(fields) < 2 else None
+
+
+def _alike(colors: dict[Any, Any] | None, shapes: dict[Any, Any] | None) -> bool:
+    """Whether two values have one colour and one shape: cells of a user's own, of which each chart begins anew."""
+    if not colors or not shapes or colors.keys() != shapes.keys():
         return False
-    for look in found:
-        look["scale"] |= {"domain": [value for _, value in looks], "range": [*looks.values()]}
-    return True
+    return len({(color, shapes[value]) for value, color in colors.items()}) < len(colors)
 
 
-def _channels(spec: Any, channel: str) -> Iterator[dict[str, Any]]:
-    """What the encodings of a specification say of a channel."""
-    for part in [spec, *spec.get("layer", ())]:
-        if channel in part.get("encoding", {}):
-            yield part["encoding"][channel]
+def _looks(panels: Sequence[Any], channel: str) -> Iterator[dict[str, Any]]:
+    """What the encodings of all panels say of a channel, where they say how each value is drawn."""
+    for panel in panels:
+        for part in [panel, *panel.get("layer", ())]:
+            if "range" in part.get("encoding", {}).get(channel, {}).get("scale", {}):
+                yield part["encoding"][channel]

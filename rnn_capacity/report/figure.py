@@ -21,7 +21,7 @@ class Claim(NamedTuple):
     paper: str  #: its number
     ours: str  #: with intervals
     verdict: str  #: AGREES, DISAGREES, NOT_REACHED, MISSING, or UNDECIDED where the intervals allow either
-    spent: str = ""  #: what the search cost here and in the paper, and whether it was still rising
+    spent: str = ""  #: what the search cost here and in the paper, and whether its best came last
 
 
 class Chart(NamedTuple):

@@ -56,7 +56,7 @@ def welch(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> t
 
 
 def still_improving(values: Sequence[float | None], sign: int = 1) -> bool:
-    """Whether more trials would find more: the last quarter bettered the best by over a hundredth, not by chance.
+    """Whether more trials would find more: the last quarter bettered the best by over a hundredth, and not by luck.
 
     Were all trials alike, the best would be in the last quarter one time in four. So that quarter must also be better
     than the one before it, by the rank test of Mann and Whitney (1947), one-sided at 5 %. With fewer than 12 trials

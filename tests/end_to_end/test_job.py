@@ -7,6 +7,7 @@ import pathlib
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 import types
@@ -45,7 +46,6 @@ def environment(tmp_path_factory):
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
     }
 
 
@@ -58,7 +58,9 @@ def free_port():
 class Job:
     """So many processes of one command, in a folder of their own; all are gone when it is closed."""
 
-    def __init__(self, folder, environment, num_processes=2, *, command=None, of_process=None, **fields):
+    def __init__(
+        self, folder, environment, num_processes=2, *, command=None, of_process=None, start=forked.Process, **fields
+    ):
         self.folder = pathlib.Path(folder)
         fields = [f"--config.{name}={value}" for name, value in (SMALL | fields).items()]
         self.command = [*(command or SWEEP), f"--workdir={folder}", *fields]
@@ -69,7 +71,7 @@ class Job:
             self.logs.append(self.folder / f"{time.monotonic_ns()}.{k}.log")
             self.logs[-1].touch()
             command = [*self.command, *(job if num_processes > 1 else []), *(of_process or {}).get(k, [])]
-            self.processes.append(forked.Process(command, environment, ROOT, [self.logs[-1]] * 2))
+            self.processes.append(start(command, environment, ROOT, [self.logs[-1]] * 2))
 
     def __enter__(self):
         return self
@@ -110,7 +112,14 @@ def alone(tmp_path_factory, environment):
 
 
 def test_two_processes_find_what_one_does(alone, environment, tmp_path):
-    with Job(tmp_path, environment) as job:
+    """Begun by themselves, as users' are: their strings have other hashes, so the order of their sets differs."""
+
+    def start(command, environment, cwd, logs):
+        seed = {"PYTHONHASHSEED": command[-1].removeprefix("--process_id=")}
+        with open(logs[0], "a") as log:
+            return subprocess.Popen(command, env=environment | seed, cwd=cwd, stdout=log, stderr=log)
+
+    with Job(tmp_path, environment, start=start) as job:
         assert job.wait() == [0, 0], job.said(0) + job.said(1)
     assert all_trials(tmp_path) == all_trials(alone)
     assert results(tmp_path) == results(alone)

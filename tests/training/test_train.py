@@ -491,6 +491,9 @@ def test_a_trial_that_diverged_stands_still():
     later = chunk(jnp.int32(len(states) - 1), jnp.int32(50), make_hparams(cell, learning_rate=0.0), last)
     assert not later.feasible
     chex.assert_trees_all_equal((later.params, later.optimizer_state), (good.params, good.optimizer_state))
+    beside = jax.jit(functools.partial(steps.train_chunk, spec, (), data, alone=False))
+    later = beside(jnp.int32(len(states) - 1), jnp.int32(50), make_hparams(cell, learning_rate=0.0), last)
+    chex.assert_trees_all_equal((later.params, later.optimizer_state), (good.params, good.optimizer_state))
     running = chunk(jnp.int32(0), jnp.int32(50), make_hparams(cell), state)  # while a trial that has not goes on
     assert running.feasible
     assert not np.allclose(flatten(running.params), flatten(state.params))
