@@ -84,11 +84,26 @@ def select(results):
     of_capacity = [r for r in of_today(results, CapacityResult) if r.unroll == published.CAPACITY_UNROLL]
     random = [r for r in of_today(results, TrainabilityResult) if claims.kind_of(r) == "parentheses" and is_random(r)]
     return [
-        *once(of_capacity, attrgetter("cell", "depth", "num_params")),
+        *once(searched_alike(of_capacity), attrgetter("cell", "depth", "num_params")),
         *once(of_today(results, RecallPoint), attrgetter("cell", "depth", "num_units", "num_inputs", "unroll")),
         *once(of_today(results, AssociationPoint), attrgetter("cell", "depth", "num_units", "num_pairs", "unroll")),
         *once(random, lambda r: (r.cell, r.depth, claims.setting(r))),
     ]
+
+
+def searched_alike(results):
+    """Of each track and depth the searches of the budget that most cells had: a larger one would favour its cell."""
+    found = []
+    for kind in dict.fromkeys((track(r), r.depth) for r in results):
+        group = [r for r in results if (track(r), r.depth) == kind]
+        cells = {budget(r): {other.cell for other in group if budget(other) == budget(r)} for r in group}
+        most = max(cells, key=lambda of: (len(cells[of]), of))
+        found += [r for r in group if budget(r) == most]
+    return found
+
+
+def budget(result):
+    return result.num_trials, result.train_steps
 
 
 def of_today(results, kind):

@@ -229,7 +229,7 @@ def listed(
     place = {"field": y, "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 300}}
     at = {"x": x, "y": place}
     color = {"color": _by_cell(rows)["color"] | {"legend": None}}  # the text names the cell
-    gray = {"encoding": {"symbols": {"fill": {"value": "#808080"}}}}  # of no cell
+    gray = {"columns": 2, "encoding": {"symbols": {"fill": {"value": "#808080"}}}}  # of no cell
     shape: Spec = {"field": kind, "type": "nominal", "title": None, "legend": gray}
     shape["scale"] = {"domain": kinds, "range": [*itertools.islice(itertools.cycle(SHAPES.values()), len(kinds))]}
     bars = at | {"x": x | {"field": interval[0]}, "x2": {"field": interval[1]}} | color if interval else {}

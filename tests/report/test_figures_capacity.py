@@ -204,6 +204,15 @@ def test_the_cells_of_today_are_listed_the_best_first():
     assert of(trained, "_what", "median loss") == [("s6, 50 % diverged", 3.0)]
 
 
+def test_cells_of_today_are_compared_by_searches_of_one_budget():
+    """The one that most of them had, of each track and depth; of two as common the larger."""
+    few = [make_capacity(cell, 1.0, num_trials=8) for cell in ("s6", "lru", "gru")]
+    many = [make_capacity(cell, 3.0, num_trials=24) for cell in ("gru", "lstm")]
+    block = make_capacity("s6 block", 1.5, num_trials=24)
+    assert modern.select([*few, *many, block]) == [*few, block]
+    assert modern.select([*few[1:], *many]) == many
+
+
 def test_more_sizes_than_shapes_are_drawn_too(tmp_path):
     """Each of twelve sizes a figure of twelve cells."""
     cells = [cell for cell in modern.NAMES if not cell.endswith("block")][:12]
