@@ -1,10 +1,12 @@
 """Processes of Python that find the package imported: forked from one that did so, each has 3 seconds less to do.
 
-Each has an identity, signals, an exit code and an interpreter's end of its own, as one of `subprocess` has. What is
-read as Python or a package is imported is that of the tests, and the hashes of strings are alike in all: what could
-depend on them wants a process of its own. JAX's settings are made again, and NumPy's random numbers.
+Each has an identity, signals, an exit code and an interpreter's end of its own, as one of `subprocess` has; one that
+`multiprocessing` forks ends without what was registered for the end, such as leaving a job. What is read as Python or a
+package is imported is that of the tests, and the hashes of strings are alike in all: what could depend on them wants a
+process of its own. JAX's settings are made again, and NumPy's random numbers.
 """
 
+import functools
 import importlib
 import json
 import os
@@ -80,18 +82,20 @@ def run(command, env=None, cwd=None, timeout=300):
 
 # --- The process that all are forked from -----------------------------------------------------------------------------
 
-_server: list = []  # the socket to it, as a file, once there is one
+
+@functools.cache
+def _server():
+    """The socket to it, as a file."""
+    here, there = socket.socketpair()
+    command = [sys.executable, __file__, str(there.fileno())]
+    subprocess.Popen(command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL)
+    there.close()
+    return here.makefile("rw", buffering=1)
 
 
 def _ask(what):
-    if not _server:
-        here, there = socket.socketpair()
-        command = [sys.executable, __file__, str(there.fileno())]
-        subprocess.Popen(command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL)
-        there.close()
-        _server.append(here.makefile("rw", buffering=1))
-    _server[0].write(json.dumps(what) + "\n")
-    return json.loads(_server[0].readline())
+    _server().write(json.dumps(what) + "\n")
+    return json.loads(_server().readline())
 
 
 def _serve(connection):
@@ -125,10 +129,9 @@ def _become(command, environment, cwd, *out):
     for name, value in environment.items():
         if name.startswith("JAX_") and hasattr(jax.config, setting := name.lower()):
             known = getattr(jax.config, setting)
-            of_kind = (
-                (lambda text: text.lower() in ("1", "true", "yes", "on")) if isinstance(known, bool) else type(known)
-            )
-            jax.config.update(setting, value if known is None else of_kind(value))
+            if isinstance(known, bool):
+                value = value.lower() in ("1", "true", "yes", "on")
+            jax.config.update(setting, value if known is None else type(known)(value))
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv = ["-c", *command[2:]] if command[0] == "-c" else command
     if command[0] == "-c":

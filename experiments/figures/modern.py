@@ -7,6 +7,7 @@ tracks, each in sweeps of its own. Associations are counted of cells that carry 
 """
 
 import math
+from collections import Counter
 from operator import attrgetter
 
 import pandas as pd
@@ -96,14 +97,10 @@ def searched_alike(results):
     found = []
     for kind in dict.fromkeys((track(r), r.depth) for r in results):
         group = [r for r in results if (track(r), r.depth) == kind]
-        cells = {budget(r): {other.cell for other in group if budget(other) == budget(r)} for r in group}
-        most = max(cells, key=lambda of: (len(cells[of]), of))
-        found += [r for r in group if budget(r) == most]
+        cells = Counter(budget for budget, _ in {(claims.budget(r), r.cell) for r in group})
+        most = max(cells, key=lambda budget: (cells[budget], budget))
+        found += [r for r in group if claims.budget(r) == most]
     return found
-
-
-def budget(result):
-    return result.num_trials, result.train_steps
 
 
 def of_today(results, kind):

@@ -57,13 +57,12 @@ def lines(
         layers += _bars(rows, interval, bars | {"color": looks["color"]})
     layers.append({"mark": {"type": "line"}, "encoding": {"x": x, "y": y} | _without(looks, "shape")})
     layers.append(points(x, y, looks))
-    return {"data": {"values": records(on(rows, x, y))}, "layer": layers}
+    return {"data": data(rows, x, y), "layer": layers}
 
 
 def scatter(rows: pd.DataFrame, x: Spec, y: Spec, *, behind: Sequence[Spec] = ()) -> Spec:
     """A point a trial, in the looks of its cell."""
-    layers = [*behind, points(x, y, _by_cell(rows), opacity=0.7)]
-    return {"data": {"values": records(on(rows, x, y))}, "layer": layers}
+    return {"data": data(rows, x, y), "layer": [*behind, points(x, y, _by_cell(rows), opacity=0.7)]}
 
 
 def steps(rows: pd.DataFrame, x: Spec, best: Spec, median: Spec) -> Spec:
@@ -78,7 +77,7 @@ def steps(rows: pd.DataFrame, x: Spec, best: Spec, median: Spec) -> Spec:
     }
     leaders = {"transform": [{"filter": "datum._leads"}], **points(x, best, looks, size=40)}
     layers = [stairs(median, opacity=0.4, strokeWidth=1), stairs(best, strokeWidth=2), leaders]
-    return {"data": {"values": records(rows)}, "layer": layers}
+    return {"data": data(rows, x, best, median), "layer": layers}
 
 
 def boxes(rows: pd.DataFrame, x: Spec, y: Spec) -> Spec:
@@ -88,7 +87,7 @@ def boxes(rows: pd.DataFrame, x: Spec, y: Spec) -> Spec:
     box["encoding"] = {"x": x, "y": y, "color": looks["color"]}
     # A trial's place within its box says nothing: it keeps points apart.
     spread = looks | {"xOffset": {"field": "_spread", "type": "quantitative", "scale": {"domain": [-2, 2]}}}
-    return {"data": {"values": records(rows)}, "layer": [box, points(x, y, spread, opacity=0.5, size=14)]}
+    return {"data": data(rows, x, y), "layer": [box, points(x, y, spread, opacity=0.5, size=14)]}
 
 
 def points(x: Spec, y: Spec, looks: Spec, **mark: Any) -> Spec:
@@ -99,13 +98,13 @@ def points(x: Spec, y: Spec, looks: Spec, **mark: Any) -> Spec:
 
 def band(low: float, high: float, label: str) -> list[Spec]:
     """A range over the whole width, such as the paper's, with its name."""
-    data = {"values": [{"low": low, "high": high, "label": label}]}
+    values = {"values": [{"low": low, "high": high, "label": label}]}
     across = {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}}
     name = {"y": {"field": "high", "type": "quantitative"}, "text": {"field": "label"}, "x": {"value": 4}}
     return [
-        {"data": data, "mark": {"type": "rect"} | REFERENCE | {"opacity": 0.15}, "encoding": across},
+        {"data": values, "mark": {"type": "rect"} | REFERENCE | {"opacity": 0.15}, "encoding": across},
         {
-            "data": data,
+            "data": values,
             "mark": {"type": "text", "align": "left", "dy": 8} | REFERENCE | {"opacity": 1},
             "encoding": name,
         },
@@ -114,8 +113,8 @@ def band(low: float, high: float, label: str) -> list[Spec]:
 
 def reference(values: Sequence[tuple[float, float]], x: Spec, y: Spec) -> list[Spec]:
     """A gray line through some points, such as a closed form."""
-    data = {"values": [{x["field"]: a, y["field"]: b} for a, b in values]}
-    return [{"data": data, "mark": {"type": "line"} | REFERENCE, "encoding": {"x": x, "y": y}}]
+    through = {"values": [{x["field"]: a, y["field"]: b} for a, b in values]}
+    return [{"data": through, "mark": {"type": "line"} | REFERENCE, "encoding": {"x": x, "y": y}}]
 
 
 def dotted(x: Spec, y: Spec) -> Spec:
@@ -124,15 +123,14 @@ def dotted(x: Spec, y: Spec) -> Spec:
     return {"mark": mark, "encoding": {"x": x, "y": y, "detail": {"field": "cell"}}}
 
 
-def on(rows: pd.DataFrame, *axes: Spec) -> pd.DataFrame:
-    """Rows without the numbers that a log axis does not have, 0 and below: one of them, and Vega draws none aright."""
+def data(rows: pd.DataFrame, *axes: Spec) -> Spec:
+    """Rows as JSON takes them: four digits, and nothing where there is no number, or on a log axis none above 0.
+
+    Beside a number that its log axis does not have Vega draws no other aright.
+    """
     logs = [axis["field"] for axis in axes if axis.get("scale", {}).get("type") == "log"]
-    return rows.assign(**{name: rows[name].where(rows[name] > 0) for name in logs})
-
-
-def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON takes them: four digits, and nothing where there is no number."""
-    return [{name: _plain(value) for name, value in row.items()} for row in rows.to_dict("records")]
+    rows = rows.assign(**{name: rows[name].where(rows[name] > 0) for name in logs})
+    return {"values": [{name: _plain(value) for name, value in row.items()} for row in rows.to_dict("records")]}
 
 
 def _plain(value: Any) -> Any:
@@ -205,7 +203,7 @@ def heat(rows: pd.DataFrame, row: str, column: str, shade: str, label: str) -> S
             "encoding": cells | {"text": {"field": label}, "color": ink},
         },
     ]
-    return {"height": ROW * rows[row].nunique(), "data": {"values": records(rows)}, "layer": layers}
+    return {"height": ROW * rows[row].nunique(), "data": data(rows), "layer": layers}
 
 
 def listed(
@@ -239,7 +237,7 @@ def listed(
         *(_bars(rows, interval, bars) if interval else []),
         points(x, place, color | {"shape": shape}, size=90),
     ]
-    return {"height": LINE * rows[y].nunique(), "data": {"values": records(on(rows, x))}, "layer": layers}
+    return {"height": LINE * rows[y].nunique(), "data": data(rows, x), "layer": layers}
 
 
 def across(x: Spec, value: float) -> list[Spec]:
@@ -251,7 +249,7 @@ def across(x: Spec, value: float) -> list[Spec]:
 def ticks(rows: pd.DataFrame, x: Spec, y: Spec, **mark: Any) -> Spec:
     """A layer of its own data: a dash at each row, such as the paper's value beside ours."""
     mark = {"type": "tick", "orient": "horizontal", "thickness": 3, "size": 26, "tooltip": {"content": "data"}} | mark
-    return {"data": {"values": records(rows)}, "mark": REFERENCE | mark, "encoding": {"x": x, "y": y}}
+    return {"data": data(rows, x, y), "mark": REFERENCE | mark, "encoding": {"x": x, "y": y}}
 
 
 def intervals(rows: pd.DataFrame, x: Spec, y: Spec, ends: tuple[str, str], *, behind: Sequence[Spec] = ()) -> Spec:
@@ -263,7 +261,7 @@ def intervals(rows: pd.DataFrame, x: Spec, y: Spec, ends: tuple[str, str], *, be
     looks = _by_cell(rows)
     bars = {"x": x, "y": y | {"field": ends[0]}, "y2": {"field": ends[1]}, "color": looks["color"]}
     layers = [*behind, *_bars(rows, ends, bars), points(x, y, looks)]
-    return {"data": {"values": records(rows)}, "layer": layers}
+    return {"data": data(rows, x, y), "layer": layers}
 
 
 def by_name(field: str = "cell") -> Spec:

@@ -74,8 +74,7 @@ def of_difference(
 
 def unfair(results: Sequence[Result]) -> str:
     """What keeps a comparison of searches from refuting anything; empty where it is fair."""
-    budgets = {(r.num_trials, r.train_steps) for r in results}
-    if len(budgets) > 1:
+    if len(set(map(budget, results))) > 1:
         return f"searched unlike, {spending(results)}"
     if any(r.num_trials < LEAST_TRIALS for r in results):
         return f"fewer than {LEAST_TRIALS} trials cannot show that a search has stopped rising"
@@ -90,6 +89,11 @@ def _late(results: Sequence[Result]) -> list[str]:
     """
     late = [r for r in results if r.record.best_number is not None and 4 * r.record.best_number >= 3 * r.num_trials]
     return list(dict.fromkeys(r.cell for r in late))
+
+
+def budget(result: Result) -> tuple[int, int]:
+    """Of a search, which those that are compared must share: trials, and steps of each."""
+    return result.num_trials, result.train_steps
 
 
 def spending(results: Sequence[Result]) -> str:

@@ -53,8 +53,9 @@ def side_by_side(charts: Sequence[Chart], columns: int) -> dict[str, Any]:
         shared |= {"color": None, "shape": None}
     own = [look for look, values in shared.items() if values is None]
     for look, values in shared.items():
-        for found in _looks(panels, look):
-            found["scale"] |= {} if values is None else {"domain": [*values], "range": [*values.values()]}
+        if values is not None:
+            for found in _looks(panels, look):
+                found["scale"] |= {"domain": [*values], "range": [*values.values()]}
     config = CONFIG | {"legend": CONFIG["legend"] | ({"orient": "top", "columns": 3} if own else {})}
     resolve = {"scale": dict.fromkeys(own, "independent")}
     return {"columns": columns, "concat": panels, "resolve": resolve, "config": config}

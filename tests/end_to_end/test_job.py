@@ -346,7 +346,7 @@ def test_a_script_of_the_users_may_join_a_job_or_measure_alone_in_its_own(enviro
 def test_a_job_that_is_told_wrongly_is_refused_by_name(environment, tmp_path):
     """The other flags are among the bad command lines of test_command_line."""
     command = [*SWEEP, f"--workdir={tmp_path}", "--coordinator_address=here", "--num_processes=2", "--process_id=0"]
-    ended = forked.run(command, environment)
+    ended = forked.run(command, environment, timeout=60)
     assert ended.returncode == 1
     assert re.search("^error: coordinator_address: 'here' given", ended.stderr, re.MULTILINE), ended.stderr
     assert not list(tmp_path.iterdir())
@@ -475,7 +475,7 @@ def test_a_pod_whose_job_cannot_be_found_measures_alone(environment, tmp_path, p
     environment = environment | {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path}"
     script = "from rnn_capacity.training import hosts; hosts.start(); print(hosts.count())"
-    done = forked.run([sys.executable, "-c", script], environment)
+    done = forked.run([sys.executable, "-c", script], environment, timeout=120)
     assert done.stdout == "1\n", done.stderr
     said = [line for line in done.stderr.splitlines() if "Kubernetes" in line]
     line = rf"Kubernetes: no job of several pods found \({reason}\); this process measures alone"
