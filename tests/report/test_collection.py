@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import json
 import os
 import shutil
@@ -401,12 +402,14 @@ def test_a_postgresql_database_is_read_and_gets_no_tables(tmp_path, trainer):
         assert "it has no table of studies" in empty.notes[0]
         assert "secret" not in empty.notes[0]
         url = server.url.replace("postgresql:", "postgresql+psycopg:")
-        assert sqlalchemy.inspect(sqlalchemy.create_engine(url)).get_table_names() == []
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        assert sqlalchemy.inspect(engine).get_table_names() == []
         row = measure("trainability", server.url)
         found = only(collect(tmp_path, [server.url]))
         assert row_of(found) == json.dumps(row)
         assert found.record.source == server.url.replace("secret", "***")
     finally:
+        gc.collect()  # open connections of the storage, or whichever test runs next is told of them
         server.remove()
 
 
