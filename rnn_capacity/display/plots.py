@@ -32,6 +32,7 @@ STYLES = dict(zip(NAMED_CELLS, _PAIRS, strict=False))
 # Of cells of one's own, in turn; like the others they stand out from a white page and from a black one.
 OWN_STYLES = (("#8C6BB1", "X"), ("#A6761D", "*"), ("#E7298A", "p"), ("#7F7F7F", "h"))
 INK = "#7c7c7c"  # of a plot without a background: read on white and on black
+LONGEST_LEGEND = 18  # lines in a column
 LINES = {1: "-", 2: "--", 4: "-.", 8: ":"}  # by depth
 Result = TypeVar("Result")
 
@@ -83,7 +84,7 @@ def axes(ax: Axes | None) -> Axes:
         return ax
     from matplotlib import pyplot
 
-    ax = pyplot.subplots(figsize=(7, 4), layout="constrained")[1]
+    ax = pyplot.subplots(figsize=(5.5, 4))[1]
     ax.set_facecolor("none")
     ax.figure.set_facecolor("none")
     for text in ax.findobj(Text):
@@ -101,7 +102,8 @@ def finished(ax: Axes, title: str, diverged: bool = False) -> Axes:
     """
     ink = ax.xaxis.label.get_color()
     ax.set_title(title, fontsize="medium", loc="left")
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), labelcolor=ink)
+    columns = 1 + (len(ax.get_legend_handles_labels()[0]) - 1) // LONGEST_LEGEND
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), labelcolor=ink, ncols=max(columns, 1))
     ax.spines[["top", "right"]].set_visible(False)
     if diverged:
         ax.text(0.5, 0.5, "every trial diverged", transform=ax.transAxes, ha="center", va="center", color=ink)
@@ -161,7 +163,7 @@ def write(drawings: Mapping[str, Callable[[Axes], Axes]], folder: str | os.PathL
     """A figure for each drawing, as PNG and SVG under its name."""
     paths = []
     for name, draw in drawings.items():
-        figure = Figure(figsize=(7, 4.5), layout="constrained")
+        figure = Figure(figsize=(5.5, 4.5))
         draw(figure.subplots())
         for kind in ("png", "svg"):
             paths.append(save(figure, pathlib.Path(folder) / f"{name}.{kind}"))
@@ -171,5 +173,6 @@ def write(drawings: Mapping[str, Callable[[Axes], Axes]], folder: str | os.PathL
 def save(figure: Figure, path: pathlib.Path) -> pathlib.Path:
     """Writes a figure whole, in the format of the file's name."""
     with files.whole(path) as part:
-        figure.savefig(part, format=path.suffix[1:], dpi=150)
+        # Tight, so that a legend of any length is beside the axes and takes nothing from them.
+        figure.savefig(part, format=path.suffix[1:], dpi=150, bbox_inches="tight")
     return path

@@ -5,17 +5,18 @@ one), and every step in time then transposes its activations. Here each operatio
 examples last, where a CPU's vector unit works on neighbours; one without a rule of its own is left to `jax.vmap`.
 
 Sums, and the gradients of broadcasts, which are sums, are loops on a CPU: XLA would fuse a product into them and then
-work number by number, at a tenth of the rate (docs/measurements.md).
+work number by number, at a tenth of the rate. So it would in the gradient of a split, which puts parts together, where
+these are made in a loop over time: there each is written in its place (docs/measurements.md).
 """
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Literal, primitives
+from jax.extend.core import ClosedJaxpr, Literal
 
 from rnn_capacity.model.hoist import part
 from rnn_capacity.types import Array
@@ -23,18 +24,22 @@ from rnn_capacity.types import Array
 Value = tuple[Any, bool]  # an array, and whether its last axis is that of the examples
 
 
-def over_examples(fn: Callable) -> Callable:
+def over_examples(fn: Callable, *, looped: bool = False) -> Callable:
     """`fn(shared, *one)` as a function of `(shared, *many)`, trees of arrays: the leaves of many end in the examples.
 
     So do all results. What is computed from `shared` alone is computed once, and spread.
+
+    Args:
+        looped: it is for the inside of a loop.
     """
+    rules = RULES | LOOPED if looped else RULES
 
     def call(shared, *many):
         size = jax.tree.leaves(many)[0].shape[-1]
         one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[:-1], a.dtype), many)
         closed, shape = jax.make_jaxpr(fn, return_shape=True)(shared, *one)
         values = [(a, False) for a in jax.tree.leaves(shared)] + [(a, True) for a in jax.tree.leaves(many)]
-        return jax.tree.unflatten(jax.tree.structure(shape), [_spread(a, size) for a in _run(closed, values, size)])
+        return jax.tree.unflatten(jax.tree.structure(shape), [_spread(a, size) for a in _run(closed, values, size, rules)])
 
     return call
 
@@ -49,7 +54,7 @@ def _spread(value: Value, size: int) -> Array:
     return array if last else to_all(array, size)
 
 
-def _run(closed: ClosedJaxpr, arguments: list[Value], size: int) -> list[Value]:
+def _run(closed: ClosedJaxpr, arguments: list[Value], size: int, rules: Mapping[str, Callable]) -> list[Value]:
     jaxpr = closed.jaxpr
     known = {variable: (value, False) for variable, value in zip(jaxpr.constvars, closed.consts, strict=True)}
     known |= zip(jaxpr.invars, arguments, strict=True)
@@ -57,10 +62,11 @@ def _run(closed: ClosedJaxpr, arguments: list[Value], size: int) -> list[Value]:
     for eqn in jaxpr.eqns:
         values = [read(atom) for atom in eqn.invars]
         mapped = any(last for _, last in values)
-        if eqn.primitive is primitives.jit_p:
-            results = _run(eqn.params["jaxpr"], values, size)
-        elif mapped and eqn.primitive in RULES:
-            results = [(RULES[eqn.primitive](eqn, values, size), True)]
+        if eqn.primitive.name == "jit":
+            results = _run(eqn.params["jaxpr"], values, size, rules)
+        elif mapped and eqn.primitive.name in rules:
+            made = rules[eqn.primitive.name](eqn, values, size)
+            results = [(a, True) for a in (made if eqn.primitive.multiple_results else [made])]
         else:
             variables = list(dict.fromkeys(atom for atom in eqn.invars if not isinstance(atom, Literal)))
             values = [known[variable] for variable in variables]
@@ -138,6 +144,31 @@ def _concatenate(eqn, values, size):
     return jax.lax.concatenate([_spread(value, size) for value in values], eqn.params["dimension"])
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _parts(a: Array, shape: tuple[int, ...], sizes: tuple[int, ...], axis: int) -> list[Array]:
+    """An array of this shape, split along an axis."""
+    return jax.lax.split(a, sizes, axis)
+
+
+def _parts_back(shape, sizes, axis, _, gradients):
+    def in_place(*parts):
+        whole, start = jnp.zeros(shape, parts[0].dtype), 0
+        for part, size in zip(parts, sizes, strict=True):
+            whole = jax.lax.dynamic_update_slice_in_dim(whole, part, start, axis)
+            start += size
+        return whole
+
+    join = lambda *parts: jax.lax.concatenate(parts, axis)
+    return (jax.lax.platform_dependent(*gradients, cpu=in_place, default=join),)
+
+
+_parts.defvjp(lambda *arguments: (_parts(*arguments), None), _parts_back)
+
+
+def _split(eqn, values, size):
+    return _parts(values[0][0], values[0][0].shape, tuple(eqn.params["sizes"]), eqn.params["axis"])
+
+
 def _product(eqn, values, size):
     contracted, batched = eqn.params["dimension_numbers"]
     (left, left_last), (right, right_last) = values
@@ -162,7 +193,7 @@ def _product(eqn, values, size):
         )
         return (left[:, :, None] * right[:, None]).sum(-1).reshape(eqn.outvars[0].aval.shape)
 
-    ((result, _),) = _run(jax.make_jaxpr(by_element)(*(atom.aval for atom in eqn.invars)), values, size)
+    ((result, _),) = _run(jax.make_jaxpr(by_element)(*(atom.aval for atom in eqn.invars)), values, size, RULES)
     return result
 
 
@@ -173,13 +204,14 @@ def _sum(eqn, values, size):
 OF_ONE = """abs acos acosh asin asinh atan atanh cbrt ceil convert_element_type cos cosh erf erf_inv erfc exp exp2 expm1
 floor integer_pow is_finite lgamma log log1p logistic neg not round rsqrt sign sin sinh sqrt square tan tanh"""
 OF_SEVERAL = "add and atan2 clamp div eq ge gt le lt max min mul ne nextafter or pow rem select_n sub xor"
-RULES: dict[Any, Callable] = {
-    **{getattr(primitives, f"{name}_p"): _by_element for name in f"{OF_ONE} {OF_SEVERAL}".split()},
-    primitives.reshape_p: _reshape,
-    primitives.squeeze_p: _reshape,
-    primitives.broadcast_in_dim_p: _broadcast_in_dim,
-    primitives.transpose_p: _transpose,
-    primitives.concatenate_p: _concatenate,
-    primitives.dot_general_p: _product,
-    primitives.reduce_sum_p: _sum,
+RULES: dict[str, Callable] = {
+    **dict.fromkeys(f"{OF_ONE} {OF_SEVERAL}".split(), _by_element),
+    "reshape": _reshape,
+    "squeeze": _reshape,
+    "broadcast_in_dim": _broadcast_in_dim,
+    "transpose": _transpose,
+    "concatenate": _concatenate,
+    "dot_general": _product,
+    "reduce_sum": _sum,
 }
+LOOPED: dict[str, Callable] = {"split": _split}

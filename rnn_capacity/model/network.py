@@ -2,9 +2,11 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Primitive
 
 from rnn_capacity.cells import initializers
 from rnn_capacity.cells.base import NONLINEARITIES, Cell, Nonlinearity
@@ -49,9 +51,10 @@ def apply(params: Params, spec: Spec, hparams: Hparams, x_tib: Array) -> Array:
 
     def through_layers(carries, x_tib, num_steps):
         after, y_tib = [], jnp.asarray(x_tib, readout["W"].dtype)
+        how = {"hold": hold, "recompute": bool(spec.recompute) and spec.task.unroll <= LONG}
         for layer, carry in zip(layers, carries, strict=True):
-            again = bool(spec.recompute) and spec.task.unroll <= LONG
-            carry, y_tib = unroll(spec.cell, layer, y_tib, num_steps, s, hold=hold, carry=carry, recompute=again)
+            only_last = len(after) == spec.depth - 1 and spec.task.read_steps == 1
+            carry, y_tib = unroll(spec.cell, layer, y_tib, num_steps, s, carry=carry, only_last=only_last, **how)
             after.append(carry)
         return after, y_tib
 
@@ -117,6 +120,7 @@ def unroll(
     *,
     hold: bool | Array = False,
     carry: Carry | None = None,
+    only_last: bool = False,
     recompute: bool = False,
 ) -> tuple[Carry, Array]:
     """The carry after, and the outputs y_thb of one layer at all steps: the only loop over time.
@@ -125,15 +129,18 @@ def unroll(
 
     Args:
         carry: what the layer starts from, examples last; None: the learned initial carry.
-        recompute: in a scan over steps only the carries are kept for the gradient, the inside of each is made again.
+        only_last: no output but that of the last step is asked for, and a scan over steps stores no other.
+        recompute: in a scan over steps only the carries are kept for the gradient, and all inside of each is made
+            again; else all but its products and its tanh.
     """
     apply = functools.partial(apply_cell, cell, nonlinearity)
     start = _start(cell, params)
     stages = hoist(apply, params, start, jnp.zeros(x_tib.shape[1], x_tib.dtype))
 
     weights = stages.prepare(params)
+    looped = num_steps > FULL_UNROLL
     project, recall, combine = (
-        jax.jit(over_examples(stage)) for stage in (stages.project, stages.recall, stages.combine)
+        jax.jit(over_examples(stage, looped=looped)) for stage in (stages.project, stages.recall, stages.combine)
     )
     step = lambda drive, carry: combine(weights, drive, recall(weights, carry))
     to_batch = functools.partial(to_all, size=x_tib.shape[-1])
@@ -142,7 +149,7 @@ def unroll(
     silent = lambda: tuple(map(to_batch, stages.project(weights, jnp.zeros(x_tib.shape[1], x_tib.dtype))))
     num_given = min(len(x_tib), num_steps)
     num_after = num_steps - num_given
-    if num_steps <= FULL_UNROLL:
+    if not looped:
         drives = [project(weights, x_ib) for x_ib in x_tib[:num_given]]
         drives += [_drive_after(hold, lambda: drives[-1], silent)] * num_after
         outputs = []
@@ -154,17 +161,31 @@ def unroll(
         return carry, jnp.stack(outputs)
 
     carry = jax.tree.map(to_batch, start) if carry is None else carry
-    step = jax.checkpoint(step, prevent_cse=False) if recompute else step
+    step = jax.checkpoint(step, prevent_cse=False, policy=None if recompute else _is_kept)
+    scan = _scan_to_last if only_last else jax.lax.scan
     pieces = []
     if num_given:
         drive_t = jax.vmap(project, in_axes=(None, 0))(weights, x_tib[:num_given])
-        carry, y_thb = jax.lax.scan(lambda carry, drive: step(drive, carry), carry, drive_t, num_given)
+        carry, y_thb = scan(lambda carry, drive: step(drive, carry), carry, drive_t, num_given)
         pieces.append(y_thb)
     if num_after:
         drive_after = _drive_after(hold, lambda: tuple(d[-1] for d in drive_t), silent)
-        carry, y_thb = jax.lax.scan(lambda carry, _: step(drive_after, carry), carry, length=num_after)
+        carry, y_thb = scan(lambda carry, _: step(drive_after, carry), carry, None, num_after)
         pieces.append(y_thb)
     return carry, jnp.concatenate(pieces)
+
+
+def _scan_to_last(step: Callable, carry: Carry, xs: Any, num_steps: int) -> tuple[Carry, Array]:
+    """As `jax.lax.scan`, of whose outputs only the last is stored."""
+    y = jax.eval_shape(step, carry, jax.tree.map(lambda x: x[0], xs))[1]
+    after = lambda both, x: (step(both[0], x), None)
+    (carry, y), _ = jax.lax.scan(after, (carry, jnp.zeros(y.shape, y.dtype)), xs, num_steps)
+    return carry, y[None]
+
+
+def _is_kept(primitive: Primitive, *_: Any, **__: Any) -> bool:
+    """Whether a CPU, on which the rest takes less to make again than to read, keeps this of a step for its gradient."""
+    return primitive.name in ("dot_general", "tanh")
 
 
 def _drive_after(hold: bool | Array, last: Callable[[], tuple], silent: Callable[[], tuple]) -> tuple:

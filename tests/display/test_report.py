@@ -1,6 +1,7 @@
 """Tables and figures: every number where it belongs, also where there is none."""
 
 import csv
+import functools
 import html
 import itertools
 import json
@@ -98,7 +99,7 @@ def line(result):
 
 def drawn(draws, results):
     """The figure, drawn on axes of its own."""
-    return draws(results, mpl.figure.Figure(figsize=(7, 4.5), layout="constrained").subplots()).figure
+    return draws(results, mpl.figure.Figure(figsize=(5.5, 4.5)).subplots()).figure
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------
@@ -455,6 +456,25 @@ def test_a_name_is_no_formula_and_is_in_the_legend(tmp_path, name):
     for text in drawn.values():
         assert re.search(rf">\s?{re.escape(name)}[<,]", text)
     assert sum(f">task {name}: " in text for text in drawn.values()) == 2
+
+
+def test_a_long_legend_stands_beside_the_axes_and_takes_nothing_from_them(tmp_path):
+    drawn_on = {2: None, 60: None}
+
+    def lines(count, ax):
+        drawn_on[count] = draw_sizes([make_result(unroll=t) for t in range(1, count + 1)], ax)
+        return ax
+
+    plots.write({str(count): functools.partial(lines, count) for count in drawn_on}, tmp_path)
+    few, many = (np.array(ax.get_window_extent().bounds) for ax in drawn_on.values())
+    np.testing.assert_array_equal(many, few)
+    legends = [ax.get_legend().get_window_extent() for ax in drawn_on.values()]
+    assert legends[1].height < 1.2 * many[3]
+    height, width, _ = mpl.image.imread(tmp_path / "60.png").shape
+    few_high, few_wide, _ = mpl.image.imread(tmp_path / "2.png").shape
+    scale = 150 / drawn_on[60].figure.dpi  # the file's
+    assert width - few_wide == pytest.approx(scale * (legends[1].width - legends[0].width), abs=20)
+    assert height < 1.2 * few_high
 
 
 def test_every_measured_point_is_inside_the_figure(tmp_path):

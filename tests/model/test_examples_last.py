@@ -45,6 +45,7 @@ OPERATIONS = {
         c.T,
         c.reshape(-1),
     ),
+    "split": lambda s, a, c: (*jnp.split(c, (1, 3), 1), jnp.split(a, 2)[1]),
     "put in": lambda s, a, c: (a.at[1].add(3.0), jnp.pad(a, 1), jnp.roll(a, 1)),
     "nonlinear": lambda s, a, c: (jax.nn.softplus(a), jax.nn.silu(c), jax.nn.relu(a), jax.nn.gelu(c)),
     "a loop": lambda s, a, c: jax.lax.scan(lambda z, row: (z * jnp.tanh(row @ a), z), a, c)[0],
@@ -53,10 +54,11 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_values_and_gradients_are_those_of_vmap(name):
+@pytest.mark.parametrize("looped", [False, True])
+def test_values_and_gradients_are_those_of_vmap(name, looped):
     fn, given = OPERATIONS[name], shared_and_many()
-    mapped = jax.vmap(fn, in_axes=(None, -1, -1), out_axes=-1)
-    got, want = over_examples(fn)(*given), mapped(*given)
+    mapped, ours = jax.vmap(fn, in_axes=(None, -1, -1), out_axes=-1), over_examples(fn, looped=looped)
+    got, want = ours(*given), mapped(*given)
     assert jax.tree.map(jnp.shape, got) == jax.tree.map(jnp.shape, want)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), got, want)
 
@@ -64,9 +66,7 @@ def test_values_and_gradients_are_those_of_vmap(name):
         total = lambda *given: sum(jnp.vdot(jnp.cos(jnp.arange(a.size)), a) for a in jax.tree.leaves(fn(*given)))
         return jax.grad(total, (0, 1, 2))(*given)
 
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), slopes(over_examples(fn)), slopes(mapped)
-    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), slopes(ours), slopes(mapped))
 
 
 def test_an_argument_mapped_by_vmap_again_is_as_if_it_were_not():

@@ -254,17 +254,38 @@ def without_segments(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
-def test_what_a_step_computes_again_for_the_gradient_changes_none(name):
-    """As on accelerators; the plain scan is what it must equal."""
+def test_what_a_step_computes_again_for_the_gradient_changes_none(name, monkeypatch):
+    """As on a CPU and as on accelerators; the plain scan is what they must equal."""
     spec = sized_spec(CELLS[name], 2, 37, read_steps=31)
     total = lambda spec, params: jnp.sum(jnp.sin(apply_to("at 16 steps", spec, params)))
-    kept, again = (dataclasses.replace(spec, recompute=recompute) for recompute in (None, True))
+    gradient = lambda spec: jax.jit(jax.grad(functools.partial(total, spec)))
+    some, all_of_it = (dataclasses.replace(spec, recompute=recompute) for recompute in (None, True))
     with jax.enable_x64(True):
         params = jax.tree.map(np.float64, random_weights(CELLS[name], 2))
-        found, expected = (jax.jit(jax.grad(functools.partial(total, one)))(params) for one in (again, kept))
-        assert "remat" not in str(jax.make_jaxpr(jax.grad(functools.partial(total, kept)))(params))
-        assert "remat" in str(jax.make_jaxpr(jax.grad(functools.partial(total, again)))(params))
-    np.testing.assert_allclose(flatten(found), flatten(expected), rtol=1e-10, atol=1e-12)
+        found = [gradient(one)(params) for one in (some, all_of_it)]
+        monkeypatch.setattr(jax, "checkpoint", lambda fn, **_: fn)
+        assert "remat" not in str(jax.make_jaxpr(gradient(spec))(params))
+        expected = gradient(spec)(params)
+    for one in found:
+        np.testing.assert_allclose(flatten(one), flatten(expected), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("recompute", "kept"), [(None, 5 + 2), (True, 2)])
+def test_a_scan_keeps_of_an_lstms_step_its_tanh_and_its_carry_or_the_carry_alone(recompute, kept):
+    num_steps, units, batch = 20, 5, 7
+    cell = CELLS["lstm"]
+    params = cell.init(jax.random.key(0), 2, units, make_hparams(cell))
+
+    def total(params, x_tib):
+        return network.unroll(cell, params, x_tib, num_steps, jnp.tanh, recompute=bool(recompute))[1].sum()
+
+    scans = [
+        eqn
+        for eqn in equations(jax.make_jaxpr(jax.grad(total))(params, jnp.zeros((1, 2, batch))))
+        if eqn.primitive.name == "scan" and eqn.params["length"] == num_steps - 1
+    ]
+    stacked = [v.aval.shape for v in scans[0].outvars if v.aval.shape[:1] == (num_steps - 1,)]
+    assert sorted(stacked) == [(num_steps - 1, units, batch)] * (kept + 1)  # and its outputs
 
 
 @pytest.mark.usefixtures("short_is_long")
@@ -282,11 +303,11 @@ def test_segments_change_no_gradient(name, depth, monkeypatch):
     with jax.enable_x64(True):
         gradient = lambda: jax.jit(jax.grad(lambda params: total(params)))
         in_segments = gradient()(params)
-        is_in_segments = "remat" in str(jax.make_jaxpr(gradient())(params))
+        checkpoints = lambda: str(jax.make_jaxpr(gradient())(params)).count("remat")  # of segments, and of steps
+        found = checkpoints()
         without_segments(monkeypatch)
         at_once = gradient()(params)
-        assert is_in_segments
-        assert "remat" not in str(jax.make_jaxpr(gradient())(params))
+        assert found > checkpoints()
     assert flatten(in_segments).dtype == np.float64
     np.testing.assert_allclose(flatten(in_segments), flatten(at_once), rtol=1e-10, atol=1e-12)
     assert all(np.abs(a).max() > 1e-9 for a in jax.tree.leaves(at_once))
