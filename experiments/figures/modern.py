@@ -84,12 +84,22 @@ def select(results):
     """Capacity at the paper's T, recall, association and random draws, of the cells of today and those beside them."""
     of_capacity = [r for r in of_today(results, CapacityResult) if r.unroll == published.CAPACITY_UNROLL]
     random = [r for r in of_today(results, TrainabilityResult) if claims.kind_of(r) == "parentheses" and is_random(r)]
+    recalled = once(of_today(results, RecallPoint), attrgetter("cell", "depth", "num_units", "num_inputs", "unroll"))
+    held = once(of_today(results, AssociationPoint), attrgetter("cell", "depth", "num_units", "num_pairs", "unroll"))
     return [
         *once(searched_alike(of_capacity), attrgetter("cell", "depth", "num_params")),
-        *once(of_today(results, RecallPoint), attrgetter("cell", "depth", "num_units", "num_inputs", "unroll")),
-        *once(of_today(results, AssociationPoint), attrgetter("cell", "depth", "num_units", "num_pairs", "unroll")),
-        *once(random, lambda r: (r.cell, r.depth, claims.setting(r))),
+        *asked_of_many(recalled, attrgetter("depth", "num_units", "num_inputs", "unroll")),
+        *asked_of_many(held, attrgetter("depth", "num_pairs", "unroll")),
+        *asked_of_many(
+            once(random, lambda r: (r.cell, r.depth, claims.setting(r))), lambda r: (r.depth, claims.setting(r))
+        ),
     ]
+
+
+def asked_of_many(results, problem):
+    """Those of the problems that at least half of the cells have: the others say nothing of most."""
+    cells = Counter(asked for asked, _ in {(problem(r), r.cell) for r in results})
+    return [r for r in results if 2 * cells[problem(r)] >= len({r.cell for r in results})]
 
 
 def searched_alike(results):

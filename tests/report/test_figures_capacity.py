@@ -213,6 +213,17 @@ def test_cells_of_today_are_compared_by_searches_of_one_budget():
     assert modern.select([*few[1:], *many]) == many
 
 
+def test_cells_of_today_are_compared_by_what_half_of_them_were_asked():
+    drawn = {"plan": {"sampler": "random"}, "space": RANDOM}
+    common = [make_recall(cell) for cell in ("s6", "lru", "gru")]
+    common += [make("association", cell=cell, num_pairs=4) for cell in ("s6", "lru", "gru")]
+    common += [make("trainability", cell=cell, unroll=20, **drawn) for cell in ("s6", "lru", "gru")]
+    rare = [make_recall("gru", num_units=48), make("association", cell="gru", num_pairs=8)]
+    rare += [make("trainability", cell="gru", unroll=175, **drawn)]
+    assert modern.select([*common, *rare]) == common
+    assert modern.select(rare) == rare
+
+
 def test_more_sizes_than_shapes_are_drawn_too(tmp_path):
     """Each of twelve sizes a figure of twelve cells."""
     cells = [cell for cell in modern.NAMES if not cell.endswith("block")][:12]
