@@ -97,9 +97,11 @@ def select(results):
 
 
 def asked_of_many(results, problem):
-    """Those of the problems that at least half of the cells have: the others say nothing of most."""
+    """Of a cell those problems that half of the cells have, or else its own: what few have compares with none."""
     cells = Counter(asked for asked, _ in {(problem(r), r.cell) for r in results})
-    return [r for r in results if 2 * cells[problem(r)] >= len({r.cell for r in results})]
+    of_many = {asked for asked in cells if 2 * cells[asked] >= len({r.cell for r in results})}
+    compared = {r.cell for r in results if problem(r) in of_many}
+    return [r for r in results if problem(r) in of_many or r.cell not in compared]
 
 
 def searched_alike(results):
@@ -114,7 +116,7 @@ def searched_alike(results):
 
 
 def of_today(results, kind):
-    return [r for r in claims.trained_in_float32(results, kind) if r.cell in NAMES]
+    return [r for r in claims.in_float32(results, kind) if r.cell in NAMES]
 
 
 def is_random(result):

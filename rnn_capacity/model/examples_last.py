@@ -11,7 +11,7 @@ these are made in a loop over time: there each is written in its place (docs/mea
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -39,7 +39,8 @@ def over_examples(fn: Callable, *, looped: bool = False) -> Callable:
         one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[:-1], a.dtype), many)
         closed, shape = jax.make_jaxpr(fn, return_shape=True)(shared, *one)
         values = [(a, False) for a in jax.tree.leaves(shared)] + [(a, True) for a in jax.tree.leaves(many)]
-        return jax.tree.unflatten(jax.tree.structure(shape), [_spread(a, size) for a in _run(closed, values, size, rules)])
+        results = [_spread(a, size) for a in _run(closed, values, size, rules)]
+        return jax.tree.unflatten(jax.tree.structure(shape), results)
 
     return call
 
@@ -145,7 +146,7 @@ def _concatenate(eqn, values, size):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _parts(a: Array, shape: tuple[int, ...], sizes: tuple[int, ...], axis: int) -> list[Array]:
+def _parts(a: Array, shape: tuple[int, ...], sizes: tuple[int, ...], axis: int) -> Sequence[Array]:
     """An array of this shape, split along an axis."""
     return jax.lax.split(a, sizes, axis)
 
@@ -153,8 +154,8 @@ def _parts(a: Array, shape: tuple[int, ...], sizes: tuple[int, ...], axis: int) 
 def _parts_back(shape, sizes, axis, _, gradients):
     def in_place(*parts):
         whole, start = jnp.zeros(shape, parts[0].dtype), 0
-        for part, size in zip(parts, sizes, strict=True):
-            whole = jax.lax.dynamic_update_slice_in_dim(whole, part, start, axis)
+        for piece, size in zip(parts, sizes, strict=True):
+            whole = jax.lax.dynamic_update_slice_in_dim(whole, piece, start, axis)
             start += size
         return whole
 

@@ -15,7 +15,9 @@ from rnn_capacity.model.hoist import hoist
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.types import Array, Carry, Hparams, Params
 
-FULL_UNROLL = 15  # up to this many steps the time loop is unrolled; beyond, compiling and running it costs more
+# Up to this many steps the time loop is unrolled; beyond, compiling and running it costs more. In deeper networks it
+# does so sooner: two unrolled LSTMs take a CPU three times as long at 8 steps, nine times at 12 (eight at 5: 0.8).
+FULL_UNROLL, FULL_UNROLL_DEEP = 15, 5
 LONG = 64  # beyond so many steps a loop is cut into segments: only what passes between them is kept for the gradient,
 SEGMENTS = range(8, 33)  # and the inside of each, so many steps, is computed again
 
@@ -51,7 +53,7 @@ def apply(params: Params, spec: Spec, hparams: Hparams, x_tib: Array) -> Array:
 
     def through_layers(carries, x_tib, num_steps):
         after, y_tib = [], jnp.asarray(x_tib, readout["W"].dtype)
-        how = {"hold": hold, "recompute": bool(spec.recompute) and spec.task.unroll <= LONG}
+        how = {"hold": hold, "depth": spec.depth, "recompute": bool(spec.recompute) and spec.task.unroll <= LONG}
         for layer, carry in zip(layers, carries, strict=True):
             only_last = len(after) == spec.depth - 1 and spec.task.read_steps == 1
             carry, y_tib = unroll(spec.cell, layer, y_tib, num_steps, s, carry=carry, only_last=only_last, **how)
@@ -120,6 +122,7 @@ def unroll(
     *,
     hold: bool | Array = False,
     carry: Carry | None = None,
+    depth: int = 1,
     only_last: bool = False,
     recompute: bool = False,
 ) -> tuple[Carry, Array]:
@@ -129,16 +132,17 @@ def unroll(
 
     Args:
         carry: what the layer starts from, examples last; None: the learned initial carry.
+        depth: layers of the network that this is one of; of several fewer steps are unrolled.
         only_last: no output but that of the last step is asked for, and a scan over steps stores no other.
         recompute: in a scan over steps only the carries are kept for the gradient, and all inside of each is made
-            again; else all but its products and its tanh.
+            again; else all but its products, exp and tanh.
     """
     apply = functools.partial(apply_cell, cell, nonlinearity)
     start = _start(cell, params)
     stages = hoist(apply, params, start, jnp.zeros(x_tib.shape[1], x_tib.dtype))
 
     weights = stages.prepare(params)
-    looped = num_steps > FULL_UNROLL
+    looped = num_steps > (FULL_UNROLL if depth == 1 else FULL_UNROLL_DEEP)
     project, recall, combine = (
         jax.jit(over_examples(stage, looped=looped)) for stage in (stages.project, stages.recall, stages.combine)
     )
@@ -185,7 +189,7 @@ def _scan_to_last(step: Callable, carry: Carry, xs: Any, num_steps: int) -> tupl
 
 def _is_kept(primitive: Primitive, *_: Any, **__: Any) -> bool:
     """Whether a CPU, on which the rest takes less to make again than to read, keeps this of a step for its gradient."""
-    return primitive.name in ("dot_general", "tanh")
+    return primitive.name in ("dot_general", "exp", "tanh")
 
 
 def _drive_after(hold: bool | Array, last: Callable[[], tuple], silent: Callable[[], tuple]) -> tuple:

@@ -231,15 +231,15 @@ def searched(result: Result, name: str) -> tuple[float, float]:
     return (float(known),) * 2 if isinstance(known, int | float) else (math.nan, math.nan)
 
 
-def trained_in_float32(results: Sequence[Result], kind: type[R]) -> list[R]:
-    """Results of a question that have trials; training in bfloat16 has a figure of its own."""
-    known = [r for r in results if isinstance(r, kind) and r.num_trials]
+def in_float32(results: Sequence[Result], kind: type[R]) -> list[R]:
+    """Results of a question that have trials; searches for what is left in fewer bits have a figure of their own."""
+    known = [r for r in results if isinstance(r, kind) and r.num_trials and not getattr(r, "rounded", None)]
     return [r for r in known if r.record.plan.get("precision") != "bfloat16"]
 
 
 def measured(results: Sequence[Result], kind: type[R]) -> list[R]:
     """The same, but of the cells of today, which have a figure of their own."""
-    return [r for r in trained_in_float32(results, kind) if r.cell not in OF_TODAY]
+    return [r for r in in_float32(results, kind) if r.cell not in OF_TODAY]
 
 
 def counted(count: int, what: str, one: str | None = None) -> str:

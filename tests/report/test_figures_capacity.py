@@ -315,12 +315,14 @@ def test_the_greater_budget_is_taken_of_a_point_measured_twice():
     assert fig1.select([great, small]) == [great]
 
 
-def test_training_in_bfloat16_is_a_point_of_its_own_figure_alone():
+def test_a_search_for_what_is_left_in_fewer_bits_is_a_point_of_its_own_figure_alone():
     usual, rough = make_capacity("gru"), make_capacity("gru", bits=3.0)
     rough.record.plan["precision"] = "bfloat16"
+    stored = make_capacity("gru", bits=3.5, max_params=250, rounded=KEPT, plan={"precision": "float32"})
     for module in (fig1, modern):
-        assert module.select([usual, rough]) == [usual]
-        assert module.select([rough]) == []
+        assert module.select([usual, rough, stored]) == [usual]
+        assert module.select([rough, stored]) == []
+    assert precision.select([usual, stored]) == [stored]
 
 
 def test_the_band_is_judged_by_the_mean_of_each_cell():
