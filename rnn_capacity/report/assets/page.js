@@ -54,7 +54,15 @@ function show(value) {
 
 // --- Charts ----------------------------------------------------------------------------------------------------------
 
-function theme(width, ink) {
+/** As many columns as the longest names of cells leave room for, whatever their order, beside an axis and depths. */
+function legendColumns(width, rows) {
+  const widths = [...new Set(rows.map((row) => row.cell ?? ""))].map((name) => 32 + 7 * name.length).sort((a, b) => b - a);
+  let used = new Set(rows.map((row) => row.depth)).size > 1 ? 140 : 50;
+  const fit = widths.findIndex((one) => (used += one) > width);
+  return Math.max(2, Math.min(Math.floor(width / 64), fit < 0 ? Infinity : fit));
+}
+
+function theme(width, ink, columns) {
   const font = getComputedStyle(document.body).fontFamily;
   return {
     background: null,
@@ -68,7 +76,7 @@ function theme(width, ink) {
     },
     axisX: { grid: false },
     legend: {
-      orient: "top", direction: "horizontal", columns: Math.max(2, Math.floor(width / 64)), labelColor: ink, titleColor: ink, labelFontSize: 11.5,
+      orient: "top", direction: "horizontal", columns, labelColor: ink, titleColor: ink, labelFontSize: 11.5,
       titleFontSize: 12, titleFontWeight: 500, symbolSize: 70, rowPadding: 3, columnPadding: 12, labelLimit: 160, symbolOpacity: 1,
     },
     title: { color: ink, subtitleColor: ink, fontSize: 13, fontWeight: 600, anchor: "start" },
@@ -99,9 +107,10 @@ function draw(element, spec, marks = countRows(spec)) {
     element.style.setProperty("--drawn-on", backgroundColor);
     const full = { width: "container", height: 240, ...unpacked(spec, ink) };
     full.autosize = { type: "fit-x", contains: "padding" };
+    const width = element.clientWidth, columns = legendColumns(width, full.data?.values ?? []);
     drawn.get(element)?.finalize();
     const embedded = await vegaEmbed(element, full, {
-      mode: "vega-lite", actions: false, ast: true, config: theme(element.clientWidth, ink), defaultStyle: false,
+      mode: "vega-lite", actions: false, ast: true, config: theme(width, ink, columns), defaultStyle: false,
       tooltip: element.id === "parallel" ? false : (_, event, item, value) => hover(element, event, item, value),
       renderer: svg ? "svg" : "canvas",
     });
