@@ -263,11 +263,26 @@ def test_what_a_step_computes_again_for_the_gradient_changes_none(name, monkeypa
     with jax.enable_x64(True):
         params = jax.tree.map(np.float64, random_weights(CELLS[name], 2))
         found = [gradient(one)(params) for one in (some, all_of_it)]
+        assert all("remat" in str(jax.make_jaxpr(gradient(one))(params)) for one in (some, all_of_it))
         monkeypatch.setattr(jax, "checkpoint", lambda fn, **_: fn)
         assert "remat" not in str(jax.make_jaxpr(gradient(spec))(params))
         expected = gradient(spec)(params)
     for one in found:
         np.testing.assert_allclose(flatten(one), flatten(expected), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_given", [1, 8, 20])
+def test_the_last_output_alone_is_that_of_all(num_given):
+    cell, x_tib = CELLS["lstm"], given_inputs("at all steps")[0][:num_given]
+    layer = random_weights(cell, 1)["layers"][0]
+
+    def last(layer, only_last):
+        carry, y_thb = network.unroll(cell, layer, x_tib, 20, jnp.tanh, only_last=only_last)
+        return jnp.sum(jnp.sin(y_thb[-1])), (carry, y_thb[-1])
+
+    run = jax.jit(jax.value_and_grad(last, has_aux=True), static_argnums=1)
+    found, expected = run(layer, True), run(layer, False)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, expected)
 
 
 @pytest.mark.parametrize(("recompute", "kept"), [(None, 5 + 2), (True, 2)])
