@@ -133,9 +133,9 @@ def unroll(
     Args:
         carry: what the layer starts from, examples last; None: the learned initial carry.
         depth: layers of the network that this is one of; of several fewer steps are unrolled.
-        only_last: no output but that of the last step is asked for, and a scan over steps stores no other.
-        recompute: in a scan over steps only the carries are kept for the gradient, and all inside of each is made
-            again; else all but its products, exp and tanh.
+        only_last: no output but that of the last step is asked for, and a loop stores no other.
+        recompute: in a loop nothing of a step is kept for the gradient but what the one before passed on, and all else
+            made again; without, its exp and tanh and what they read are kept, too.
     """
     apply = functools.partial(apply_cell, cell, nonlinearity)
     start = _start(cell, params)
@@ -143,48 +143,69 @@ def unroll(
 
     weights = stages.prepare(params)
     looped = num_steps > (FULL_UNROLL if depth == 1 else FULL_UNROLL_DEEP)
-    project, recall, combine = (
-        jax.jit(over_examples(stage, looped=looped)) for stage in (stages.project, stages.recall, stages.combine)
+    project, recall, combine = (  # inline, or what one gives and the next reads would be kept twice
+        functools.partial(jax.jit(over_examples(stage, looped=looped), inline=looped), weights)
+        for stage in (stages.project, stages.recall, stages.combine)
     )
-    step = lambda drive, carry: combine(weights, drive, recall(weights, carry))
     to_batch = functools.partial(to_all, size=x_tib.shape[-1])
 
-    # Without input it is the same for all examples what a step adds, so that is computed once and spread.
+    # Without input it is the same for all examples what a step adds, so that is computed once and spread; so is what is
+    # made of the learned initial carry.
     silent = lambda: tuple(map(to_batch, stages.project(weights, jnp.zeros(x_tib.shape[1], x_tib.dtype))))
+    memory = tuple(map(to_batch, stages.recall(weights, start))) if carry is None else recall(carry)
+    drive_after = functools.partial(_drive_after, hold, silent)
+    if looped:
+        # From step to step passes what the next makes of the carry alone. So an RNN's tanh, its carry, is kept for the
+        # gradient once: within the step. Where only what passes is kept, it is this or the carry, the smaller of both.
+        step, pass_on, passed = (lambda memory, drive: combine(drive, memory)), recall, memory
+        begin = jax.tree.map(to_batch, start) if carry is None else carry
+        if recompute and _num_floats(begin) < _num_floats(memory):
+            step, pass_on, passed = (lambda carry, drive: combine(drive, recall(carry))), (lambda carry: carry), begin
+        policy = None if recompute else _is_kept
+        return _loop(project, step, pass_on, passed, x_tib, num_steps, drive_after, policy, only_last)
+
+    drives = [project(x_ib) for x_ib in x_tib[:num_steps]]
+    drives += [drive_after(lambda: drives[-1])] * (num_steps - len(drives))
+    outputs = []
+    for drive in drives:
+        carry, y_hb = combine(drive, recall(carry) if outputs else memory)
+        outputs.append(y_hb)
+    return carry, jnp.stack(outputs)
+
+
+def _num_floats(tree: Any) -> int:
+    return sum(a.size for a in jax.tree.leaves(tree))
+
+
+def _loop(project, step, pass_on, passed, x_tib, num_steps, drive_after, policy, only_last) -> tuple[Carry, Array]:
+    """The same by `jax.lax.scan`, but for the last step: an output that is not asked for need not be computed.
+
+    Args:
+        step: (passed, drive) -> (carry, y).
+        pass_on: carry -> passed, from a step to the next.
+        policy: what is kept of a step for the gradient, beside what passed.
+    """
+
+    def advance(passed, drive):
+        carry, y_hb = step(passed, drive)
+        return pass_on(carry), None if only_last else y_hb
+
+    advance = jax.checkpoint(advance, prevent_cse=False, policy=policy)
     num_given = min(len(x_tib), num_steps)
     num_after = num_steps - num_given
-    if not looped:
-        drives = [project(weights, x_ib) for x_ib in x_tib[:num_given]]
-        drives += [_drive_after(hold, lambda: drives[-1], silent)] * num_after
-        outputs = []
-        for drive in drives:
-            # The learned initial carry is the same for all examples: what is made of it is computed once and spread.
-            memory = map(to_batch, stages.recall(weights, start)) if carry is None else recall(weights, carry)
-            carry, y_hb = combine(weights, drive, tuple(memory))
-            outputs.append(y_hb)
-        return carry, jnp.stack(outputs)
-
-    carry = jax.tree.map(to_batch, start) if carry is None else carry
-    step = jax.checkpoint(step, prevent_cse=False, policy=None if recompute else _is_kept)
-    scan = _scan_to_last if only_last else jax.lax.scan
-    pieces = []
+    drive_t = jax.vmap(project)(x_tib[:num_given])
+    last = lambda: tuple(d[-1] for d in drive_t)
+    drive = drive_after(last) if num_after else last()
+    outputs = []
     if num_given:
-        drive_t = jax.vmap(project, in_axes=(None, 0))(weights, x_tib[:num_given])
-        carry, y_thb = scan(lambda carry, drive: step(drive, carry), carry, drive_t, num_given)
-        pieces.append(y_thb)
+        count = min(num_given, num_steps - 1)
+        passed, y_thb = jax.lax.scan(advance, passed, jax.tree.map(lambda d: d[:count], drive_t), count)
+        outputs.append(y_thb)
     if num_after:
-        drive_after = _drive_after(hold, lambda: tuple(d[-1] for d in drive_t), silent)
-        carry, y_thb = scan(lambda carry, _: step(drive_after, carry), carry, None, num_after)
-        pieces.append(y_thb)
-    return carry, jnp.concatenate(pieces)
-
-
-def _scan_to_last(step: Callable, carry: Carry, xs: Any, num_steps: int) -> tuple[Carry, Array]:
-    """As `jax.lax.scan`, of whose outputs only the last is stored."""
-    y = jax.eval_shape(step, carry, jax.tree.map(lambda x: x[0], xs))[1]
-    after = lambda both, x: (step(both[0], x), None)
-    (carry, y), _ = jax.lax.scan(after, (carry, jnp.zeros(y.shape, y.dtype)), xs, num_steps)
-    return carry, y[None]
+        passed, y_thb = jax.lax.scan(lambda passed, _: advance(passed, drive), passed, None, num_after - 1)
+        outputs.append(y_thb)
+    carry, y_hb = step(passed, drive)
+    return carry, y_hb[None] if only_last else jnp.concatenate([*outputs, y_hb[None]])
 
 
 def _is_kept(primitive: Primitive, *_: Any, **__: Any) -> bool:
@@ -192,7 +213,7 @@ def _is_kept(primitive: Primitive, *_: Any, **__: Any) -> bool:
     return primitive.name in ("dot_general", "exp", "tanh")
 
 
-def _drive_after(hold: bool | Array, last: Callable[[], tuple], silent: Callable[[], tuple]) -> tuple:
+def _drive_after(hold: bool | Array, silent: Callable[[], tuple], last: Callable[[], tuple]) -> tuple:
     """What the input adds at a step that is not given: as at the last one that is, or nothing."""
     if isinstance(hold, bool):
         return last() if hold else silent()

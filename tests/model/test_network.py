@@ -285,22 +285,33 @@ def test_the_last_output_alone_is_that_of_all(num_given):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, expected)
 
 
-@pytest.mark.parametrize(("recompute", "kept"), [(None, 5 + 2), (True, 2)])
-def test_a_scan_keeps_of_an_lstms_step_its_tanh_and_its_carry_or_the_carry_alone(recompute, kept):
+@pytest.mark.parametrize(
+    ("name", "recompute", "kept"),
+    [
+        ("rnn", None, 1),  # its tanh
+        ("rnn", True, 1),  # its product with the carry, which is as large
+        ("lstm", None, 6),  # three sums of gates, two tanh, the carry c
+        ("lstm", True, 2),  # its carry
+        ("gru", None, 4),  # two sums of gates, the tanh, the carry
+        ("gru", True, 1),  # its carry
+    ],
+)
+def test_of_each_step_of_a_loop_so_many_numbers_a_unit_are_kept_for_the_gradient(name, recompute, kept):
     num_steps, units, batch = 20, 5, 7
-    cell = CELLS["lstm"]
+    cell = CELLS[name]
     params = cell.init(jax.random.key(0), 2, units, make_hparams(cell))
 
     def total(params, x_tib):
         return network.unroll(cell, params, x_tib, num_steps, jnp.tanh, recompute=bool(recompute))[1].sum()
 
-    scans = [
+    length = num_steps - 2  # the input is there at the first, and the last is outside
+    forward = next(
         eqn
         for eqn in equations(jax.make_jaxpr(jax.grad(total))(params, jnp.zeros((1, 2, batch))))
-        if eqn.primitive.name == "scan" and eqn.params["length"] == num_steps - 1
-    ]
-    stacked = [v.aval.shape for v in scans[0].outvars if v.aval.shape[:1] == (num_steps - 1,)]
-    assert sorted(stacked) == [(num_steps - 1, units, batch)] * (kept + 1)  # and its outputs
+        if eqn.primitive.name == "scan" and eqn.params["length"] == length
+    )
+    stacked = [v.aval.size for v in forward.outvars if v.aval.shape[:1] == (length,)]
+    assert sum(stacked) == length * batch * units * (kept + 1)  # and its outputs
 
 
 @pytest.mark.usefixtures("short_is_long")
