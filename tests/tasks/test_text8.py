@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from symbols import SYMBOLS
 
 from rnn_capacity.tasks import corpus
 from rnn_capacity.tasks.base import SPLITS, Source, scale
 from rnn_capacity.tasks.text8 import Text8
 
-SYMBOLS = " abcdefghijklmnopqrstuvwxyz"
 SYNTHETIC = Text8(text="synthetic")
 
 
