@@ -1,83 +1,26 @@
-"""What every task keeps to: those of the paper, at small sizes, and one written here as a user would write it."""
+"""What every task keeps to, of the paper or as a user would write it: what it draws, how it judges, and its value."""
 
 import dataclasses
 import functools
-import itertools
 import json
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import SMALL_TASKS, flatten, make_hparams, make_keys, make_spec, random_network, train_step, trial
+from helpers import SMALL_TASKS, flatten, make_keys, random_network, trial
+from small_tasks import BATCH, HPARAMS, every_drawn_task, every_task, shared, spec_of, task_batch_size
 
-from rnn_capacity.cells import CELLS, PAPER_CELLS, Cell
 from rnn_capacity.model import network
-from rnn_capacity.tasks import SPLITS, TASKS, Batch, DrawnTask, Source, Task
-from rnn_capacity.training import program, steps
-from rnn_capacity.types import Array
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Adding(DrawnTask):
-    """The adding problem (Hochreiter and Schmidhuber 1997): numbers, two of them marked, whose sum is asked for.
-
-    Both of the last two steps are to say it. Examples whose marks are far apart count double.
-    """
-
-    name: ClassVar[str] = "adding"
-    measure: ClassVar[str] = "worst"
-    hparam_names: ClassVar[tuple[str, ...]] = ("largest",)
-    batch_size: ClassVar[int] = 20
-    num_inputs: ClassVar[int] = 2
-    num_outputs: ClassVar[int] = 1
-    read_steps: ClassVar[int] = 2
-
-    unroll: int = 17
-    low: float = 0.0
-
-    def shared(self):
-        return {"steps": np.arange(self.unroll, dtype=np.int32)}
-
-    def draw(self, key: Array, num_examples: int, source: Source) -> Batch:
-        key_numbers, key_marks = jax.random.split(key)
-        shape = (self.unroll, num_examples)
-        number_tb = jax.random.uniform(key_numbers, shape, minval=self.low, maxval=source.hparams["largest"])
-        place_tb = jnp.argsort(jax.random.uniform(key_marks, shape), axis=0)
-        mark_tb = (place_tb < 2).astype(float)
-        distance_b = jnp.abs(jnp.einsum("t,tb->b", source.shared["steps"], jnp.where(place_tb == 0, 1, 0)))
-        weights_b = jnp.where(distance_b > self.unroll // 2, 2.0, 1.0)
-        return Batch(jnp.stack([number_tb, mark_tb], axis=1), {"sum": (number_tb * mark_tb).sum(axis=0)}, weights_b)
-
-    def loss(self, outputs_tob: Array, batch: Batch) -> Array:
-        return jnp.mean((outputs_tob[:, 0] - batch.targets["sum"]) ** 2, axis=0)
-
-    def score(self, outputs_tob: Array, batch: Batch) -> dict[str, Array]:
-        return {"worst": jnp.abs(outputs_tob[:, 0] - batch.targets["sum"]).max()}
-
-
-ALL = SMALL_TASKS | {"adding": Adding(num_held_out=8)}
-DRAWN = {name: task for name, task in ALL.items() if isinstance(task, DrawnTask)}
-every_task = pytest.mark.parametrize("task", ALL.values(), ids=ALL.keys())
-every_drawn_task = pytest.mark.parametrize("task", DRAWN.values(), ids=DRAWN.keys())
-HPARAMS = {"num_mappings": 12.0, "compute_steps": 2.0, "largest": 1.0}  # each is read by one of the tasks
-BATCH = 4
+from rnn_capacity.tasks import SPLITS, TASKS, Source, Task
+from rnn_capacity.training import steps
 
 
 def task_hparams(task, **overrides):
     return {name: np.float32(overrides.get(name, HPARAMS[name])) for name in task.hparam_names}
-
-
-def task_batch_size(task):
-    return None if task.one_set else BATCH
-
-
-@functools.cache
-def shared(task):
-    return jax.device_put(task.shared())
 
 
 def num_examples(batch):
@@ -112,18 +55,6 @@ def draws(task, seed=0, step=0, **hparams):
     """Batches, by `sample` and by split."""
     run, _ = compiled_draws(task)
     return jax.device_get(run(make_keys(seed=seed).task, task_hparams(task, **hparams), np.int32(step), shared(task)))
-
-
-def spec_of(task, cell=CELLS["rnn"], **fields):
-    defaults = {"num_units": 3, "train_steps": 2, "batch_size": task_batch_size(task)}
-    return make_spec(cell, task=task, **(defaults | fields))
-
-
-def all_hparams(spec, num_trials=None, **overrides):
-    """What a trial of this cell and task is given."""
-    hparams = make_hparams(spec.cell, num_trials, **overrides)
-    largest = np.full(np.shape(hparams["l2"]), HPARAMS["largest"], np.float32)
-    return hparams | ({"largest": largest} if "largest" in spec.task.hparam_names else {})
 
 
 def test_every_task_has_a_small_one_here_and_its_name_is_its_key():
@@ -384,69 +315,3 @@ def test_a_task_that_draws_its_examples_must_be_told_how_many(task):
 def test_a_batch_size_that_is_no_positive_integer_is_refused_by_name(task, value):
     with pytest.raises(ValueError, match=f"^batch_size: {value!r} given; it must be a whole number of at least 1$"):
         spec_of(task, batch_size=value)
-
-
-# --- In training ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("cell", "task"), zip(itertools.cycle(PAPER_CELLS.values()), ALL.values(), strict=False), ids=ALL
-)
-def test_two_steps_of_training_move_every_array_and_leave_it_finite(cell, task):
-    """Where all weights are random, no array's gradient is zero as a whole, not that of h_0 before all inputs either.
-
-    Every task has one of the cells here, and every cell one of the tasks in test_contracts.py. Without L2, nothing but
-    the gradient moves an array. Units that are ReLUs can all be off at one step, and then nothing before it has a
-    gradient; those of positive weights are on.
-    """
-    spec = spec_of(task, cell)
-    hparams, params = all_hparams(spec, l2=0.0), random_network(spec)
-    if cell.name == "irnn":
-        params["layers"] = jax.tree.map(abs, params["layers"])
-    data = task.data(make_keys().task)
-    step = jax.jit(functools.partial(train_step, spec, shared(task), data))
-    before = steps.before_training(spec, hparams, params)
-    once = step(0, hparams, before)
-    twice = step(1, hparams, once)
-    assert bool(twice.feasible)
-    arrays = (jax.tree.leaves(state.params) for state in (before, once, twice))
-    for first, second, third in zip(*arrays, strict=True):
-        assert np.isfinite(third).all()
-        assert not np.array_equal(first, second)
-        assert not np.array_equal(second, third)
-
-
-def _plain() -> Cell:
-    """A cell that compiles quickly."""
-
-    def init(key, num_inputs, num_units, hparams):
-        W = hparams["input_scale"] * jax.random.normal(key, (num_units, num_inputs))
-        return {"W": W, "h_0": jnp.zeros(num_units)}
-
-    def apply(params, h, x, s):
-        h = s(params["W"] @ x + 0.9 * h)
-        return h, h
-
-    return Cell("plain", init, lambda params: params["h_0"], apply)
-
-
-PLAIN = _plain()
-
-
-@every_task
-def test_trials_give_the_same_bits_on_any_number_of_devices_and_measure_every_split(task):
-    spec = spec_of(task, PLAIN, num_units=2)
-    spread = np.linspace(0.5, 1.5, 7, dtype=np.float32)
-    hparams, keys = all_hparams(spec, 7, learning_rate=0.03 * spread), make_keys(7)
-    run = lambda num_devices: program.advance(spec, hparams, keys, devices=jax.devices()[:num_devices])[0]
-    outcomes = run(4)  # two each, of which one is padding; a loop of one is compiled otherwise, with other last bits
-    assert outcomes.feasible.all()
-    assert {a.shape for a in jax.tree.leaves(outcomes)} == {(7,)}
-    chex.assert_tree_all_finite(outcomes)
-    assert set(outcomes.loss) == set(outcomes.score) == set(SPLITS)
-    assert all(task.measure in score for score in (outcomes.untrained_score, *outcomes.score.values()))
-    assert len(set(outcomes.loss["eval"])) == 7
-    train_loss, valid_loss, eval_loss = (outcomes.loss[split] for split in SPLITS)
-    differ = [(a != b).all() for a, b in ((valid_loss, eval_loss), (train_loss, valid_loss), (train_loss, eval_loss))]
-    assert differ == [not task.one_set] * 3
-    chex.assert_trees_all_equal(run(1), outcomes)
