@@ -42,7 +42,7 @@ FAST += ("search/test_space.py", "search/test_units.py", "test_information.py", 
 # start many processes of their own, and are kept apart.
 LONG = ("end_to_end/test_job.py", "report/test_report_command.py", "end_to_end/test_sweep.py")
 LONG += ("contracts/test_contracts.py", "end_to_end/test_notebook.py", "studies/test_workers.py")
-LONG += ("training/test_train.py",)
+LONG += ("training/test_train.py", "training/test_program.py")
 
 
 def pytest_collection_modifyitems(items):
