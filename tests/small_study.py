@@ -1,6 +1,7 @@
 """A study of trials that train in a moment, and what was kept of them."""
 
 import jax
+import optuna
 
 from rnn_capacity.measure.capacity import CapacityConfig
 from rnn_capacity.search import SAMPLERS
@@ -29,6 +30,10 @@ STUDY = {
     "seed": 0,
     "precision": "highest",
 }
+
+
+def in_memory():
+    return optuna.storages.InMemoryStorage()
 
 
 def run(storage, num_trials, *, reporter=None, num_devices=1, trials_per_device=2, **fields):

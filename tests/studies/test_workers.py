@@ -1,8 +1,6 @@
-"""Workers side by side on one study, workers that die, databases that go away: every trial once, and none is lost."""
+"""Workers side by side on one study, killed, or with a server that goes away: every trial once, and none is lost."""
 
 import contextlib
-import datetime
-import functools
 import io
 import json
 import multiprocessing
@@ -10,57 +8,26 @@ import os
 import random
 import signal
 import socket
-import sqlite3
 import threading
 import time
 import urllib.parse
 
-import jax
-import optuna
 import postgres
 import pytest
 import sqlalchemy
-import sqlalchemy.event
-import sqlalchemy.exc
 from helpers import PATHS
 from optuna.trial import TrialState
 from rich.console import Console
-from small_study import STUDY, contents
+from small_study import contents
 from tiny import TINY, FakeTrainer
+from watched_study import At, age, execute, expected, heartbeats, num_told, open_study, run, trials_of
 
 from rnn_capacity import sweep
-from rnn_capacity.measure.capacity import CapacityConfig
-from rnn_capacity.private import models
-from rnn_capacity.search import SAMPLERS
-from rnn_capacity.studies import database, lease, reader, store, study
-from rnn_capacity.studies.progress import Silent
-from rnn_capacity.training import program, sharding, share
-from rnn_capacity.training.memory import NotEnoughMemoryError
-from rnn_capacity.training.trainer import OutOfMemoryError
+from rnn_capacity.studies import database, lease, reader, store
+from rnn_capacity.training import program, share
 
 CONTEXT = multiprocessing.get_context("forkserver")  # a worker then imports nothing
 CONTEXT.set_forkserver_preload(["test_workers"])
-
-
-def open_study(url, **fields):
-    plan = CapacityConfig(**(STUDY | fields)).plan()
-    sampler = SAMPLERS[plan.sampler](plan.space, plan.seed)
-    return plan, store.open_study(store.open_storage(url), plan.name, plan.describe(), sampler)
-
-
-def run(url, num_trials, reporter=None, **fields):
-    return run_of(*open_study(url, **fields), num_trials, reporter)
-
-
-def run_of(plan, opened, num_trials, reporter=None):
-    return study.run(
-        opened,
-        plan,
-        num_trials=num_trials,
-        devices=jax.devices()[:1],
-        trials_per_device=2,
-        reporter=reporter or Silent(),
-    )
 
 
 class Slow(FakeTrainer):
@@ -103,51 +70,6 @@ def wait_for(condition, seconds=120):
     while not condition():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.05)
-
-
-@functools.cache
-def seen(url):
-    """A storage, to look into while workers use it."""
-    return store.Database(store.url_of(url))
-
-
-def trials_of(url):
-    """All trials of the one study that is there, of any state; none where there is none yet."""
-    if "://" not in str(url) and not (url / store.DATABASE).exists():
-        return []
-    with contextlib.suppress(ValueError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError):
-        for found in seen(url).get_all_studies():
-            return seen(url).get_all_trials(found._study_id)
-    return []
-
-
-def num_told(url):
-    return sum(trial.state.is_finished() for trial in trials_of(url))
-
-
-def heartbeats(url):
-    """When each trial in training was last heard of, by the clock of the database."""
-    beat = models.TrialHeartbeatModel
-    with seen(url).engine.begin() as connection:
-        return dict(connection.execute(sqlalchemy.select(beat.trial_id, beat.heartbeat)).all())
-
-
-def age(url, seconds=60):
-    """As if so many seconds more had passed since each trial in training was heard of: when that then was."""
-    beat = models.TrialHeartbeatModel
-    aged = {trial_id: last - datetime.timedelta(seconds=seconds) for trial_id, last in heartbeats(url).items()}
-    with seen(url).engine.begin() as connection:
-        for trial_id, last in aged.items():
-            connection.execute(sqlalchemy.update(beat).where(beat.trial_id == trial_id).values(heartbeat=last))
-    return aged
-
-
-@functools.cache
-def expected(num_trials, **fields):
-    """What one worker gives that nothing happens to."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        FakeTrainer().install(monkeypatch)
-        return contents(run(None, num_trials, **fields))
 
 
 @pytest.fixture(scope="module")
@@ -230,63 +152,7 @@ def test_a_worker_killed_at_random_moments_leaves_a_study_that_ends_with_each_tr
     assert len(json.loads((tmp_path / "out.json").read_text())) == num_trials - before  # none that was measured again
 
 
-def test_more_trials_than_wanted_wait_until_they_are(tmp_path, trainer):
-    _, opened = open_study(tmp_path)
-    with lease.Lease(opened) as other:
-        surplus = [other.new() for _ in range(3)]
-        for trial in surplus:
-            other.put_back(trial)
-    trials = run(tmp_path, 2)
-    assert len(trainer.trained) == 2
-    assert len(trials) == 2
-    assert contents(run(tmp_path, 6)) == expected(6)
-    assert len(trainer.trained) == 6
-
-
-def test_a_trial_that_was_enqueued_by_hand_is_trained_if_it_is_of_the_search_space(tmp_path, trainer, caplog):
-    _, opened = open_study(tmp_path)
-    opened.enqueue_trial({"optimizer": "nadam"})
-    opened.enqueue_trial({"optimizer": "sgd", "learning_rate": 0.0123})
-    trials = run(tmp_path, 4)
-    assert [trial.number for trial in trials] == [1, 2, 3, 4]
-    assert trials[0].params["learning_rate"] == 0.0123
-    assert "trial 0 is not of this study's search space" in caplog.text
-
-
 # --- Whose a trial is -------------------------------------------------------------------------------------------------
-
-
-def killed(worker):
-    """As kill -9 leaves a worker: its heart does not beat, and its lock is gone."""
-    worker._stop.set()
-    worker._thread.join()
-    os.close(worker._lock)
-    worker._lock = None
-    worker._held.clear()
-
-
-def test_a_living_workers_trials_are_not_taken(tmp_path, trainer):
-    _, opened = open_study(tmp_path)
-    with lease.Lease(opened) as first, lease.Lease(opened) as second:
-        mine = [first.new() for _ in range(3)]
-        assert second.adopt(10) == []
-        first.put_back(mine[0])
-        assert [trial.number for trial in second.adopt(10)] == [mine[0].number]
-        assert first.adopt(10) == []
-    with lease.Lease(opened) as third:  # both have ended, and put back what they held
-        assert [trial.number for trial in third.adopt(2)] == [0, 1]
-        assert [trial.number for trial in third.adopt(10)] == [2]
-
-
-def test_the_trials_of_the_only_worker_of_a_file_are_taken_as_soon_as_it_is_dead(tmp_path):
-    _, opened = open_study(tmp_path)
-    with lease.Lease(opened) as first:
-        trial = first.new()
-        with lease.Lease(opened) as second:
-            assert second.adopt(1) == []
-        killed(first)
-        with lease.Lease(opened) as third:
-            assert [taken.number for taken in third.adopt(1)] == [trial.number]
 
 
 def test_a_trial_is_taken_once_its_heartbeat_is_stale_and_not_before(url, monkeypatch):
@@ -327,86 +193,7 @@ def test_of_workers_that_find_trials_stale_at_once_each_is_one_workers(url):
     assert len(claimed) == len(set(claimed)) == 20
 
 
-def test_a_trial_that_optuna_asked_for_is_not_waited_for_without_end(tmp_path):
-    _, opened = open_study(tmp_path)
-    optuna.load_study(study_name=opened.study_name, storage=f"sqlite:///{tmp_path / store.DATABASE}").ask()
-    with lease.Lease(opened) as held:
-        assert not held.adopt(1)  # somebody may be at it
-        age(tmp_path)
-        assert held.adopt(1)
-
-
-def test_two_workers_that_take_one_trial_half_proposed_train_the_same(tmp_path):
-    (plan, one), (_, two) = open_study(tmp_path), open_study(tmp_path)
-    one.sampler, two.sampler = optuna.samplers.RandomSampler(seed=1), optuna.samplers.RandomSampler(seed=2)
-    number = one.ask().number
-    taken = []
-    for opened in (one, two):
-        (found,) = [t for t in opened.get_trials(deepcopy=False) if t.number == number]
-        taken.append(optuna.Trial(opened, found._trial_id))  # before the other has proposed anything
-    values = [store.propose(trial, plan.space) for trial in taken]
-    assert values[0] == values[1]
-    kept = one.trials[number].params
-    assert values[0] == values[0] | kept
-
-
-def test_a_trial_told_by_another_while_it_is_proposed_to_is_let_go(tmp_path, trainer, monkeypatch):
-    """As where a worker is suspended in the middle of its proposals, and goes on once another has told its trial."""
-    _, other = open_study(tmp_path)
-    propose = store.propose
-
-    def suspended(trial, space):
-        if trial.number == 1:
-            other.tell(trial.number, state=TrialState.FAIL)
-        return propose(trial, space)
-
-    monkeypatch.setattr(store, "propose", suspended)
-    assert [trial.number for trial in run(tmp_path, 4)] == [0, 2, 3, 4]
-
-
-def test_a_lease_ends_at_once_while_the_database_is_away(tmp_path, monkeypatch):
-    monkeypatch.setattr(database, "HEARTBEAT", 1)
-    _, opened = open_study(tmp_path)
-    beaten = threading.Event()
-    monkeypatch.setattr(database.Database, "beat", lambda self, trial_ids: (beaten.set(), time.sleep(20)))
-    with lease.Lease(opened) as held:
-        held.new()
-        beaten.wait(10)
-        begun = time.monotonic()
-    assert time.monotonic() - begun < 10
-
-
-def test_a_worker_that_was_taken_for_dead_finds_its_trial_told(tmp_path, trainer):
-    """Both train it, to the same result; the second to tell it changes nothing and does not fail."""
-    plan, opened = open_study(tmp_path)
-    with lease.Lease(opened) as slow:
-        trial = slow.new()
-        values = store.propose(trial, plan.space)
-        slow._stop.set()
-        slow._thread.join()
-        age(tmp_path)
-        done = run(tmp_path, 4)
-        told = contents(done)
-        store.tell(opened, trial, {"feasible": True, "stopped_early": False, "steps": 10, "bits": 0.0}, 123.0)
-        store.tell(opened, trial, {"feasible": False, "stopped_early": False, "steps": 10}, None)
-    assert [t.number for t in done] == [0, 1, 2, 3]
-    assert values["learning_rate"] == done[0].params["learning_rate"]
-    assert contents(run(tmp_path, 4)) == told
-
-
 # --- Databases that go away -------------------------------------------------------------------------------------------
-
-
-class At(Silent):
-    """Does something once, at the n-th chunk."""
-
-    def __init__(self, update, action):
-        self._left, self._action = update, action
-
-    def update(self, level, done, note):
-        self._left -= level == "batch"
-        if level == "batch" and self._left == 0:
-            self._action()
 
 
 def test_a_server_that_goes_away_for_a_while_is_waited_for(server, server_url, trainer, caplog, monkeypatch):
@@ -438,91 +225,6 @@ def test_a_server_that_stays_away_ends_the_run_in_a_line_and_the_study_goes_on_l
     monkeypatch.setattr(database, "PATIENCE", 60.0)
     age(server_url)  # of the run that was lost
     assert contents(run(server_url, 20)) == expected(20)
-
-
-def test_a_full_disk_ends_the_run_in_a_line_and_the_study_goes_on_when_there_is_room(tmp_path, trainer, monkeypatch):
-    monkeypatch.setattr(database, "RETRY", 0.1)
-    monkeypatch.setattr(database, "PATIENCE", 0.5)
-    run(tmp_path, 4)
-    full = store.open_storage(tmp_path)
-
-    @sqlalchemy.event.listens_for(full.engine, "connect")
-    def no_more_pages(connection, _):
-        connection.execute("PRAGMA max_page_count = 1")  # SQLite makes that: what the file has
-
-    full.engine.dispose()
-    with pytest.raises(database.StorageLostError, match=r"^storage: sqlite.*full.*the same command goes on"):
-        run(full, 400)
-    before = num_told(tmp_path)
-    assert before >= 4
-    assert contents(run(tmp_path, 40)) == expected(40)
-
-
-def execute(url, *statements):
-    """As a person beside the study would, in a connection of its own."""
-    engine = sqlalchemy.create_engine(store.url_of(url), isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.execute(sqlalchemy.text(statement))
-
-
-def reconnecting(opened, action):
-    """An action, after which the storage's connections are made again."""
-    return lambda: (action(), opened._storage._backend.engine.dispose())
-
-
-def overwrite_root_pages(folder):
-    with contextlib.closing(sqlite3.connect(folder / store.DATABASE)) as database:
-        (size,) = database.execute("PRAGMA page_size").fetchone()
-        pages = [page for (page,) in database.execute("SELECT rootpage FROM sqlite_master WHERE rootpage > 0")]
-    with open(folder / store.DATABASE, "r+b") as file:
-        for page in pages:
-            file.seek((page - 1) * size)
-            file.write(b"overwritten" * (size // 11))
-
-
-def overwrite_all(folder):
-    with open(folder / store.DATABASE, "r+b") as file:
-        file.write(b"overwritten" * 500)
-
-
-def delete_studies(folder):
-    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / store.DATABASE}")
-    for name in optuna.get_all_study_names(storage):
-        optuna.delete_study(study_name=name, storage=storage)
-
-
-WRONG = {
-    "malformed": overwrite_root_pages,
-    "file is not a database": overwrite_all,
-    "no such table": lambda folder: execute(folder, "DROP TABLE trial_values", "DROP TABLE trial_params"),
-    "no such column": lambda folder: execute(folder, "ALTER TABLE trials RENAME COLUMN state TO other"),
-    "no such table: ": lambda folder: (folder / store.DATABASE).unlink(),  # and made anew, empty
-    "has no longer a study or trial in use": delete_studies,
-}
-
-
-@pytest.mark.parametrize(("reason", "action"), WRONG.items())
-def test_a_file_that_goes_wrong_ends_the_run_at_once_in_a_line(tmp_path, trainer, reason, action):
-    plan, opened = open_study(tmp_path)
-    with pytest.raises(database.StorageLostError, match=f"^storage: sqlite:///[^\n]*{reason}[^\n]*$") as error:
-        run_of(plan, opened, 20, At(4, reconnecting(opened, lambda: action(tmp_path))))
-    assert "minutes" not in str(error.value)  # nothing was waited for
-    assert "max length" not in str(error.value)
-
-
-def test_a_file_that_may_not_be_written_any_more_ends_the_run_in_a_line_and_the_study_goes_on_when_it_may(
-    tmp_path, trainer
-):
-    plan, opened = open_study(tmp_path)
-    engine = opened._storage._backend.engine
-
-    def lock():
-        sqlalchemy.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only = 1"))
-
-    with pytest.raises(database.StorageLostError, match=r"^storage: sqlite:///[^\n]*readonly[^\n]*the same command"):
-        run_of(plan, opened, 20, At(4, reconnecting(opened, lock)))
-    assert contents(run(tmp_path, 20)) == expected(20)
 
 
 def set_read_only(url, value):
@@ -564,41 +266,6 @@ def test_a_role_that_may_only_read_is_told_at_once_in_a_line(server_url, trainer
         run(url, 20)
     assert not any(text in str(error.value) for text in ("s3cr", "minutes", "max length"))
     assert [len(kept.trials) for kept in reader.read(url)[0]] == [4]
-
-
-def error_of(module, error):
-    """As SQLAlchemy wraps a driver's."""
-    return sqlalchemy.exc.DBAPIError.instance("SELECT", {}, error, module.Error)
-
-
-@pytest.mark.parametrize(
-    ("name", "is_waited_for"),
-    [
-        *[
-            (name, True)
-            for name in ("BUSY", "BUSY_SNAPSHOT", "LOCKED", "FULL", "IOERR_READ", "IOERR_FSYNC", "CANTOPEN")
-        ],
-        *[(name, False) for name in ("READONLY", "READONLY_DBMOVED", "CORRUPT", "NOTADB", "ERROR", "AUTH", "PERM")],
-    ],
-)
-def test_what_passes_of_a_file_is_waited_for_and_nothing_else(name, is_waited_for):
-    error = sqlite3.OperationalError(name)
-    error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{name}")
-    assert database.passes(error_of(sqlite3, error)) == is_waited_for
-
-
-@pytest.mark.parametrize(
-    ("name", "is_waited_for"),
-    [
-        *[(name, True) for name in ("OperationalError", "AdminShutdown", "DiskFull", "TooManyConnections")],
-        *[(name, True) for name in ("SerializationFailure", "LockNotAvailable", "ReadOnlySqlTransaction", "IoError")],
-        *[(name, False) for name in ("InsufficientPrivilege", "UndefinedTable", "DataCorrupted", "InvalidCatalogName")],
-        *[(name, False) for name in ("DuplicatePreparedStatement", "StringDataRightTruncation", "UndefinedColumn")],
-    ],
-)
-def test_what_passes_of_a_server_is_waited_for_and_nothing_else(name, is_waited_for):
-    psycopg = pytest.importorskip("psycopg")
-    assert database.passes(error_of(psycopg, getattr(psycopg.errors, name)("text"))) == is_waited_for
 
 
 AWKWARD = "s3cr@/?:%{}&#+ 't0k"
@@ -674,90 +341,3 @@ def test_a_url_that_does_not_answer_is_refused_at_once_and_without_its_password(
         store.open_storage("postgresql://me:secret@127.0.0.1:1/none")
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
-
-
-# --- Devices whose memory does not suffice ----------------------------------------------------------------------------
-
-
-class Small(FakeTrainer):
-    """A device on which so many trials fit."""
-
-    def __init__(self, fit):
-        super().__init__()
-        self._fit = fit
-
-    def __call__(self, spec, hparams, keys, *args, **kwargs):
-        if len(keys.task) > self._fit:
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 99 bytes.")
-        return super().__call__(spec, hparams, keys, *args, **kwargs)
-
-
-def run_wide(storage, num_trials, width):
-    plan, opened = open_study(storage)
-    options = {"devices": jax.devices()[:1], "trials_per_device": width, "reporter": Silent()}
-    return study.run(opened, plan, num_trials=num_trials, **options)
-
-
-def test_a_batch_that_does_not_fit_is_halved_and_the_size_remembered(monkeypatch, caplog):
-    storage = store.open_storage(None)
-    trainer = Small(fit=3).install(monkeypatch)
-    assert contents(run_wide(storage, 24, width=8)) == expected(24)
-    assert "out of memory: 2 trials a device" in caplog.text
-    again = Small(fit=2).install(monkeypatch)
-    run_wide(storage, 40, width=8)  # would raise if it were tried at more
-    assert max(trainer.batches + again.batches) == 2
-    assert len(trainer.trained) + len(again.trained) == 40
-
-
-class Estimated(FakeTrainer):
-    """Training of which it is known beforehand that no more than so many trials a device fit."""
-
-    def __init__(self, fit):
-        super().__init__()
-        self._fit, self.refused = fit, []
-
-    def __call__(self, spec, hparams, keys, state, start, until, *, devices, trials_per_device, **kwargs):
-        per_device = sharding.padded_count(len(keys.task), devices, trials_per_device) / len(devices)
-        if per_device > self._fit:
-            self.refused.append(per_device)
-            raise NotEnoughMemoryError(needed=int(1000 * per_device), available=int(1000 * self._fit + 999))
-        return super().__call__(spec, hparams, keys, state, start, until, devices=devices, **kwargs)
-
-
-def test_a_batch_that_is_estimated_not_to_fit_is_cut_at_once_to_what_does(monkeypatch):
-    storage, trainer = store.open_storage(None), Estimated(fit=3).install(monkeypatch)
-    assert contents(run_wide(storage, 32, width=16)) == expected(32)
-    assert len(trainer.refused) == 1
-    assert max(trainer.batches) == 3
-
-
-def test_where_batches_are_padded_the_padding_must_fit_too(monkeypatch):
-    trainer = Estimated(fit=3).install(monkeypatch)
-    monkeypatch.setattr(sharding, "SIDE_BY_SIDE", {})  # as on an accelerator: powers of two
-    assert contents(run_wide(store.open_storage(None), 32, width=16)) == expected(32)
-    assert max(trainer.batches) == 3
-    assert len(trainer.refused) == 1
-
-
-def test_a_single_trial_that_is_estimated_not_to_fit_is_told_with_what_it_needs(monkeypatch):
-    Estimated(fit=0.5).install(monkeypatch)
-    with pytest.raises(OutOfMemoryError, match=r"^a single trial of irnn, .*0\.00 GiB needed, 0\.00 GiB available"):
-        run_wide(store.open_storage(None), 4, width=1)
-
-
-def test_a_single_trial_that_does_not_fit_is_told_in_a_line(monkeypatch):
-    storage = store.open_storage(None)
-    Small(fit=0).install(monkeypatch)
-    with pytest.raises(OutOfMemoryError, match=r"^a single trial of irnn, .*smaller network"):
-        run_wide(storage, 4, width=4)
-    FakeTrainer().install(monkeypatch)
-    assert contents(run_wide(storage, 4, width=4)) == expected(4)
-
-
-def test_another_failure_of_the_runtime_is_not_taken_for_one_of_memory(monkeypatch):
-    def fail(*_, **__):
-        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
-
-    monkeypatch.setattr(program, "advance", fail)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
-        run_wide(store.open_storage(None), 4, width=4)
