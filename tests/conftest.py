@@ -41,8 +41,8 @@ FAST += ("search/test_space.py", "search/test_units.py", "test_information.py", 
 # What takes longest comes first, or one worker would still be at it when the others have ended. Two of these files
 # start many processes of their own, and are kept apart.
 LONG = ("end_to_end/test_job.py", "report/test_report_command.py", "end_to_end/test_sweep.py")
-LONG += ("contracts/test_contracts.py", "end_to_end/test_notebook.py", "studies/test_workers.py")
-LONG += ("training/test_train.py", "training/test_program.py")
+LONG += ("end_to_end/test_sweep_tasks.py", "contracts/test_contracts.py", "end_to_end/test_notebook.py")
+LONG += ("studies/test_workers.py", "training/test_train.py", "training/test_program.py")
 
 
 def pytest_collection_modifyitems(items):
