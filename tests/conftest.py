@@ -35,7 +35,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share what is compile
 FAST = ("cells", "contracts/test_contracts.py", "display", "model/test_types.py", "paper", "tasks/test_arithmetic.py")
 FAST += ("tasks/test_memorization.py", "tasks/test_parentheses.py", "tasks/test_recall.py", "test_checks.py")
 FAST += ("search/test_dimensions.py", "search/test_encoding.py", "search/test_gp.py", "search/test_recipe.py")
-FAST += ("search/test_space.py", "search/test_units.py", "test_information.py", "test_layers.py")
+FAST += ("search/test_space.py", "search/test_space_changes.py", "search/test_space_points.py", "search/test_units.py")
+FAST += ("test_information.py", "test_layers.py")
 
 
 # What takes longest comes first, or one worker would still be at it when the others have ended. Two of these files

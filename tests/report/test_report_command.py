@@ -12,7 +12,7 @@ import browser as browsers
 import pytest
 from helpers import ROOT
 from made import make
-from test_page import at_rest, hover, opened, wait
+from page_in_browser import at_rest, hover, opened, wait
 from tiny import TINY, FakeTrainer, add_studies
 
 from rnn_capacity import measure_capacity, sweep
