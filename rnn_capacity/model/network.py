@@ -15,9 +15,9 @@ from rnn_capacity.model.hoist import hoist
 from rnn_capacity.model.spec import Spec
 from rnn_capacity.types import Array, Carry, Hparams, Params
 
-# Up to this many steps the time loop is unrolled; beyond, compiling and running it costs more. In deeper networks it
-# does so sooner: two unrolled LSTMs take a CPU three times as long at 8 steps, nine times at 12 (eight at 5: 0.8).
-FULL_UNROLL, FULL_UNROLL_DEEP = 15, 5
+# Up to this many steps the time loop is unrolled; of more XLA makes kernels for a CPU that work the same out many times
+# over (an LSTM's 12 steps take twice as long as in a loop). On an accelerator a single layer's are fewer kernels so.
+FULL_UNROLL, FULL_UNROLL_ACCELERATOR = 5, 15
 LONG = 64  # beyond so many steps a loop is cut into segments: only what passes between them is kept for the gradient,
 SEGMENTS = range(8, 33)  # and the inside of each, so many steps, is computed again
 
@@ -132,17 +132,17 @@ def unroll(
 
     Args:
         carry: what the layer starts from, examples last; None: the learned initial carry.
-        depth: layers of the network that this is one of; of several fewer steps are unrolled.
+        depth: layers of the network that this is one of.
         only_last: no output but that of the last step is asked for, and a loop stores no other.
-        recompute: in a loop nothing of a step is kept for the gradient but what the one before passed on, and all else
-            made again; without, its exp and tanh and what they read are kept, too.
+        recompute: as on an accelerator: in a loop nothing of a step is kept for the gradient but what the one before
+            passed on, and all else made again; without, its products, exp and tanh are kept, too.
     """
     apply = functools.partial(apply_cell, cell, nonlinearity)
     start = _start(cell, params)
     stages = hoist(apply, params, start, jnp.zeros(x_tib.shape[1], x_tib.dtype))
 
     weights = stages.prepare(params)
-    looped = num_steps > (FULL_UNROLL if depth == 1 else FULL_UNROLL_DEEP)
+    looped = num_steps > (FULL_UNROLL_ACCELERATOR if recompute and depth == 1 else FULL_UNROLL)
     project, recall, combine = (  # inline, or what one gives and the next reads would be kept twice
         functools.partial(jax.jit(over_examples(stage, looped=looped), inline=looped), weights)
         for stage in (stages.project, stages.recall, stages.combine)
