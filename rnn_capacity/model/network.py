@@ -157,7 +157,8 @@ def unroll(
     if looped:
         # From step to step passes what the next makes of the carry alone. So an RNN's tanh, its carry, is kept for the
         # gradient once: within the step. Where only what passes is kept, it is this or the carry, the smaller of both.
-        step, pass_on, passed = (lambda memory, drive: combine(drive, memory)), recall, memory
+        pass_on: Callable[[Any], Any] = recall
+        step, passed = (lambda memory, drive: combine(drive, memory)), memory
         begin = jax.tree.map(to_batch, start) if carry is None else carry
         if recompute and _num_floats(begin) < _num_floats(memory):
             step, pass_on, passed = (lambda carry, drive: combine(drive, recall(carry))), (lambda carry: carry), begin
@@ -166,7 +167,7 @@ def unroll(
 
     drives = [project(x_ib) for x_ib in x_tib[:num_steps]]
     drives += [drive_after(lambda: drives[-1])] * (num_steps - len(drives))
-    outputs = []
+    outputs: list[Array] = []
     for drive in drives:
         carry, y_hb = combine(drive, recall(carry) if outputs else memory)
         outputs.append(y_hb)
