@@ -31,29 +31,33 @@ CONTEXT.set_forkserver_preload(["test_workers"])
 
 
 class Slow(FakeTrainer):
-    """Training that takes a moment."""
+    """Training that takes a moment, and from some batch on never ends."""
+
+    def __init__(self, most):
+        super().__init__()
+        self._most = most
 
     def __call__(self, *args, **kwargs):
-        time.sleep(0.05)
+        time.sleep(0.05 if len(self.batches) < self._most else 600)
         return super().__call__(*args, **kwargs)
 
 
-def work(url, num_trials, out):
-    """A worker, which says at its end what it trained, by learning rates.
+def work(url, num_trials, out, most=1000):
+    """A worker, which says at its end what it trained, by learning rates, if it is of no more batches than `most`.
 
     All have one host's name, as containers may. A dead one is known as such sooner than a user's.
     """
     socket.gethostname = lambda: "container"
     database.HEARTBEAT, database.GRACE = 1, 5
     share.SECONDS_BETWEEN_LOOKS = 0.1
-    program.advance = trainer = Slow()
+    program.advance = trainer = Slow(most)
     run(url, num_trials)
     with open(out, "w") as file:
         json.dump([dict(hparams)["learning_rate"] for _, hparams, _ in trainer.trained], file)
 
 
-def start(url, num_trials, out):
-    worker = CONTEXT.Process(target=work, args=(str(url), num_trials, str(out)))
+def start(url, num_trials, out, **options):
+    worker = CONTEXT.Process(target=work, args=(str(url), num_trials, str(out)), kwargs=options)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("PYTHONPATH", PATHS)  # of the server, which is started here
         worker.start()
@@ -137,7 +141,8 @@ def test_of_two_workers_one_is_killed_and_the_other_trains_all(url, tmp_path):
 def test_a_worker_killed_at_random_moments_leaves_a_study_that_ends_with_each_trial_once(url, tmp_path, num_kills):
     chance, num_trials = random.Random(0), 12 * num_kills
     for _ in range(num_kills):
-        worker, begun = start(url, num_trials, tmp_path / "out.json"), num_told(url)
+        # Ten trials of twelve at most, or one that is killed late might end the study.
+        worker, begun = start(url, num_trials, tmp_path / "out.json", most=5), num_told(url)
         wait_for(lambda begun=begun: num_told(url) > begun)  # it is at work
         time.sleep(chance.uniform(0, 0.5))
         worker.kill()
