@@ -121,6 +121,20 @@ def train_step(spec, shared, data, step, hparams, state):
     return steps.train_chunk(spec, shared, data, step, step + 1, hparams, state)
 
 
+def check_two_steps(spec, shared, hparams, params):
+    """Two steps of training move every array, and leave it finite."""
+    step = jax.jit(functools.partial(train_step, spec, shared, spec.task.data(make_keys().task)))
+    before = steps.before_training(spec, hparams, params)
+    once = step(0, hparams, before)
+    twice = step(1, hparams, once)
+    assert bool(twice.feasible)
+    arrays = (jax.tree.leaves(state.params) for state in (before, once, twice))
+    for first, second, third in zip(*arrays, strict=True):
+        assert np.isfinite(third).all()
+        assert not np.array_equal(first, second)
+        assert not np.array_equal(second, third)
+
+
 def train_trial(spec, hparams, key):
     """A trial from beginning to end: the pure function that all else runs many of."""
     shared = jax.tree.map(jnp.asarray, spec.task.shared())

@@ -159,9 +159,11 @@ def unroll(
         # gradient once: within the step. Where only what passes is kept, it is this or the carry, the smaller of both.
         pass_on: Callable[[Any], Any] = recall
         step, passed = (lambda memory, drive: combine(drive, memory)), memory
-        begin = jax.tree.map(to_batch, start) if carry is None else carry
-        if recompute and _num_floats(begin) < _num_floats(memory):
-            step, pass_on, passed = (lambda carry, drive: combine(drive, recall(carry))), (lambda carry: carry), begin
+        if recompute:
+            begin = jax.tree.map(to_batch, start) if carry is None else carry
+            if _num_floats(begin) < _num_floats(memory):
+                step, passed = (lambda carry, drive: combine(drive, recall(carry))), begin
+                pass_on = lambda carry: carry
         policy = None if recompute else _is_kept
         return _loop(project, step, pass_on, passed, x_tib, num_steps, drive_after, policy, only_last)
 

@@ -1,6 +1,5 @@
 """Every task in training: all arrays move, and any number of devices gives the same bits and measures every split."""
 
-import functools
 import itertools
 
 import chex
@@ -8,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import make_hparams, make_keys, random_network, train_step
+from helpers import check_two_steps, make_hparams, make_keys, random_network
 from small_tasks import ALL, HPARAMS, every_task, shared, spec_of
 
 from rnn_capacity.cells import PAPER_CELLS, Cell
 from rnn_capacity.tasks import SPLITS
-from rnn_capacity.training import program, steps
+from rnn_capacity.training import program
 
 
 def all_hparams(spec, num_trials=None, **overrides):
@@ -37,17 +36,7 @@ def test_two_steps_of_training_move_every_array_and_leave_it_finite(cell, task):
     hparams, params = all_hparams(spec, l2=0.0), random_network(spec)
     if cell.name == "irnn":
         params["layers"] = jax.tree.map(abs, params["layers"])
-    data = task.data(make_keys().task)
-    step = jax.jit(functools.partial(train_step, spec, shared(task), data))
-    before = steps.before_training(spec, hparams, params)
-    once = step(0, hparams, before)
-    twice = step(1, hparams, once)
-    assert bool(twice.feasible)
-    arrays = (jax.tree.leaves(state.params) for state in (before, once, twice))
-    for first, second, third in zip(*arrays, strict=True):
-        assert np.isfinite(third).all()
-        assert not np.array_equal(first, second)
-        assert not np.array_equal(second, third)
+    check_two_steps(spec, shared(task), hparams, params)
 
 
 def _plain() -> Cell:

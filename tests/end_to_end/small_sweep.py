@@ -27,9 +27,6 @@ def line(result):
     return tables.line(result.question.columns, result)
 
 
-# --- What a sweep leaves ----------------------------------------------------------------------------------------------
-
-
 def read_csv(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

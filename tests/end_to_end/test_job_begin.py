@@ -1,4 +1,4 @@
-"""How a job begins: who is told to join one, who is waited for and named, and who measures alone."""
+"""How a job begins: which processes join it, which are waited for and named, and which measure alone."""
 
 import os
 import re

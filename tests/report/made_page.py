@@ -102,7 +102,7 @@ def _claims(results):
     ]
 
 
-def _charts(results):
+def charts(results):
     names = ("study", "cell", "num_params")
     points = [{"source": r.record.source} | {name: getattr(r, name) for name in names} for r in results]
     own = [{"number": r.record.best_number, "bits_per_param": _value(r)} for r in results]
@@ -137,7 +137,7 @@ def _table(results):
 def figure(name="fig1", measure="capacity"):
     finding = "All cells store between 3 and 6 bits in a parameter, whatever their size and depth."
     select = lambda results: [r for r in results if r.measure == measure]
-    return Figure(name, f"{name}: bits per parameter", finding, select, _claims, _table, _charts)
+    return Figure(name, f"{name}: bits per parameter", finding, select, _claims, _table, charts)
 
 
 def wanted_of(result):

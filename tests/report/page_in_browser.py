@@ -23,7 +23,7 @@ def wait(browser, condition, seconds=60):
 
 
 def at_rest(browser):
-    """Waits until the page does not scroll any more, which hides what is told of a point."""
+    """Waits until the page stops scrolling, which hides the text on a point."""
     before = None
     while before != (before := browser.execute_script("return scrollY")):
         time.sleep(0.2)

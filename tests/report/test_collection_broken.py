@@ -1,4 +1,4 @@
-"""What is read for a report of databases of another version, of another program, or broken: it is told."""
+"""A report names each database that is broken, or of another version or program, and what it left out."""
 
 import json
 import os

@@ -13,7 +13,7 @@ from made_page import (
     COMMAND,
     EVIL,
     WORKER,
-    _charts,
+    charts,
     collection,
     evil_page,
     figure,
@@ -204,7 +204,7 @@ def test_a_chart_is_packed_and_loses_nothing(tmp_path):
     trained = result(num_trials=40)
     chart = embedded(written(tmp_path, collection(trained), [shown()]))["charts"][1]
     columns = unpacked(chart["data"]["values"]["packed"])
-    expected = _charts([trained])[1].spec
+    expected = charts([trained])[1].spec
     assert chart["encoding"] == expected["encoding"]
     for i, row in enumerate(expected["data"]["values"]):
         bits = row.pop("bits")

@@ -43,7 +43,7 @@ class Slow(FakeTrainer):
 
 
 def work(url, num_trials, out, most=1000):
-    """A worker, which says at its end what it trained, by learning rates, if it is of no more batches than `most`.
+    """A worker, which says at its end what it trained, by learning rates; after `most` batches it never ends.
 
     All have one host's name, as containers may. A dead one is known as such sooner than a user's.
     """
