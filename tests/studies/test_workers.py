@@ -3,11 +3,9 @@
 import contextlib
 import io
 import json
-import multiprocessing
 import os
 import random
 import signal
-import socket
 import threading
 import time
 import urllib.parse
@@ -15,58 +13,15 @@ import urllib.parse
 import postgres
 import pytest
 import sqlalchemy
-from helpers import PATHS
 from optuna.trial import TrialState
 from rich.console import Console
 from small_study import contents
-from tiny import TINY, FakeTrainer
+from tiny import TINY
 from watched_study import At, age, execute, expected, heartbeats, num_told, open_study, run, trials_of
+from worker import start
 
 from rnn_capacity import sweep
 from rnn_capacity.studies import database, lease, reader, store
-from rnn_capacity.training import program, share
-
-CONTEXT = multiprocessing.get_context("forkserver")  # a worker then imports nothing
-CONTEXT.set_forkserver_preload(["test_workers"])
-
-
-class Slow(FakeTrainer):
-    """Training that takes a moment, and from some batch on never ends."""
-
-    def __init__(self, most):
-        super().__init__()
-        self._most = most
-
-    def __call__(self, *args, **kwargs):
-        time.sleep(0.05 if len(self.batches) < self._most else 600)
-        return super().__call__(*args, **kwargs)
-
-
-def work(url, num_trials, out, most=1000):
-    """A worker, which says at its end what it trained, by learning rates; after `most` batches it never ends.
-
-    All have one host's name, as containers may. A dead one is known as such sooner than a user's.
-    """
-    socket.gethostname = lambda: "container"
-    database.HEARTBEAT, database.GRACE = 1, 5
-    share.SECONDS_BETWEEN_LOOKS = 0.1
-    program.advance = trainer = Slow(most)
-    run(url, num_trials)
-    with open(out, "w") as file:
-        json.dump([dict(hparams)["learning_rate"] for _, hparams, _ in trainer.trained], file)
-
-
-def start(url, num_trials, out, **options):
-    worker = CONTEXT.Process(target=work, args=(str(url), num_trials, str(out)), kwargs=options)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("PYTHONPATH", PATHS)  # of the server, which is started here
-        worker.start()
-    return worker
-
-
-def end_of(worker):
-    worker.join(240)
-    return worker.exitcode
 
 
 def wait_for(condition, seconds=120):
@@ -111,7 +66,7 @@ def url(request, tmp_path):
 def test_two_workers_share_a_study_and_each_trial_is_trained_once(url, tmp_path):
     outs = [tmp_path / "first.json", tmp_path / "second.json"]
     workers = [start(url, 60, out) for out in outs]
-    assert [end_of(worker) for worker in workers] == [0, 0]
+    assert [worker.wait(240) for worker in workers] == [0, 0]
     first, second = (json.loads(out.read_text()) for out in outs)
     assert min(len(first), len(second)) > 0
     trials = trials_of(url)
@@ -126,9 +81,9 @@ def test_of_two_workers_one_is_killed_and_the_other_trains_all(url, tmp_path):
     killed, other = start(url, 48, tmp_path / "killed.json"), start(url, 48, tmp_path / "other.json")
     wait_for(lambda: num_told(url) > 4)
     killed.kill()
-    assert end_of(killed) == -signal.SIGKILL
+    assert killed.wait(240) == -signal.SIGKILL
     age(url)
-    assert end_of(other) == 0
+    assert other.wait(240) == 0
     done = [trial for trial in trials_of(url) if store.is_measured(trial)]
     assert contents(done) == expected(48)
     assert not (tmp_path / "killed.json").exists()
@@ -146,11 +101,11 @@ def test_a_worker_killed_at_random_moments_leaves_a_study_that_ends_with_each_tr
         wait_for(lambda begun=begun: num_told(url) > begun)  # it is at work
         time.sleep(chance.uniform(0, 0.5))
         worker.kill()
-        assert end_of(worker) == -signal.SIGKILL
+        assert worker.wait(240) == -signal.SIGKILL
     before = num_told(url)
     assert 0 < before < num_trials
     age(url)
-    assert end_of(start(url, num_trials, tmp_path / "out.json")) == 0
+    assert start(url, num_trials, tmp_path / "out.json").wait(240) == 0
     trials = trials_of(url)
     assert [trial.number for trial in trials] == list(range(num_trials))
     assert contents(trials) == expected(num_trials)
@@ -324,7 +279,7 @@ def test_a_new_database_is_opened_with_one_connection_at_a_time(server_url):
 def test_workers_behind_a_pooler_that_shares_connections_train_each_trial_once(pooled_url, tmp_path):
     outs = [tmp_path / f"{n}.json" for n in range(2)]
     workers = [start(pooled_url, 24, out) for out in outs]
-    assert [end_of(worker) for worker in workers] == [0, 0]
+    assert [worker.wait(240) for worker in workers] == [0, 0]
     done = [trial for trial in trials_of(pooled_url) if store.is_measured(trial)]
     assert contents(done) == expected(24)
     for _ in range(8):  # a statement is prepared when it comes again and again
