@@ -1,6 +1,7 @@
 """Benchmarks run: every way of speed computes the same losses, the tables have their rows, costs follow from a rate."""
 
 import csv
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -68,6 +69,20 @@ def test_what_is_measured_is_not_measured_again_and_other_settings_are_refused(m
     assert "out:" in refused.stderr
     assert "rounds 2 (here 3)" in refused.stderr
     assert out.read_bytes() == before
+
+
+def test_rows_that_were_measured_now_are_those_that_are_read_from_the_file(tmp_path, monkeypatch):
+    """Of which the last digits are not kept; by these a table might round otherwise."""
+    monkeypatch.syspath_prepend(SPEED.parent)
+    results = importlib.import_module("table").Results
+    key = ("gru", 150, 2, 2)
+    line = dict(zip(("cell", "budget", "unroll", "depth"), key, strict=True)) | {"params": 137, "note": ""}
+    line |= dict.fromkeys(("units", "inputs", "operations", "trials", "check_steps", "bytes"), 4)
+    line |= {"way": "project", "off": 1e-7 / 3, "compile_seconds": 2 / 3}
+    line |= {"rates": [2130.496, 2130.5049], "sgemm": [1e9 / 3, 1e9 / 7]}
+    now = results(tmp_path / "speed.csv", {})
+    now.add(key, [line])
+    assert results(tmp_path / "speed.csv", {}).rows == now.rows
 
 
 COST = """
