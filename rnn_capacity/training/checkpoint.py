@@ -10,7 +10,7 @@ import pathlib
 import secrets
 import time
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -69,11 +69,12 @@ class Checkpoints:
         if wait:
             self._writing.result()
 
-    def load(self, like: Mapping[int, Any]) -> dict[int, Any]:
+    def load(self, numbers: Collection[int], like: Callable[[int], Any]) -> dict[int, Any]:
         """Where trials stand, each by the furthest checkpoint of any worker; those that have none are left out.
 
         Args:
-            like: by trial number a tree of `jax.ShapeDtypeStruct`, of one trial.
+            numbers: of the trials.
+            like: number -> a tree of `jax.ShapeDtypeStruct`, of one trial; asked of those alone that are kept.
 
         Returns:
             By trial number NumPy arrays in the structure of `like`.
@@ -85,13 +86,13 @@ class Checkpoints:
                     wanted = {
                         number: k
                         for k, number in enumerate(batch["numbers"])
-                        if number in like and (number not in found or found[number][0] < batch["step"])
+                        if number in numbers and (number not in found or found[number][0] < batch["step"])
                     }
-                    if any(_described(like[number]) != batch["like"] for number in wanted):
+                    if any(_described(like(number)) != batch["like"] for number in wanted):
                         raise ValueError("it is of other networks")
                     rows = [archive[f"{n}.{i}"] for i in range(len(batch["like"]))] if wanted else []
                     for number, k in wanted.items():
-                        leaves, structure = jax.tree.flatten(like[number])
+                        leaves, structure = jax.tree.flatten(like(number))
                         one = [np.array(a[k]).view(leaf.dtype) for a, leaf in zip(rows, leaves, strict=True)]
                         found[number] = batch["step"], jax.tree.unflatten(structure, one)
         return {number: state for number, (_, state) in found.items()}

@@ -128,7 +128,7 @@ class Trainer:
         if self._checkpoints is None:
             return
         new = {t.number: t for t in trials if t.number not in self._kept and t.number not in self._standing}
-        kept = self._checkpoints.load({n: _like(t.spec, tuple(t.hparams)) for n, t in new.items()})
+        kept = self._checkpoints.load(new, lambda number: _like(new[number].spec, tuple(new[number].hparams)))
         self._kept |= {n: standing for n, standing in kept.items() if standing.identity == _identity(new[n])}
 
     def _start(self, trial: Trial, until: int) -> _Standing | None:

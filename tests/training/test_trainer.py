@@ -94,7 +94,7 @@ def test_a_batch_goes_on_bit_for_bit_in_any_company_on_any_devices(tmp_path, beg
 def test_seconds_before_it_was_stopped_count(tmp_path):
     interrupt(tmp_path, trials(1), 2 * program.FIRST_CHUNK)
     like = trainer._like(trials(1)[0].spec, tuple(trials(1)[0].hparams))
-    before = float(kept(tmp_path).load({0: like})[0].seconds)
+    before = float(kept(tmp_path).load([0], lambda _: like)[0].seconds)
     assert 0 < before < run(trials(1), checkpoints=kept(tmp_path))[0].seconds
 
 
