@@ -41,7 +41,9 @@ class Results:
             self.rows.setdefault(tuple(line[name] for name in KEY), []).append(line)
 
     def add(self, key, lines):
-        self.rows[key] = [{name: _as_kept(value) for name, value in line.items()} for line in lines]
+        # As they are read from the file, or a table made of them now might round otherwise than one made later.
+        kept = lambda name, value: _value(name, _text(value)) if isinstance(value, list) else value
+        self.rows[key] = [{name: kept(name, value) for name, value in line.items()} for line in lines]
         if self.path is None:
             return
         beside = self.path.with_name(self.path.name + ".part")
@@ -53,11 +55,6 @@ class Results:
                 {name: _text(value) for name, value in line.items()} for row in self.rows.values() for line in row
             )
         beside.rename(self.path)
-
-
-def _as_kept(value):
-    """So that a table is the same whether its rows were measured now or are read from the file."""
-    return [float(f"{v:.6g}") for v in value] if isinstance(value, list) else value
 
 
 def _text(value):

@@ -23,7 +23,7 @@ import types
 IMPORTED = ("rnn_capacity.sweep", "rnn_capacity.dry_run", "rnn_capacity.command_line", "rnn_capacity.search.gp_bandit")
 IMPORTED += ("experiments.common", "ml_collections.config_flags", "scipy.stats.qmc", "alembic.command")
 IMPORTED += ("sqlalchemy.dialects.sqlite", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
-IMPORTED += ("pytest",)  # which what the tests have for such processes imports
+IMPORTED += ("pytest",)  # by what the tests run in such processes
 
 
 class Process:

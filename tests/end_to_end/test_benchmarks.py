@@ -1,7 +1,6 @@
 """Benchmarks run: every way of speed computes the same losses, the tables have their rows, costs follow from a rate."""
 
 import csv
-import importlib
 import importlib.util
 import os
 import subprocess
